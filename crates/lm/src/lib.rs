@@ -1,0 +1,31 @@
+//! What would a language model say, and how is it taught? A CPU engine for small decoders.
+//!
+//! It knows tokens and vectors, and no users, items or recommendations.
+
+#![deny(unsafe_code)]
+
+mod adapter;
+mod attention;
+mod backward;
+mod candidates;
+mod error;
+mod forward;
+mod gguf;
+mod kernels;
+mod lora;
+mod model;
+mod tokenizer;
+mod train;
+mod tree;
+
+pub use adapter::{load_adapter, load_tensors, save_adapter, save_tensors};
+pub use candidates::{Candidates, score_candidates, score_continuations};
+pub use error::{Error, Result};
+pub use forward::Session;
+pub use gguf::{Gguf, Value};
+pub use kernels::{View, ViewMut, linear, linear_back, log_sum_exp, matmul, softmax};
+pub use lora::{Lora, LoraConfig, Target};
+pub use model::{Llama, LlamaConfig};
+pub use tokenizer::{ChatTokens, Tokenizer};
+pub use train::{AdamW, Example, Label, StepStats, TapLoss, Trainer};
+pub use tree::TokenTree;

@@ -1,0 +1,9 @@
+//! Laws of the engine: each test compares it with a slower or independent way to the same numbers.
+
+mod adapter;
+mod candidates;
+mod files;
+mod forward;
+mod gradient;
+mod tiny;
+mod tokenizer;

@@ -1,0 +1,179 @@
+//! Adapters and checkpoints on disk.
+//!
+//! An adapter directory is PEFT's (`adapter_config.json`, `adapter_model.safetensors`), so that
+//! Python's `peft` loads it. A checkpoint is one safetensors file with everything a training needs
+//! to continue as if it had not stopped. Both are written beside and renamed.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::lora::{Lora, LoraConfig, Target};
+use crate::model::LlamaConfig;
+
+/// Named vectors and metadata as one safetensors file, written atomically.
+pub fn save_tensors(
+    path: &Path,
+    tensors: &[(String, Vec<usize>, &[f32])],
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    let views: Vec<(&str, TensorView)> = tensors
+        .iter()
+        .map(|(name, shape, data)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(data));
+            Ok((
+                name.as_str(),
+                view.map_err(|e| Error::BadFile {
+                    path: path.into(),
+                    reason: e.to_string(),
+                })?,
+            ))
+        })
+        .collect::<Result<_>>()?;
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| Error::BadFile {
+        path: path.into(),
+        reason: e.to_string(),
+    })?;
+    write_atomically(path, &bytes)
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temp = path.with_extension("partial");
+    fs_err::write(&temp, bytes)?;
+    fs_err::rename(&temp, path)?;
+    Ok(())
+}
+
+/// All `f32` tensors of a safetensors file with their shapes, and its metadata.
+pub type Tensors = (
+    HashMap<String, (Vec<usize>, Vec<f32>)>,
+    HashMap<String, String>,
+);
+
+pub fn load_tensors(path: &Path) -> Result<Tensors> {
+    let bad = |reason: String| Error::BadFile {
+        path: path.into(),
+        reason: format!("{reason}; the file is damaged: fetch or make it again"),
+    };
+    let bytes = fs_err::read(path)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
+    let mut tensors = HashMap::new();
+    for (name, view) in file.tensors() {
+        if view.dtype() == Dtype::F32 {
+            let data = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            tensors.insert(name, (view.shape().to_vec(), data));
+        }
+    }
+    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+}
+
+fn weight_name(layer: usize, target: Target, side: char) -> String {
+    format!(
+        "base_model.model.model.layers.{layer}.self_attn.{}.lora_{side}.weight",
+        target.module()
+    )
+}
+
+/// Writes a PEFT adapter directory.
+pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &str) -> Result<()> {
+    fs_err::create_dir_all(dir)?;
+    let r = lora.config.rank;
+    let mut tensors = Vec::new();
+    for layer in 0..lora.n_layers() {
+        for target in Target::ALL {
+            let (d_in, d_out) = target.shape(model);
+            let (a, b) = lora.ranges(layer, target);
+            tensors.push((
+                weight_name(layer, target, 'A'),
+                vec![r, d_in],
+                &lora.params[a],
+            ));
+            tensors.push((
+                weight_name(layer, target, 'B'),
+                vec![d_out, r],
+                &lora.params[b],
+            ));
+        }
+    }
+    save_tensors(
+        &dir.join("adapter_model.safetensors"),
+        &tensors,
+        HashMap::from([("format".into(), "pt".into())]),
+    )?;
+    let config = json!({
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_model,
+        "r": r,
+        "lora_alpha": lora.config.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "target_modules": Target::ALL.map(Target::module),
+    });
+    write_atomically(
+        &dir.join("adapter_config.json"),
+        serde_json::to_string_pretty(&config)
+            .expect("plain JSON")
+            .as_bytes(),
+    )
+}
+
+/// Reads a PEFT adapter directory; every projection of every layer must be there in the right shape.
+pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
+    let path = dir.join("adapter_config.json");
+    let bad = |reason: String| Error::BadFile {
+        path: path.clone(),
+        reason,
+    };
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs_err::read(&path)?).map_err(|e| bad(e.to_string()))?;
+    let number = |key: &str| {
+        config[key]
+            .as_f64()
+            .ok_or_else(|| bad(format!("lacks the number {key:?}")))
+    };
+    let config = LoraConfig {
+        rank: number("r")? as usize,
+        alpha: number("lora_alpha")? as f32,
+    };
+    let mut lora = Lora::new(config, model, 0);
+    let path = dir.join("adapter_model.safetensors");
+    let (mut tensors, _) = load_tensors(&path)?;
+    for layer in 0..model.n_layers {
+        for target in Target::ALL {
+            let (d_in, d_out) = target.shape(model);
+            let (a, b) = lora.ranges(layer, target);
+            for (side, range, expected) in [
+                ('A', a, vec![config.rank, d_in]),
+                ('B', b, vec![d_out, config.rank]),
+            ] {
+                let name = weight_name(layer, target, side);
+                let found = tensors.remove(&name);
+                let (shape, data) = found.ok_or_else(|| Error::BadFile {
+                    path: path.clone(),
+                    reason: format!("lacks the tensor {name:?}"),
+                })?;
+                if shape != expected {
+                    return Err(Error::Shape {
+                        name,
+                        expected,
+                        found: shape,
+                    });
+                }
+                lora.params[range].copy_from_slice(&data);
+            }
+        }
+    }
+    Ok(lora)
+}
