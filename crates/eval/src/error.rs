@@ -1,0 +1,118 @@
+//! What can go wrong when runs and truth are read, checked and compared.
+//!
+//! A [`Fault`] says what is wrong with a list or a case and how to mend it; [`Error`] says where:
+//! file and line when it was read, system and case when it was handed over as a value.
+
+use std::path::PathBuf;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The message names the path (it comes from `fs-err`).
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{}:{line}: {fault}", path.display())]
+    Line {
+        path: PathBuf,
+        line: usize,
+        fault: Fault,
+    },
+    #[error("run of `{system}` on task `{task}`, case `{case}`: {fault}")]
+    List {
+        system: String,
+        task: String,
+        case: String,
+        fault: Fault,
+    },
+    #[error("truth of task `{task}`, case `{case}`: {fault}")]
+    Case {
+        task: String,
+        case: String,
+        fault: Fault,
+    },
+    #[error(
+        "two runs are of system `{system}` on task `{task}`; drop one or give it another system name"
+    )]
+    DuplicateRun { system: String, task: String },
+    #[error("two truths are of task `{task}`; pass one truth a task")]
+    DuplicateTruth { task: String },
+    #[error("truth of task `{task}` has no cases; nothing can be measured")]
+    NoCases { task: String },
+    #[error(
+        "run of `{system}` is of task `{task}`, for which no truth was given (there is: {known})"
+    )]
+    UnknownTask {
+        system: String,
+        task: String,
+        known: String,
+    },
+    #[error("reference system `{reference}` is in no run (there are: {known})")]
+    UnknownReference { reference: String, known: String },
+    #[error("evaluation config: {0}")]
+    Config(String),
+    /// A fault of the drawing code, not of the data.
+    #[error("internal: a plot could not be drawn: {0}")]
+    Plot(String),
+}
+
+/// What is wrong with one line, list or case.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("not valid JSON for this format: {0} (a bare NaN or Infinity is not JSON)")]
+    Json(serde_json::Error),
+    #[error("not valid UTF-8; convert the file to UTF-8")]
+    Utf8,
+    #[error("the file is empty; its first line must be the header")]
+    NoHeader,
+    #[error("the header says format `{found}`, expected `{expected}`")]
+    Format {
+        found: String,
+        expected: &'static str,
+    },
+    #[error("format version {found}; this build reads version {supported}: use a newer hkfr")]
+    Version { found: u32, supported: u32 },
+    #[error(
+        "the header announces {announced} lines of data, the file has {found}: it was cut short, write it again"
+    )]
+    CutShort { announced: usize, found: usize },
+    #[error("{items} items but {scores} scores; give one score an item")]
+    Lengths { items: usize, scores: usize },
+    #[error("score {rank} (of `{item}`) is not a finite number; rank without it or drop the item")]
+    NotFinite { rank: usize, item: String },
+    #[error("scores rise from {before} to {after} at rank {rank}; sort the list by falling score")]
+    Rising {
+        rank: usize,
+        before: f32,
+        after: f32,
+    },
+    #[error("item `{item}` stands twice in the list (ranks {first} and {second}); keep the first")]
+    DuplicateItem {
+        item: String,
+        first: usize,
+        second: usize,
+    },
+    #[error("case `{case}` was already given{}; keep one", at_line(.first_line))]
+    DuplicateCase {
+        case: String,
+        first_line: Option<usize>,
+    },
+    #[error("no targets; leave the case out, its metrics are undefined")]
+    NoTargets,
+    #[error("target `{target}` is given twice; targets are distinct")]
+    DuplicateTarget { target: String },
+    #[error("segment `all` is reserved for the cases with in_overall; choose another label")]
+    ReservedSegment,
+    #[error("the catalogue is empty or absent; its line {{\"catalogue\": […]}} follows the header")]
+    NoCatalogue,
+    #[error("expected 6 fields `qid Q0 docid rank score tag`, found {found}")]
+    TrecFields { found: usize },
+    #[error("`{text}` is not a number (field {field})")]
+    TrecNumber { field: &'static str, text: String },
+    #[error("tag `{found}` differs from `{first}` on line 1; one TREC file holds one system")]
+    TrecTag { found: String, first: String },
+}
+
+fn at_line(line: &Option<usize>) -> String {
+    line.map(|l| format!(" on line {l}")).unwrap_or_default()
+}

@@ -1,0 +1,116 @@
+//! Line files: reading with line numbers, writing so that a reader never sees half a file.
+//!
+//! In: a path. Out: `(line number, text)` pairs, or a file that is either the old or the new one.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Fault, Result};
+
+/// Writes `path` through a temporary file beside it and a rename: a full disk or a stop in the
+/// middle leaves what was there before. Missing parent directories are made.
+pub fn write_atomically(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs_err::create_dir_all(parent)?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let tmp = PathBuf::from(name);
+    let written = (|| {
+        let mut out = BufWriter::new(fs_err::File::create(&tmp)?);
+        fill(&mut out)?;
+        out.flush()?;
+        // Without this a power cut after the rename can leave an empty file under the new name.
+        out.get_ref().sync_all()?;
+        fs_err::rename(&tmp, path)
+    })();
+    if let Err(source) = written {
+        // The first error is the one to tell; a temporary that cannot be removed changes nothing.
+        let _ = fs_err::remove_file(&tmp);
+        return Err(source.into());
+    }
+    Ok(())
+}
+
+/// The non-blank lines of a file with their 1-based numbers.
+pub(crate) struct Lines {
+    path: PathBuf,
+    reader: BufReader<fs_err::File>,
+    line: usize,
+}
+
+impl Lines {
+    pub fn open(path: &Path) -> Result<Self> {
+        let reader = BufReader::new(fs_err::File::open(path)?);
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            line: 0,
+        })
+    }
+
+    /// The next line that is not blank, without its line break; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<String>> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            if self.reader.read_until(b'\n', &mut bytes)? == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            if !bytes.iter().all(u8::is_ascii_whitespace) {
+                break;
+            }
+        }
+        let text = String::from_utf8(bytes).map_err(|_| self.fault(Fault::Utf8))?;
+        Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+
+    pub fn next_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        let Some(text) = self.next()? else {
+            return Ok(None);
+        };
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|e| self.fault(Fault::Json(e)))
+    }
+
+    /// Number of the line read last.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// `fault`, placed on the line read last.
+    pub fn fault(&self, fault: Fault) -> Error {
+        Error::Line {
+            path: self.path.clone(),
+            line: self.line.max(1),
+            fault,
+        }
+    }
+}
+
+/// Checks a header's format name and version.
+pub(crate) fn check_format(
+    found: (&str, u32),
+    expected: (&'static str, u32),
+) -> std::result::Result<(), Fault> {
+    if found.0 != expected.0 {
+        return Err(Fault::Format {
+            found: found.0.to_owned(),
+            expected: expected.0,
+        });
+    }
+    if found.1 != expected.1 {
+        return Err(Fault::Version {
+            found: found.1,
+            supported: expected.1,
+        });
+    }
+    Ok(())
+}

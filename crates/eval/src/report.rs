@@ -1,0 +1,142 @@
+//! The result of an evaluation as plain values: task × segment × system × metric.
+//!
+//! In: what [`crate::evaluate`] measured. Out: serde JSON, and the input of [`crate::table`] and
+//! [`crate::html`].
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bootstrap::Interval;
+use crate::compare::EvalConfig;
+use crate::error::Result;
+use crate::jsonl::write_atomically;
+use crate::metrics::{Metric, MetricAt};
+
+/// The segment of all cases with `in_overall`.
+pub const ALL: &str = "all";
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub version: u32,
+    pub config: EvalConfig,
+    /// In the order of the truths.
+    pub tasks: Vec<TaskReport>,
+    /// What a reader of the numbers must know, in sentences.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskReport {
+    pub task: String,
+    pub n_cases: usize,
+    pub n_catalogue: usize,
+    pub n_targets: usize,
+    /// Targets outside the catalogue, which no system can hit. They stay in the denominator.
+    pub n_unreachable_targets: usize,
+    /// [`ALL`] first.
+    pub segments: Vec<SegmentReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentReport {
+    pub segment: String,
+    pub n_cases: usize,
+    /// In the order of the runs.
+    pub systems: Vec<SystemRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SystemRow {
+    pub system: String,
+    pub metrics: Vec<MetricValue>,
+    /// Cases without a list; they score 0.
+    pub n_missing: usize,
+    /// Listed items, over all lists, and how many of them are outside the catalogue.
+    pub n_listed: usize,
+    pub n_invalid: usize,
+    /// This system minus the reference; empty for the reference itself and without one.
+    pub versus_reference: Vec<Difference>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricValue {
+    #[serde(flatten)]
+    pub at: MetricAt,
+    pub mean: f64,
+    #[serde(flatten)]
+    pub interval: Interval,
+}
+
+/// A paired difference. `p_holm` is corrected over the systems compared with the reference on
+/// the same task, segment and metric.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    #[serde(flatten)]
+    pub at: MetricAt,
+    pub diff: f64,
+    #[serde(flatten)]
+    pub interval: Interval,
+    pub p: f64,
+    pub p_holm: f64,
+}
+
+impl SystemRow {
+    pub fn value(&self, metric: Metric, k: usize) -> Option<&MetricValue> {
+        self.metrics.iter().find(|v| v.at == MetricAt { metric, k })
+    }
+
+    pub fn difference(&self, metric: Metric, k: usize) -> Option<&Difference> {
+        self.versus_reference
+            .iter()
+            .find(|d| d.at == MetricAt { metric, k })
+    }
+}
+
+impl SegmentReport {
+    pub fn system(&self, name: &str) -> Option<&SystemRow> {
+        self.systems.iter().find(|row| row.system == name)
+    }
+
+    /// The highest mean of a metric, if any is above 0.
+    pub fn best(&self, at: MetricAt) -> Option<f64> {
+        let means = self
+            .systems
+            .iter()
+            .filter_map(|row| row.value(at.metric, at.k));
+        means
+            .map(|v| v.mean)
+            .filter(|&m| m > 0.0)
+            .max_by(f64::total_cmp)
+    }
+}
+
+impl TaskReport {
+    pub fn segment(&self, name: &str) -> Option<&SegmentReport> {
+        self.segments.iter().find(|s| s.segment == name)
+    }
+}
+
+impl Report {
+    pub fn task(&self, name: &str) -> Option<&TaskReport> {
+        self.tasks.iter().find(|t| t.task == name)
+    }
+
+    /// Writes the report as indented JSON, in one step.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_atomically(path, |out| {
+            serde_json::to_writer_pretty(&mut *out, self)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// Reads what [`Report::write`] wrote.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs_err::read_to_string(path)?;
+        serde_json::from_str(&text).map_err(|e| crate::Error::Line {
+            path: path.to_owned(),
+            line: e.line(),
+            fault: crate::Fault::Json(e),
+        })
+    }
+}

@@ -1,0 +1,263 @@
+//! Run, truth and TREC files: written and read back, and every fault with its line.
+
+use std::path::{Path, PathBuf};
+
+use hkfr_eval::{Run, Truth, read_trec};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::fixtures::{case, list, run, truth};
+
+const HEADER: &str = r#"{"format":"hkfr-run","version":1,"system":"s","task":"item","depth":10}"#;
+const TRUTH: &str = r#"{"format":"hkfr-truth","version":1,"task":"item"}
+{"catalogue":["a","b"]}"#;
+
+fn file(dir: &TempDir, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = dir.path().join("x.jsonl");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Reads `text` and gives the error, with the directory cut off.
+fn error<T: std::fmt::Debug>(
+    text: impl AsRef<[u8]>,
+    read: impl Fn(&Path) -> hkfr_eval::Result<T>,
+) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let message = read(&file(&dir, text)).unwrap_err().to_string();
+    message.replace(&format!("{}/", dir.path().display()), "")
+}
+
+#[test]
+fn runs_come_back_as_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let lists = vec![
+        list("u\"1", &["a", "<b>", "c\nd"], &[0.1, 0.1, -3.25e-7]),
+        list("u2", &[], &[]),
+        list("u3", &["ü"], &[f32::MAX]),
+    ];
+    let written = run("HKFR (ours)/v2", "item", lists);
+    assert_eq!(written.file_name(), "HKFR__ours__v2.item.jsonl");
+    let path = dir.path().join("deep/runs").join(written.file_name());
+    written.write(&path).unwrap();
+    assert_eq!(Run::read(&path).unwrap(), written);
+    written.write(&path).unwrap();
+    let left: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().collect();
+    assert_eq!(left.len(), 1, "no temporary file stays: {left:?}");
+}
+
+#[test]
+fn truths_come_back_as_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("truth.jsonl");
+    let mut cases = vec![case("u1", &["a", "b"], "cold"), case("u2", &["gone"], "")];
+    cases[1].in_overall = false;
+    let written = truth("item", cases, &["b", "a"]);
+    written.write(&path).unwrap();
+    assert_eq!(Truth::read(&path).unwrap(), written);
+}
+
+#[test]
+fn a_run_that_breaks_its_rules_is_not_written_and_the_old_file_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.jsonl");
+    run("s", "item", vec![list("u1", &["a"], &[1.0])])
+        .write(&path)
+        .unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let bad = run("s", "item", vec![list("u1", &["a"], &[f32::NAN])]);
+    let message = bad.write(&path).unwrap_err().to_string();
+    assert!(
+        message.contains("`u1`") && message.contains("not a finite number"),
+        "{message}"
+    );
+    let twice = run(
+        "s",
+        "item",
+        vec![list("u1", &["a"], &[1.0]), list("u1", &["a"], &[1.0])],
+    );
+    assert!(
+        twice
+            .write(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("already given")
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn lists_without_scores_have_no_ties() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("{HEADER}\n\n{{\"case\":\"u1\",\"items\":[\"a\",\"b\"]}}\n");
+    let read = Run::read(&file(&dir, text)).unwrap();
+    assert_eq!(read.lists[0].scores, [0.0, -1.0]);
+    assert_eq!(read.seed, None);
+}
+
+#[test]
+fn faults_of_a_run_file_name_file_and_line() {
+    let lines = |rest: &[&str]| format!("{HEADER}\n{}\n", rest.join("\n"));
+    let good = r#"{"case":"u1","items":["a","b"],"scores":[2,1]}"#;
+    let check = |rest: &[&str], expected: &str| {
+        let message = error(lines(rest), Run::read);
+        assert!(
+            message.starts_with(expected),
+            "expected {expected}\n     got {message}"
+        );
+    };
+    check(
+        &[good, r#"{"case":"u2","items":["a""#],
+        "x.jsonl:3: not valid JSON",
+    );
+    check(
+        &[r#"{"case":"u2","items":["a"],"scores":[NaN]}"#],
+        "x.jsonl:2: not valid JSON",
+    );
+    check(
+        &[r#"{"case":"u2","items":["a"],"scores":[null]}"#],
+        "x.jsonl:2: not valid JSON",
+    );
+    check(
+        &[r#"{"case":"u2","items":["a"],"scores":[1e300]}"#],
+        "x.jsonl:2: score 1 (of `a`)",
+    );
+    check(
+        &[r#"{"case":"u2","items":["a","b"],"scores":[1,2]}"#],
+        "x.jsonl:2: scores rise from 1 to 2 at rank 2",
+    );
+    check(
+        &[r#"{"case":"u2","items":["a","b","a"],"scores":[3,2,1]}"#],
+        "x.jsonl:2: item `a` stands twice in the list (ranks 1 and 3)",
+    );
+    check(
+        &[r#"{"case":"u2","items":["a","b"],"scores":[1]}"#],
+        "x.jsonl:2: 2 items but 1 scores",
+    );
+    check(
+        &[good, "", good],
+        "x.jsonl:4: case `u1` was already given on line 2; keep one",
+    );
+    let plain = |text: &str| error(text, Run::read);
+    assert!(plain("").starts_with("x.jsonl:1: the file is empty"));
+    let other = HEADER.replace("hkfr-run", "hkfr-truth");
+    assert!(plain(&other).starts_with("x.jsonl:1: the header says format `hkfr-truth`"));
+    let newer = HEADER.replace("\"version\":1", "\"version\":9");
+    assert!(plain(&newer).starts_with("x.jsonl:1: format version 9; this build reads version 1"));
+    let announced = HEADER.replace("\"depth\":10", "\"depth\":10,\"n_lists\":2");
+    let cut = plain(&format!("{announced}\n{good}\n"));
+    assert!(
+        cut.contains("announces 2 lines of data, the file has 1"),
+        "{cut}"
+    );
+    let latin1 = [HEADER.as_bytes(), b"\n{\"case\":\"\xe9\",\"items\":[]}\n"].concat();
+    assert!(error(latin1, Run::read).starts_with("x.jsonl:2: not valid UTF-8"));
+    let absent = Run::read(Path::new("/nowhere/r.jsonl"))
+        .unwrap_err()
+        .to_string();
+    assert!(absent.contains("/nowhere/r.jsonl"), "{absent}");
+}
+
+#[test]
+fn faults_of_a_truth_file_name_file_and_line() {
+    let check = |rest: &str, expected: &str| {
+        let message = error(format!("{TRUTH}\n{rest}\n"), Truth::read);
+        assert!(
+            message.starts_with(expected),
+            "expected {expected}\n     got {message}"
+        );
+    };
+    let good = r#"{"case":"u1","targets":["a"]}"#;
+    check(r#"{"case":"u1","targets":[]}"#, "x.jsonl:3: no targets");
+    check(
+        r#"{"case":"u1","targets":["a","a"]}"#,
+        "x.jsonl:3: target `a` is given twice",
+    );
+    check(
+        r#"{"case":"u1","targets":["a"],"segment":"all"}"#,
+        "x.jsonl:3: segment `all` is reserved",
+    );
+    check(
+        &format!("{good}\n{good}"),
+        "x.jsonl:4: case `u1` was already given on line 3",
+    );
+    check("", "truth of task `item` has no cases");
+    let message = error(TRUTH.replace("[\"a\",\"b\"]", "[]"), Truth::read);
+    assert!(
+        message.starts_with("x.jsonl:2: the catalogue is empty"),
+        "{message}"
+    );
+}
+
+#[test]
+fn trec_runs_are_ordered_by_score() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "q2 Q0 d9 1 0.5 bm25\r\nq1 Q0 d1 1 1.5 bm25\nq1\tQ0\td2  2 7 bm25\n\nq1 Q0 d3 3 1.5 bm25\n";
+    let read = read_trec(&file(&dir, text), "item").unwrap();
+    assert_eq!(
+        (read.system.as_str(), read.task.as_str(), read.depth),
+        ("bm25", "item", 3)
+    );
+    let expected = [
+        list("q2", &["d9"], &[0.5]),
+        list("q1", &["d2", "d1", "d3"], &[7.0, 1.5, 1.5]),
+    ];
+    assert_eq!(read.lists, expected);
+    read.check().unwrap();
+}
+
+#[test]
+fn faults_of_a_trec_file_name_file_and_line() {
+    let good = "q1 Q0 d1 1 1.5 bm25";
+    let check = |line: &str, expected: &str| {
+        let message = error(format!("{good}\n{line}\n"), |p| read_trec(p, "item"));
+        assert!(
+            message.starts_with(expected),
+            "expected {expected}\n     got {message}"
+        );
+    };
+    check(
+        "q1 Q0 d2 2 1.0",
+        "x.jsonl:2: expected 6 fields `qid Q0 docid rank score tag`, found 5",
+    );
+    check(
+        "q1 Q0 d2 2 high bm25",
+        "x.jsonl:2: `high` is not a number (field score)",
+    );
+    check(
+        "q1 Q0 d2 2 NaN bm25",
+        "x.jsonl:2: `NaN` is not a number (field score)",
+    );
+    check(
+        "q1 Q0 d2 x 1.0 bm25",
+        "x.jsonl:2: `x` is not a number (field rank)",
+    );
+    check("q1 Q0 d1 2 1.0 bm25", "x.jsonl:2: item `d1` stands twice");
+    check(
+        "q1 Q0 d2 2 1.0 other",
+        "x.jsonl:2: tag `other` differs from `bm25`",
+    );
+    assert!(error("", |p| read_trec(p, "item")).contains("found 0"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// A damaged file is read or refused with file and line, never a panic; one cut at any byte
+    /// is refused unless only its last line break is gone.
+    #[test]
+    fn damaged_run_files_are_refused(at in 0usize..300, byte in any::<u8>(), cut in any::<bool>()) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.jsonl");
+        let lists = ["u1", "u2", "u3"].map(|c| list(c, &["a", "b", "c"], &[0.5, 0.25, 0.125]));
+        run("s", "item", lists.into()).write(&path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at.min(bytes.len() - 2);
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        std::fs::write(&path, &bytes).unwrap();
+        match Run::read(&path) {
+            Ok(read) => { prop_assert!(!cut); read.check().unwrap(); }
+            Err(e) => prop_assert!(e.to_string().contains("x.jsonl:"), "{}", e),
+        }
+    }
+}
