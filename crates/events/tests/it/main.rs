@@ -1,0 +1,10 @@
+//! The crate's integration tests: one binary, because linking is what costs time.
+
+mod bad_input;
+mod complete_journey;
+mod fixtures;
+mod leak;
+mod mapping;
+mod properties;
+mod split;
+mod text_formats;

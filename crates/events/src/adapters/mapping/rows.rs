@@ -1,0 +1,246 @@
+//! CSV, TSV, JSONL or Parquet → rows of the wanted columns as text; an empty cell is `None`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::FileFormat;
+use crate::adapters::lines::{Lines, NOT_UTF8};
+use crate::adapters::parquet_in::{self, Table};
+use crate::error::{Error, Result};
+use crate::report::IngestReport;
+
+/// The columns that a mapping uses; a cell of a row is found by its position here.
+#[derive(Default)]
+pub(super) struct Columns(Vec<String>);
+
+impl Columns {
+    pub fn add(&mut self, name: &str) -> usize {
+        let found = self.0.iter().position(|c| c == name);
+        found.unwrap_or_else(|| {
+            self.0.push(name.to_owned());
+            self.0.len() - 1
+        })
+    }
+
+    pub fn add_if(&mut self, name: &Option<String>) -> Option<usize> {
+        name.as_deref().map(|n| self.add(n))
+    }
+}
+
+type Cells = Vec<Option<String>>;
+
+pub(super) struct Rows {
+    path: PathBuf,
+    columns: Vec<String>,
+    source: Source,
+}
+
+enum Source {
+    /// Reader, width of the header, position of each wanted column in it.
+    Csv(Box<csv::Reader<fs_err::File>>, usize, Vec<usize>),
+    Jsonl(Lines),
+    /// Rows of the current batch in reverse order, so that the next is popped.
+    Parquet(Table, Vec<(u64, Cells)>),
+}
+
+impl Rows {
+    /// # Errors
+    /// An unknown format, or a file without one of the columns.
+    pub fn open(path: &Path, format: Option<FileFormat>, columns: Columns) -> Result<Self> {
+        let columns = columns.0;
+        let source = match format.map_or_else(|| by_extension(path), Ok)? {
+            FileFormat::Csv => open_csv(path, b',', &columns)?,
+            FileFormat::Tsv => open_csv(path, b'\t', &columns)?,
+            FileFormat::Jsonl => Source::Jsonl(Lines::open(path)?),
+            FileFormat::Parquet => {
+                let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+                Source::Parquet(parquet_in::open(path, &names)?, Vec::new())
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            columns,
+            source,
+        })
+    }
+
+    /// The next good row and its line; bad ones are reported and passed over.
+    pub fn next_row(&mut self, report: &mut IngestReport) -> Result<Option<(u64, Cells)>> {
+        match &mut self.source {
+            Source::Csv(reader, width, at) => next_csv(reader, *width, at, &self.path, report),
+            Source::Jsonl(lines) => next_jsonl(lines, &self.columns, &self.path, report),
+            Source::Parquet(table, rows) => {
+                if rows.is_empty() {
+                    *rows = next_rows(table, &self.columns)?;
+                    report.rows_read += rows.len() as u64;
+                }
+                Ok(rows.pop())
+            }
+        }
+    }
+}
+
+fn by_extension(path: &Path) -> Result<FileFormat> {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("csv") => Ok(FileFormat::Csv),
+        Some("tsv" | "tab") => Ok(FileFormat::Tsv),
+        Some("jsonl" | "ndjson") => Ok(FileFormat::Jsonl),
+        Some("parquet") => Ok(FileFormat::Parquet),
+        _ => Err(Error::Config(format!(
+            "{}: the extension tells no format; set `format` to csv, tsv, jsonl or parquet",
+            path.display()
+        ))),
+    }
+}
+
+fn csv_error(path: &Path, e: &csv::Error) -> Error {
+    Error::BadFile {
+        path: path.to_owned(),
+        reason: format!("not readable as CSV ({e})"),
+    }
+}
+
+fn open_csv(path: &Path, delimiter: u8, columns: &[String]) -> Result<Source> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .from_reader(fs_err::File::open(path)?);
+    let header = reader.byte_headers().map_err(|e| csv_error(path, &e))?;
+    let names: Vec<String> = header
+        .iter()
+        .enumerate()
+        .map(|(i, h)| {
+            let h = if i == 0 {
+                h.strip_prefix(b"\xef\xbb\xbf").unwrap_or(h)
+            } else {
+                h
+            };
+            String::from_utf8_lossy(h).trim().to_owned()
+        })
+        .collect();
+    if names.is_empty() {
+        return Err(Error::BadFile {
+            path: path.to_owned(),
+            reason: "the file is empty; its first line must name the columns".into(),
+        });
+    }
+    let at = columns
+        .iter()
+        .map(|c| {
+            names
+                .iter()
+                .position(|n| n == c)
+                .ok_or_else(|| missing(path, c, &names))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Source::Csv(Box::new(reader), names.len(), at))
+}
+
+fn missing(path: &Path, column: &str, names: &[String]) -> Error {
+    Error::BadFile {
+        path: path.to_owned(),
+        reason: format!("no column `{column}`; the file has {}", names.join(", ")),
+    }
+}
+
+fn next_csv(
+    reader: &mut csv::Reader<fs_err::File>,
+    width: usize,
+    at: &[usize],
+    path: &Path,
+    report: &mut IngestReport,
+) -> Result<Option<(u64, Cells)>> {
+    let mut record = csv::ByteRecord::new();
+    loop {
+        if !reader
+            .read_byte_record(&mut record)
+            .map_err(|e| csv_error(path, &e))?
+        {
+            return Ok(None);
+        }
+        report.rows_read += 1;
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.len() != width {
+            let reason = format!("{} columns, the header has {width}", record.len());
+            report.bad_row(
+                path,
+                line,
+                &reason,
+                &String::from_utf8_lossy(record.as_slice()),
+            )?;
+            continue;
+        }
+        let cells: std::result::Result<Cells, _> = at
+            .iter()
+            .map(|&i| std::str::from_utf8(&record[i]).map(|c| filled(c).map(str::to_owned)))
+            .collect();
+        match cells {
+            Ok(cells) => return Ok(Some((line, cells))),
+            Err(_) => report.bad_row(
+                path,
+                line,
+                NOT_UTF8,
+                &String::from_utf8_lossy(record.as_slice()),
+            )?,
+        }
+    }
+}
+
+fn filled(cell: &str) -> Option<&str> {
+    Some(cell.trim()).filter(|c| !c.is_empty())
+}
+
+fn next_jsonl(
+    lines: &mut Lines,
+    columns: &[String],
+    path: &Path,
+    report: &mut IngestReport,
+) -> Result<Option<(u64, Cells)>> {
+    while let Some((line, text)) = lines.next_line(report)? {
+        report.rows_read += 1;
+        match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => {
+                let cells = columns.iter().map(|c| json_cell(object.get(c)?)).collect();
+                return Ok(Some((line, cells)));
+            }
+            Ok(_) => report.bad_row(path, line, "not a JSON object", text)?,
+            Err(e) if e.is_eof() => report.bad_row(path, line, "JSON object is cut off", text)?,
+            Err(_) => report.bad_row(path, line, "not valid JSON", text)?,
+        }
+    }
+    Ok(None)
+}
+
+/// A list of texts is joined by `|`, which a `separator = "|"` splits again.
+fn json_cell(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(s) => filled(s).map(str::to_owned),
+        Value::Array(xs) => {
+            let parts: Vec<String> = xs.iter().filter_map(json_cell).collect();
+            (!parts.is_empty()).then(|| parts.join("|"))
+        }
+        other => Some(other.to_string()),
+    }
+}
+
+fn next_rows(table: &mut Table, columns: &[String]) -> Result<Vec<(u64, Cells)>> {
+    let Some((before, batch)) = table.next_batch()? else {
+        return Ok(Vec::new());
+    };
+    let mut cells = columns
+        .iter()
+        .map(|c| Ok(table.cells(&batch, c)?.into_iter()))
+        .collect::<Result<Vec<_>>>()?;
+    let mut rows: Vec<(u64, Cells)> = (0..batch.num_rows() as u64)
+        .map(|i| {
+            let row = cells.iter_mut().map(|column| column.next().flatten());
+            let row = row.map(|cell| cell.filter(|c| !c.trim().is_empty()));
+            (before + i + 1, row.collect())
+        })
+        .collect();
+    rows.reverse();
+    Ok(rows)
+}

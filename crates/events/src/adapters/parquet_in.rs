@@ -1,0 +1,197 @@
+//! Parquet files in, batch by batch and only the columns asked for, so that memory is bounded.
+//! A column comes out as a vector of optional plain values whatever width the file stores.
+
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrowPrimitiveType, RecordBatch};
+use arrow_schema::{DataType, TimeUnit};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use crate::error::{Error, Result};
+
+pub(crate) struct Table {
+    pub path: PathBuf,
+    /// Rows before the batch that comes next.
+    pub row: u64,
+    reader: ParquetRecordBatchReader,
+}
+
+/// # Errors
+/// A file that is no whole Parquet file, or that lacks a column.
+pub(crate) fn open(path: &Path, columns: &[&str]) -> Result<Table> {
+    let file = fs_err::File::open(path)?.into_parts().0;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| Error::BadFile {
+        path: path.to_owned(),
+        reason: format!(
+            "not a whole Parquet file ({e}); it may be cut off: copy or fetch it again"
+        ),
+    })?;
+    let names: Vec<&str> = builder
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().as_str())
+        .collect();
+    if let Some(missing) = columns.iter().find(|c| !names.contains(c)) {
+        return Err(Error::BadFile {
+            path: path.to_owned(),
+            reason: format!("no column `{missing}`; the file has {}", names.join(", ")),
+        });
+    }
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    let reader = builder
+        .with_projection(mask)
+        .with_batch_size(16_384)
+        .build()
+        .map_err(|e| parquet_error(path, e))?;
+    Ok(Table {
+        path: path.to_owned(),
+        row: 0,
+        reader,
+    })
+}
+
+pub(crate) fn parquet_error(path: &Path, source: parquet::errors::ParquetError) -> Error {
+    Error::Parquet {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+impl Table {
+    /// The next batch and the number of rows before it.
+    pub fn next_batch(&mut self) -> Result<Option<(u64, RecordBatch)>> {
+        match self.reader.next() {
+            None => Ok(None),
+            Some(Ok(batch)) => {
+                let before = self.row;
+                self.row += batch.num_rows() as u64;
+                Ok(Some((before, batch)))
+            }
+            Some(Err(e)) => Err(Error::BadFile {
+                path: self.path.clone(),
+                reason: format!(
+                    "unreadable after row {} ({e}); it may be damaged: copy or fetch it again",
+                    self.row
+                ),
+            }),
+        }
+    }
+
+    pub fn ints(&self, batch: &RecordBatch, column: &str) -> Result<Vec<Option<i64>>> {
+        let a = self.array(batch, column)?;
+        ints(a).ok_or_else(|| self.wrong_type(a, column, "an integer"))
+    }
+
+    pub fn floats(&self, batch: &RecordBatch, column: &str) -> Result<Vec<Option<f64>>> {
+        let a = self.array(batch, column)?;
+        floats(a).ok_or_else(|| self.wrong_type(a, column, "a number"))
+    }
+
+    /// Timestamps or dates in seconds.
+    pub fn seconds(&self, batch: &RecordBatch, column: &str) -> Result<Vec<Option<i64>>> {
+        let a = self.array(batch, column)?;
+        seconds(a).ok_or_else(|| self.wrong_type(a, column, "a timestamp"))
+    }
+
+    pub fn strings<'b>(
+        &self,
+        batch: &'b RecordBatch,
+        column: &str,
+    ) -> Result<Vec<Option<&'b str>>> {
+        let a = self.array(batch, column)?;
+        strings(a).ok_or_else(|| self.wrong_type(a, column, "text"))
+    }
+
+    /// Any column as text, as a CSV cell would show it; timestamps as seconds.
+    pub fn cells(&self, batch: &RecordBatch, column: &str) -> Result<Vec<Option<String>>> {
+        let a = self.array(batch, column)?;
+        if let Some(xs) = strings(a) {
+            return Ok(xs.into_iter().map(|x| x.map(str::to_owned)).collect());
+        }
+        if let Some(xs) = seconds(a).or_else(|| ints(a)) {
+            return Ok(xs.into_iter().map(|x| x.map(|x| x.to_string())).collect());
+        }
+        if let Some(xs) = floats(a) {
+            return Ok(xs.into_iter().map(|x| x.map(|x| x.to_string())).collect());
+        }
+        if let Some(xs) = a.as_boolean_opt() {
+            return Ok(xs.iter().map(|x| x.map(|x| x.to_string())).collect());
+        }
+        Err(self.wrong_type(a, column, "text, a number or a timestamp"))
+    }
+
+    fn array<'b>(&self, batch: &'b RecordBatch, column: &str) -> Result<&'b dyn Array> {
+        let found = batch.column_by_name(column).ok_or_else(|| Error::BadFile {
+            path: self.path.clone(),
+            reason: format!("no column `{column}`"),
+        })?;
+        Ok(found.as_ref())
+    }
+
+    fn wrong_type(&self, array: &dyn Array, column: &str, wanted: &str) -> Error {
+        Error::BadFile {
+            path: self.path.clone(),
+            reason: format!("column `{column}` is {}, not {wanted}", array.data_type()),
+        }
+    }
+}
+
+fn map<T: ArrowPrimitiveType, U>(a: &dyn Array, f: impl Fn(T::Native) -> U) -> Vec<Option<U>> {
+    a.as_primitive::<T>().iter().map(|x| x.map(&f)).collect()
+}
+
+fn ints(a: &dyn Array) -> Option<Vec<Option<i64>>> {
+    Some(match a.data_type() {
+        DataType::Int64 => map::<Int64Type, _>(a, |x| x),
+        DataType::Int32 => map::<Int32Type, _>(a, i64::from),
+        DataType::Int16 => map::<Int16Type, _>(a, i64::from),
+        DataType::Int8 => map::<Int8Type, _>(a, i64::from),
+        DataType::UInt64 => map::<UInt64Type, _>(a, |x| i64::try_from(x).unwrap_or(i64::MAX)),
+        DataType::UInt32 => map::<UInt32Type, _>(a, i64::from),
+        DataType::UInt16 => map::<UInt16Type, _>(a, i64::from),
+        DataType::UInt8 => map::<UInt8Type, _>(a, i64::from),
+        _ => return None,
+    })
+}
+
+fn floats(a: &dyn Array) -> Option<Vec<Option<f64>>> {
+    Some(match a.data_type() {
+        DataType::Float64 => map::<Float64Type, _>(a, |x| x),
+        DataType::Float32 => map::<Float32Type, _>(a, f64::from),
+        _ => return Some(ints(a)?.into_iter().map(|x| x.map(|x| x as f64)).collect()),
+    })
+}
+
+fn seconds(a: &dyn Array) -> Option<Vec<Option<i64>>> {
+    Some(match a.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => map::<TimestampSecondType, _>(a, |x| x),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            map::<TimestampMillisecondType, _>(a, |x| x.div_euclid(1_000))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            map::<TimestampMicrosecondType, _>(a, |x| x.div_euclid(1_000_000))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            map::<TimestampNanosecondType, _>(a, |x| x.div_euclid(1_000_000_000))
+        }
+        DataType::Date32 => map::<Date32Type, _>(a, |x| i64::from(x) * 86_400),
+        _ => return None,
+    })
+}
+
+fn strings(a: &dyn Array) -> Option<Vec<Option<&str>>> {
+    Some(match a.data_type() {
+        DataType::Utf8 => a.as_string::<i32>().iter().collect(),
+        DataType::LargeUtf8 => a.as_string::<i64>().iter().collect(),
+        DataType::Utf8View => a.as_string_view().iter().collect(),
+        _ => return None,
+    })
+}

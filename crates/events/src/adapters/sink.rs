@@ -1,0 +1,138 @@
+//! Where an adapter's events go: counts duplicates and disorder, drops the former, refuses an
+//! empty result.
+
+use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+
+use crate::dataset::{Dataset, DatasetBuilder, DatasetInfo, Event, UserIdx};
+use crate::error::{Error, Result};
+use crate::report::IngestReport;
+
+pub(super) struct Sink<'r> {
+    pub builder: DatasetBuilder,
+    pub report: &'r mut IngestReport,
+    order: TimeOrder,
+    seen: HashSet<u128>,
+}
+
+impl<'r> Sink<'r> {
+    pub fn new(info: DatasetInfo, report: &'r mut IngestReport) -> Self {
+        Self {
+            builder: DatasetBuilder::new(info),
+            report,
+            order: TimeOrder::default(),
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Adds the event of one row; an exact duplicate is counted and dropped (`false`).
+    pub fn push(&mut self, event: Event) -> bool {
+        self.order.see(event.user, event.ts, self.report);
+        if !self.seen.insert(fingerprint(&event)) {
+            self.repeated();
+            return false;
+        }
+        self.report.rows_kept += 1;
+        self.builder.push(event);
+        true
+    }
+
+    /// Has this very line been seen before? For rows that make several events.
+    pub fn is_repeated(&mut self, line: &str) -> bool {
+        let repeated = !self.seen.insert(fingerprint(&line));
+        if repeated {
+            self.repeated();
+        }
+        repeated
+    }
+
+    /// Notes the time of a row whose events are pushed one by one.
+    pub fn see_time(&mut self, user: UserIdx, ts: i64) {
+        self.order.see(user, ts, self.report);
+    }
+
+    fn repeated(&mut self) {
+        self.report.duplicates += 1;
+        self.report.skip("exact duplicate of an earlier row");
+    }
+
+    /// # Errors
+    /// [`Error::BadFile`] if no event was kept.
+    pub fn finish(self, log: &Path) -> Result<Dataset> {
+        if self.builder.n_events() == 0 {
+            return Err(no_events(self.report, log));
+        }
+        Ok(self.builder.build())
+    }
+}
+
+/// No event was kept: because there was none, or because every row is bad?
+pub(super) fn no_events(report: &IngestReport, log: &Path) -> Error {
+    let why = match report.first_bad.first() {
+        Some(b) => format!(
+            "no usable event: all rows are bad, the first at {}:{}: {}",
+            b.path.display(),
+            b.line,
+            b.reason
+        ),
+        None => "the log holds no events; is this the right file?".into(),
+    };
+    Error::BadFile {
+        path: log.to_owned(),
+        reason: why,
+    }
+}
+
+/// Counts rows that are not later than the user's row before.
+#[derive(Default)]
+pub(super) struct TimeOrder {
+    /// By user: time of the row before.
+    last: Vec<Option<i64>>,
+}
+
+impl TimeOrder {
+    pub fn see(&mut self, user: UserIdx, ts: i64, report: &mut IngestReport) {
+        let u = user as usize;
+        if self.last.len() <= u {
+            self.last.resize(u + 1, None);
+        }
+        if let Some(before) = self.last[u].replace(ts) {
+            report.out_of_order += u64::from(ts < before);
+            report.equal_timestamps += u64::from(ts == before);
+        }
+    }
+}
+
+/// 128 bits, because a row that is dropped for a collision would be lost: at 10⁹ rows the chance is 10⁻²¹.
+fn fingerprint<T: Fingerprint + ?Sized>(x: &T) -> u128 {
+    let half = |salt: u8| {
+        let mut h = DefaultHasher::new();
+        salt.hash(&mut h);
+        x.feed(&mut h);
+        h.finish()
+    };
+    u128::from(half(0)) << 64 | u128::from(half(1))
+}
+
+trait Fingerprint {
+    fn feed(&self, h: &mut DefaultHasher);
+}
+
+impl Fingerprint for Event {
+    /// Everything but the row number.
+    fn feed(&self, h: &mut DefaultHasher) {
+        let value = self.value.map(f32::to_bits);
+        (
+            self.user, self.item, self.kind, self.ts, value, self.place, &self.text,
+        )
+            .hash(h);
+    }
+}
+
+impl Fingerprint for &str {
+    fn feed(&self, h: &mut DefaultHasher) {
+        self.hash(h);
+    }
+}

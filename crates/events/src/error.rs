@@ -1,0 +1,35 @@
+//! What can go wrong between a log file and a history, with what a person needs to act on it.
+
+use std::path::PathBuf;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user's file is wrong: the message says what, where and how to mend it.
+    #[error("{path}:{line}: {reason}")]
+    BadRow {
+        path: PathBuf,
+        line: u64,
+        reason: String,
+    },
+    #[error("{path}: {reason}")]
+    BadFile { path: PathBuf, reason: String },
+    #[error("{0}")]
+    Config(String),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("{path}: {source}")]
+    Parquet {
+        path: PathBuf,
+        source: parquet::errors::ParquetError,
+    },
+    #[error(
+        "{path}: format version {found} is newer than {known}, the newest this build reads; upgrade hkfr"
+    )]
+    Version {
+        path: PathBuf,
+        found: u32,
+        known: u32,
+    },
+}

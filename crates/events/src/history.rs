@@ -1,0 +1,81 @@
+//! A user's events before a cut-off. The only way to see events outside this crate, and the
+//! reason why nothing built for training can hold an event at or after its cut-off.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{Event, UserIdx};
+
+/// A cut-off in seconds (local time of the log). What is derived from a history carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AsOf(i64);
+
+impl AsOf {
+    pub const fn new(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    pub const fn seconds(self) -> i64 {
+        self.0
+    }
+}
+
+/// A user's events strictly before [`History::as_of`], oldest first.
+///
+/// Made only by [`crate::Dataset::history`]; narrowed, never widened.
+#[derive(Debug, Clone, Copy)]
+pub struct History<'a> {
+    user: UserIdx,
+    as_of: AsOf,
+    events: &'a [Event],
+}
+
+impl<'a> History<'a> {
+    pub(crate) fn new(user: UserIdx, as_of: AsOf, events: &'a [Event]) -> Self {
+        assert!(
+            events.last().is_none_or(|e| e.ts < as_of.0),
+            "an event at or after the cut-off reached a history"
+        );
+        Self {
+            user,
+            as_of,
+            events,
+        }
+    }
+
+    pub fn user(&self) -> UserIdx {
+        self.user
+    }
+
+    pub fn as_of(&self) -> AsOf {
+        self.as_of
+    }
+
+    pub fn events(&self) -> &'a [Event] {
+        self.events
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The history from its n-th last event that satisfies `counts` onwards: a simulated cold start.
+    /// Events between and after those n stay; everything before is cut.
+    pub fn keep_last(self, n: usize, counts: impl Fn(&Event) -> bool) -> Self {
+        let mut left = n;
+        let mut from = self.events.len();
+        for (i, e) in self.events.iter().enumerate().rev() {
+            if counts(e) {
+                if left == 0 {
+                    break;
+                }
+                left -= 1;
+                from = i;
+            }
+        }
+        Self {
+            events: &self.events[from..],
+            ..self
+        }
+    }
+}
