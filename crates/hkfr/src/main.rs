@@ -1,1 +1,5 @@
-fn main() {}
+//! The `hkfr` command: see [`hkfr::cli`].
+
+fn main() -> std::process::ExitCode {
+    hkfr::cli::main()
+}

@@ -1,0 +1,7 @@
+//! The command line and its frame, without any network.
+
+mod cli;
+mod config;
+mod fetch;
+mod stage;
+mod walk;

@@ -1,0 +1,119 @@
+//! The arguments as typed. What they mean together with the environment and the config is resolved
+//! in [`crate::cli`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// From behaviour logs to fused knowledge, a tuned language model and measured recommendations.
+#[derive(Debug, Parser)]
+#[command(name = "hkfr", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub global: Global,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Where fetched models and data are kept [default: $HKFR_CACHE, else the platform's cache]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Ask no network: only what is cached is used
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Say more (-v: what is done, -vv: details); $HKFR_LOG takes a filter
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct StageArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    /// Run this stage even if it is up to date (repeatable)
+    #[arg(long, value_name = "STAGE", value_parser = clap::builder::PossibleValuesParser::new(&crate::stages::ORDER[1..]))]
+    pub force: Vec<String>,
+    /// Write results here instead of the config's `out`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Walk all stages, skipping what is up to date; ends with a table and report.html
+    Run(StageArgs),
+    /// Obtain models and data, by name or what a config needs
+    Fetch(FetchArgs),
+    /// Read the logs into Parquet events, catalogue and profiles
+    Ingest(StageArgs),
+    /// Cut the past from the future: training instances and evaluation cases
+    Split(StageArgs),
+    /// Turn histories into prompts and prompts into knowledge
+    Fuse(StageArgs),
+    /// Write instruction rows as JSONL
+    Instruct(StageArgs),
+    /// Train the LoRA adapters
+    Tune(StageArgs),
+    /// Let every system rank the catalogue for every case
+    Recommend(StageArgs),
+    /// Score the rankings: table and report.html
+    Evaluate(StageArgs),
+    /// Check a config, or print the commented file of all defaults
+    Config(ConfigArgs),
+    /// Say what is installed, cached and missing, with a remedy for each
+    Doctor(DoctorArgs),
+    /// Show what is known of one person
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// Names of assets (see --list)
+    pub names: Vec<String>,
+    /// Everything
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+    /// List the assets with licence, size and state
+    #[arg(long)]
+    pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// A config to check
+    #[arg(required_unless_present = "defaults")]
+    pub config: Option<PathBuf>,
+    /// Print one commented TOML file with every key
+    #[arg(long, conflicts_with = "config")]
+    pub defaults: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Also ask whether the hub and pip's index can be reached
+    #[arg(long)]
+    pub online: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(subcommand)]
+    pub what: ShowWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ShowWhat {
+    /// One person from the run's results: events, prompt, knowledge, instruction, recommendation
+    User {
+        /// The user's id as in the log
+        id: String,
+        /// The config of the run
+        #[arg(long)]
+        config: PathBuf,
+        /// Where the results lie, if not in the config's `out`
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,159 @@
+//! Arguments as typed → what they mean → the work. Errors end here, as one message.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::args::{Cli, Command, Global, ShowWhat, StageArgs};
+use crate::config::{self, Config};
+use crate::fetch::{self, Cache, Fetcher, State};
+use crate::stages::{self, Session};
+use crate::stop::{self, Stop, Stopped};
+use crate::{doctor, show};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.global.verbose);
+    let stop = Stop::default();
+    if let Err(e) = stop.listen() {
+        tracing::warn!("Ctrl-C will not be graceful: {e}");
+    }
+    match dispatch(cli, &stop) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if e.is::<Stopped>() || stop.requested() => {
+            eprintln!("{Stopped}");
+            ExitCode::from(stop::EXIT_CODE as u8)
+        }
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
+    let global = &cli.global;
+    let walk = |args: StageArgs, until: &'static str| {
+        let config = resolve(&args.config, args.out)?;
+        let cache = cache(global, Some(&config))?;
+        let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
+        Session::new(config, fetcher, stop.clone(), &args.force)?.walk(until)
+    };
+    match cli.command {
+        Command::Run(args) => walk(args, "evaluate"),
+        Command::Ingest(args) => walk(args, "ingest"),
+        Command::Split(args) => walk(args, "split"),
+        Command::Fuse(args) => walk(args, "fuse"),
+        Command::Instruct(args) => walk(args, "instruct"),
+        Command::Tune(args) => walk(args, "tune"),
+        Command::Recommend(args) => walk(args, "recommend"),
+        Command::Evaluate(args) => walk(args, "evaluate"),
+        Command::Fetch(args) => {
+            let mut fetcher = Fetcher::standard(cache(global, None)?, global.offline, stop.clone());
+            let assets = fetch::assets()?;
+            if args.list {
+                return list(&assets, fetcher.cache());
+            }
+            if !args.all && args.names.is_empty() {
+                anyhow::bail!(
+                    "name what to fetch, or give --all; `hkfr fetch --list` lists the assets"
+                );
+            }
+            let mut wanted: Vec<&fetch::Asset> = Vec::new();
+            for name in &args.names {
+                wanted.push(fetch::find(&assets, name)?);
+            }
+            if args.all {
+                wanted = assets.iter().collect();
+            }
+            for asset in wanted {
+                println!("{}: {}", asset.name, fetcher.obtain(asset)?.display());
+            }
+            Ok(())
+        }
+        Command::Config(args) => match args.config {
+            None => {
+                print!("{}", config::DEFAULTS);
+                Ok(())
+            }
+            Some(path) => {
+                let config = config::load(&path)?;
+                println!(
+                    "{}: good; results go to {}",
+                    path.display(),
+                    config.run_dir().display()
+                );
+                Ok(())
+            }
+        },
+        Command::Doctor(args) => doctor::run(&cache(global, None)?, args.online),
+        Command::Show(args) => match args.what {
+            ShowWhat::User { id, config, out } => {
+                print!("{}", show::user(&resolve(&config, out)?, &id)?);
+                Ok(())
+            }
+        },
+    }
+}
+
+fn resolve(path: &Path, out: Option<PathBuf>) -> Result<Config> {
+    let mut config = config::load(path)?;
+    if let Some(out) = out {
+        config.out = out;
+    }
+    stages::check_asset_names(&config)?;
+    Ok(config)
+}
+
+fn cache(global: &Global, config: Option<&Config>) -> Result<Cache> {
+    let typed = global.cache.clone();
+    let typed = typed.or_else(|| config.and_then(|c| c.models.cache.clone()));
+    Cache::locate(typed, |name| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    })
+}
+
+fn list(assets: &[fetch::Asset], cache: &Cache) -> Result<()> {
+    for asset in assets {
+        let mut cached = 0;
+        for file in &asset.files {
+            cached += usize::from(cache.state(asset, file, false)? == State::Good);
+        }
+        let source = match &asset.hub {
+            Some(repo) => format!("hub {repo}, or "),
+            None => "no hub; ".to_owned(),
+        };
+        println!(
+            "{}\n  {}\n  {} in {} files, {cached} cached · {source}package {}=={}\n  licence: {}",
+            asset.name,
+            asset.what,
+            indicatif::HumanBytes(asset.size()),
+            asset.files.len(),
+            asset.package.name,
+            asset.package.version,
+            asset.licence
+        );
+    }
+    Ok(())
+}
+
+fn log(verbose: u8) {
+    let level = [
+        "warn",
+        "info,h2=warn,hyper=warn",
+        "debug,h2=info,hyper=info",
+    ];
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HKFR_LOG")
+        .unwrap_or_else(|_| level[usize::from(verbose).min(2)].into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(verbose > 1)
+        .init();
+}

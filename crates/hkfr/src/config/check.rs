@@ -1,0 +1,161 @@
+//! What a config may not say although its types are right: each finding names section and key, so
+//! that the loader can add the line.
+
+use std::path::Path;
+
+use super::Config;
+use super::outcome::{BASELINES, LLM_SYSTEMS};
+
+/// A value that cannot be meant: where it stands and what to do.
+#[derive(Debug, PartialEq)]
+pub(super) struct Finding {
+    /// Empty for the top level.
+    pub section: String,
+    pub key: String,
+    pub reason: String,
+}
+
+pub(super) fn check(c: &Config) -> Result<(), Finding> {
+    let bad = |section: &str, key: &str, reason: &str| {
+        Err(Finding {
+            section: section.to_owned(),
+            key: key.to_owned(),
+            reason: reason.to_owned(),
+        })
+    };
+    let is_name = |s: &str| {
+        !s.is_empty()
+            && !s.starts_with('.')
+            && s.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    if !is_name(&c.name) {
+        return bad(
+            "",
+            "name",
+            "is a directory's name: letters, digits, '-', '_' and '.' only",
+        );
+    }
+    if c.data.path.is_none() && c.data.adapter.asset().is_none() {
+        return bad(
+            "data",
+            "path",
+            "is required by this adapter: the directory or file to read",
+        );
+    }
+    if let Err(e) = c.data.adapter_config(Path::new("")) {
+        let (key, reason) = super::load::option_error(e.message(), c.data.adapter.name());
+        return bad("data.options", &key, &reason);
+    }
+    for (section, key, value) in [
+        ("split", "horizon_days", Some(c.split.horizon_days)),
+        ("fusion", "budget_tokens", Some(c.fusion.budget_tokens)),
+        ("fusion", "max_events", Some(c.fusion.max_events)),
+        ("fusion", "concurrency", Some(c.fusion.concurrency)),
+        (
+            "instructions",
+            "per_instance",
+            Some(c.instructions.per_instance),
+        ),
+        ("instructions", "max_rows", c.instructions.max_rows),
+        ("tuning", "rank", Some(c.tuning.rank)),
+        ("tuning", "batch_size", Some(c.tuning.batch_size)),
+        ("tuning", "max_tokens", Some(c.tuning.max_tokens)),
+        ("tuning", "max_steps", c.tuning.max_steps),
+        (
+            "tuning",
+            "checkpoint_steps",
+            Some(c.tuning.checkpoint_steps),
+        ),
+        ("recommend", "depth", Some(c.recommend.depth)),
+        ("recommend", "recent_days", Some(c.recommend.recent_days)),
+        (
+            "recommend",
+            "knn_neighbours",
+            Some(c.recommend.knn_neighbours),
+        ),
+        ("recommend", "candidates", Some(c.recommend.candidates)),
+    ] {
+        if value == Some(0) {
+            return bad(section, key, "must be at least 1");
+        }
+    }
+    for (section, key, value) in [
+        ("tuning", "alpha", c.tuning.alpha),
+        ("tuning", "learning_rate", c.tuning.learning_rate),
+        ("tuning", "epochs", c.tuning.epochs),
+        ("tuning", "max_grad_norm", c.tuning.max_grad_norm),
+        ("recommend", "ease_lambda", c.recommend.ease_lambda),
+    ] {
+        if !(value.is_finite() && value > 0.0) {
+            return bad(section, key, "must be a finite number above 0");
+        }
+    }
+    if !(0.0..1.0).contains(&c.tuning.warmup_ratio) {
+        return bad("tuning", "warmup_ratio", "must lie in [0, 1)");
+    }
+    if c.split.simulated_cold_start.contains(&0) {
+        return bad(
+            "split",
+            "simulated_cold_start",
+            "a simulated history has at least 1 target event",
+        );
+    }
+    if c.recommend.systems.is_empty() {
+        return bad(
+            "recommend",
+            "systems",
+            "names no system: nothing would be ranked",
+        );
+    }
+    let known = || BASELINES.iter().chain(&LLM_SYSTEMS).copied();
+    for (i, system) in c.recommend.systems.iter().enumerate() {
+        if !known().any(|k| k == system) {
+            let hint = super::load::nearest(system, known());
+            return bad(
+                "recommend",
+                "systems",
+                &format!("unknown system \"{system}\"{hint}"),
+            );
+        }
+        if c.recommend.systems[..i].contains(system) {
+            return bad("recommend", "systems", &format!("names \"{system}\" twice"));
+        }
+    }
+    let ks = &c.evaluate.ks;
+    if ks.is_empty() || ks[0] == 0 || !ks.is_sorted_by(|a, b| a < b) {
+        return bad(
+            "evaluate",
+            "ks",
+            "must be rising cut-offs of at least 1, e.g. [5, 10]",
+        );
+    }
+    if c.evaluate.resamples < 100 {
+        return bad(
+            "evaluate",
+            "resamples",
+            "must be at least 100: the ends of an interval need tails",
+        );
+    }
+    if let Some(k) = c.evaluate.ks.iter().find(|&&k| k > c.recommend.depth) {
+        return bad(
+            "evaluate",
+            "ks",
+            &format!(
+                "asks for the top {k}, but [recommend] depth = {} writes shorter lists",
+                c.recommend.depth
+            ),
+        );
+    }
+    if !c.recommend.systems.contains(&c.evaluate.reference) {
+        return bad(
+            "evaluate",
+            "reference",
+            &format!(
+                "\"{}\" is not among [recommend] systems: nothing to compare with",
+                c.evaluate.reference
+            ),
+        );
+    }
+    Ok(())
+}

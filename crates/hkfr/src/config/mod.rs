@@ -1,0 +1,86 @@
+//! The TOML config of a run: one struct per section, every key with a default.
+//!
+//! In: a TOML file (see `hkfr config --defaults`). Out: a checked [`Config`], or an error that
+//! names file, line and the nearest key. [`DEFAULTS`] is the commented file of all defaults; a test
+//! holds it equal to [`Config::default`].
+
+mod check;
+mod data;
+mod llm;
+mod load;
+mod outcome;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use data::{Adapter, DataConfig};
+pub use hkfr_events::split::{SplitConfig, SplitKind};
+pub use llm::{
+    FusionConfig, FusionMode, InstructionsConfig, ModelsConfig, TuningConfig, TuningMode,
+};
+pub(crate) use load::nearest;
+pub use load::{ConfigError, load, parse};
+pub use outcome::{BASELINES, EvaluateConfig, LLM_SYSTEMS, RecommendConfig, RepeatPolicy};
+
+/// The commented file of all defaults: what `hkfr config --defaults` prints.
+pub const DEFAULTS: &str = include_str!("../defaults.toml");
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub name: String,
+    pub seed: u64,
+    pub out: PathBuf,
+    pub data: DataConfig,
+    pub split: SplitConfig,
+    pub fusion: FusionConfig,
+    pub instructions: InstructionsConfig,
+    pub tuning: TuningConfig,
+    pub recommend: RecommendConfig,
+    pub evaluate: EvaluateConfig,
+    pub models: ModelsConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "complete-journey".into(),
+            seed: 42,
+            out: "out".into(),
+            data: DataConfig::default(),
+            split: SplitConfig::default(),
+            fusion: FusionConfig::default(),
+            instructions: InstructionsConfig::default(),
+            tuning: TuningConfig::default(),
+            recommend: RecommendConfig::default(),
+            evaluate: EvaluateConfig::default(),
+            models: ModelsConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// `<out>/<name>`: where all stages of this run write.
+    pub fn run_dir(&self) -> PathBuf {
+        self.out.join(&self.name)
+    }
+
+    /// Makes relative input paths absolute against `base`, the directory of the config file, so
+    /// that a config means the same from wherever it is started. `out` stays relative to the
+    /// directory of the command: results belong to the one who runs.
+    pub fn resolve_paths(&mut self, base: &Path) {
+        for path in [
+            &mut self.data.path,
+            &mut self.fusion.template_dir,
+            &mut self.models.cache,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            if path.is_relative() {
+                *path = base.join(&*path);
+            }
+        }
+    }
+}

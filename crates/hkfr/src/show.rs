@@ -1,0 +1,255 @@
+//! `hkfr show user ID`: what is known of one person, from log to recommendation, as text.
+//!
+//! In: the run directory of a config. Out: wrapped text with a heading per step. Steps that have
+//! not run are named with the command that runs them.
+
+use anyhow::{Context, Result, bail, ensure};
+use hkfr_events::{Case, Dataset, Event, Split, UserIdx, store};
+
+use crate::config::Config;
+use crate::stages::{SPLIT_FILE, read_runs};
+
+/// Events that are shown, the latest of the history.
+const SHOWN_EVENTS: usize = 25;
+/// Places of a ranked list that are shown.
+const SHOWN_RANKS: usize = 5;
+const WIDTH: usize = 96;
+
+pub fn user(config: &Config, id: &str) -> Result<String> {
+    let run = config.run_dir();
+    let ingest = run.join("ingest");
+    ensure!(
+        ingest.join(crate::stage::MANIFEST).exists(),
+        "{} holds no data set yet: `hkfr ingest CONFIG` comes first",
+        run.display()
+    );
+    let dataset = store::read(&ingest)?;
+    let Some(user) = dataset.user_by_id(id) else {
+        bail!(
+            "no {} \"{id}\" among {} in {} (the first ones: {})",
+            dataset.info.user_noun,
+            dataset.n_users(),
+            ingest.display(),
+            first_ids(&dataset)
+        );
+    };
+    let mut text = profile(&dataset, user);
+    let split_path = run.join("split").join(SPLIT_FILE);
+    if !split_path.exists() {
+        text += "\nNot split yet: `hkfr split CONFIG` comes next.\n";
+        return Ok(text);
+    }
+    let split = Split::load(&split_path)?;
+    let cases: Vec<&Case> = split
+        .cases
+        .iter()
+        .filter(|c| c.instance.user == user)
+        .collect();
+    let Some(case) = cases.first() else {
+        text += "\nThis person is in no evaluation case: no target event in the test period, or not in the sample.\n";
+        return Ok(text);
+    };
+    text += &history(&dataset, case);
+    text += &truth(&dataset, case);
+    let runs = run.join("recommend");
+    if runs.join(crate::stage::MANIFEST).exists() {
+        for case in &cases {
+            text += &recommendations(&dataset, case, &runs)?;
+        }
+    } else {
+        text += "\nNo recommendations yet: `hkfr recommend CONFIG` makes them.\n";
+    }
+    Ok(text)
+}
+
+fn first_ids(dataset: &Dataset) -> String {
+    let ids: Vec<&str> = dataset
+        .users
+        .iter()
+        .take(5)
+        .map(|u| u.id.as_str())
+        .collect();
+    ids.join(", ")
+}
+
+fn heading(title: &str) -> String {
+    format!("\n{title}\n{}\n", "─".repeat(title.chars().count()))
+}
+
+fn profile(dataset: &Dataset, user: UserIdx) -> String {
+    let profile = &dataset.users[user as usize];
+    let mut text = format!("{} {}", dataset.info.user_noun, profile.id);
+    text = format!("{text}\n{}\n", "═".repeat(text.chars().count()));
+    let attributes: Vec<String> = profile
+        .attributes
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    text += &match attributes.is_empty() {
+        true => "no profile\n".to_owned(),
+        false => wrap(&attributes.join(" · "), ""),
+    };
+    text
+}
+
+fn history(dataset: &Dataset, case: &Case) -> String {
+    let history = case.instance.history(dataset);
+    let events = history.events();
+    let mut text = heading(&format!(
+        "Events before {}: {}",
+        date(history.as_of().seconds()),
+        events.len()
+    ));
+    let skipped = events.len().saturating_sub(SHOWN_EVENTS);
+    if skipped > 0 {
+        text += &format!("… {skipped} earlier ones\n");
+    }
+    for event in &events[skipped..] {
+        text += &wrap(&event_line(dataset, event), "                  ");
+    }
+    text
+}
+
+fn event_line(dataset: &Dataset, event: &Event) -> String {
+    let kind = dataset.kind(event);
+    let mut line = format!("{}  {}", date(event.ts), kind.action);
+    match event.item {
+        Some(item) => {
+            line += &format!(" {}", plain(&dataset.title(item)));
+            if let Some(category) = dataset.category(item) {
+                line += &format!(" [{}]", plain(category));
+            }
+        }
+        None => line += &format!(" {}", kind.subject),
+    }
+    if let Some(value) = event.value {
+        line += &format!(" ({value})");
+    }
+    if let Some(text) = &event.text {
+        line += &format!(" \"{}\"", plain(text));
+    }
+    if !kind.scenario.is_empty() {
+        line += &format!(" · {}", kind.scenario);
+    }
+    line
+}
+
+fn truth(dataset: &Dataset, case: &Case) -> String {
+    let next = &case.instance;
+    let mut text = heading(&format!("What came next, {}", date(next.target_ts)));
+    let titles: Vec<String> = next
+        .targets
+        .iter()
+        .map(|&i| plain(&dataset.title(i)))
+        .collect();
+    text += &wrap(&titles.join(" · "), "");
+    text
+}
+
+fn recommendations(dataset: &Dataset, case: &Case, runs: &std::path::Path) -> Result<String> {
+    let mut text = heading(&format!("Recommendations for {}", case.case_id));
+    let title = |id: &str| {
+        let item = dataset.items.iter().position(|i| i.id == id);
+        item.map_or_else(|| id.to_owned(), |i| plain(&dataset.title(i as u32)))
+    };
+    for run in read_runs(runs).context("the runs")? {
+        let Some(list) = run.lists.iter().find(|l| l.case == case.case_id) else {
+            continue;
+        };
+        let names: Vec<String> = list
+            .items
+            .iter()
+            .take(SHOWN_RANKS)
+            .enumerate()
+            .map(|(i, name)| {
+                let name = if run.task == "item" {
+                    title(name)
+                } else {
+                    plain(name)
+                };
+                format!("{}. {name}", i + 1)
+            })
+            .collect();
+        text += &wrap(
+            &format!("{} ({}): {}", run.system, run.task, names.join("  ")),
+            "    ",
+        );
+    }
+    Ok(text)
+}
+
+/// Text from a log may hold anything; a terminal must not obey it.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(120)
+        .collect()
+}
+
+/// `2024-01-31 18:05`, from seconds of local time since 1970.
+fn date(seconds: i64) -> String {
+    let days = seconds.div_euclid(86_400);
+    let minutes = seconds.rem_euclid(86_400) / 60;
+    // Days to date in the proleptic Gregorian calendar: years start in March, eras have 400 years.
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}",
+        minutes / 60,
+        minutes % 60
+    )
+}
+
+/// Breaks at spaces; lines after the first begin with `indent`.
+fn wrap(text: &str, indent: &str) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > WIDTH {
+            out.push('\n');
+            out += indent;
+            column = indent.chars().count();
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out += word;
+        column += width;
+    }
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, expect) in [
+            (0, "1970-01-01 00:00"),
+            (951_782_399, "2000-02-28 23:59"),
+            (951_782_400, "2000-02-29 00:00"),
+            (-60, "1969-12-31 23:59"),
+            (1_700_000_000, "2023-11-14 22:13"),
+        ] {
+            assert_eq!(date(seconds), expect);
+        }
+    }
+
+    #[test]
+    fn wrapped_text_keeps_every_word_and_the_width() {
+        let text = "word ".repeat(100);
+        let wrapped = wrap(text.trim(), "    ");
+        assert_eq!(wrapped.split_whitespace().count(), 100);
+        assert!(wrapped.lines().all(|l| l.chars().count() <= WIDTH));
+    }
+}

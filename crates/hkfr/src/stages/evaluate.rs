@@ -1,0 +1,166 @@
+//! Runs and truth → `report.json`, the table, and `report.html`.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use hkfr_eval::html::{ReportPage, StageRow};
+use hkfr_eval::{EvalConfig, Truth, TruthCase, evaluate, html, table};
+use hkfr_events::{Dataset, Segment, Split};
+use serde_json::json;
+
+use super::{ORDER, Session, read_runs};
+use crate::config::Config;
+use crate::stage::{Manifest, Outcome, Runner, Spec};
+
+pub const REPORT: &str = "report.html";
+const TABLE: &str = "table.txt";
+
+pub(super) fn run(session: &mut Session) -> Result<Outcome> {
+    let spec = Spec {
+        name: "evaluate",
+        inputs: &["ingest", "split", "recommend"],
+        config: json!({ "evaluate": session.config.evaluate }),
+        seed: session.config.seed,
+        outside: Vec::new(),
+        keep: &[],
+    };
+    let runner = session.runner.clone();
+    runner.stage(&spec, |ctx| {
+        let dataset = session.dataset()?;
+        let split = session.split()?;
+        let truths = truths(&dataset, &split);
+        for truth in &truths {
+            truth.write(&ctx.dir.join(format!("truth.{}.jsonl", truth.task)))?;
+        }
+        let runs = read_runs(&session.dir("recommend"))?;
+        let config = &session.config;
+        let eval = EvalConfig {
+            ks: config.evaluate.ks.iter().map(|&k| k as usize).collect(),
+            resamples: config.evaluate.resamples as usize,
+            seed: config.seed,
+            reference: Some(config.evaluate.reference.clone()),
+            segment_order: vec!["cold-start".into(), "warm".into()],
+            ..EvalConfig::default()
+        };
+        let report = evaluate(&truths, &runs, &eval)?;
+        report.write(&ctx.dir.join("report.json"))?;
+        crate::atomic::write(&ctx.dir.join(TABLE), table::text(&report).as_bytes())?;
+        ctx.count("runs", runs.len());
+        ctx.count("cases", split.cases.len());
+        let page = ReportPage {
+            title: format!("hkfr: {}", config.name),
+            subtitle: dataset.info.licence.clone(),
+            facts: facts(&dataset, &split),
+            config: config_facts(config),
+            report,
+            stages: stage_rows(&runner)?,
+            ..ReportPage::default()
+        };
+        html::write(&page, &ctx.dir.join(REPORT))?;
+        Ok(())
+    })
+}
+
+/// Prints the table and where the report lies.
+pub(super) fn show(session: &Session) -> Result<()> {
+    let dir = session.dir("evaluate");
+    print!("{}", fs_err::read_to_string(dir.join(TABLE))?);
+    println!("\nreport: {}", dir.join(REPORT).display());
+    Ok(())
+}
+
+/// The name of a segment in runs, tables and reports.
+fn segment_name(segment: Segment) -> String {
+    match segment {
+        Segment::ColdStart => "cold-start".into(),
+        Segment::Warm => "warm".into(),
+        Segment::SimulatedColdStart(n) => format!("simulated cold start, {n}"),
+    }
+}
+
+/// The answers of the item task and of the category task. A case without a target in the task
+/// (items that have no category) is not asked in it.
+fn truths(dataset: &Dataset, split: &Split) -> Vec<Truth> {
+    let item_id = |i: u32| dataset.items[i as usize].id.clone();
+    let category = |i: u32| dataset.category(i).map(str::to_owned);
+    let cases = |targets: &dyn Fn(&[u32]) -> BTreeSet<String>| {
+        split
+            .cases
+            .iter()
+            .map(|c| TruthCase {
+                case: c.case_id.clone(),
+                targets: targets(&c.instance.targets).into_iter().collect(),
+                segment: segment_name(c.segment),
+                in_overall: !matches!(c.segment, Segment::SimulatedColdStart(_)),
+            })
+            .filter(|c| !c.targets.is_empty())
+            .collect()
+    };
+    vec![
+        Truth {
+            task: "category".into(),
+            cases: cases(&|t| t.iter().filter_map(|&i| category(i)).collect()),
+            catalogue: split.catalogue.categories.iter().cloned().collect(),
+        },
+        Truth {
+            task: "item".into(),
+            cases: cases(&|t| t.iter().map(|&i| item_id(i)).collect()),
+            catalogue: split.catalogue.items.iter().map(|&i| item_id(i)).collect(),
+        },
+    ]
+}
+
+fn facts(dataset: &Dataset, split: &Split) -> Vec<(String, String)> {
+    [
+        ("data set", dataset.info.name.clone()),
+        ("users", dataset.n_users().to_string()),
+        ("items", dataset.n_items().to_string()),
+        ("events", dataset.n_events().to_string()),
+        ("kinds of behaviour", dataset.kinds.len().to_string()),
+        ("catalogue", split.catalogue.items.len().to_string()),
+        ("categories", split.catalogue.categories.len().to_string()),
+        ("cases", split.cases.len().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// Every key of the config, as `section.key`.
+fn config_facts(config: &Config) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
+    let Ok(toml::Value::Table(top)) = toml::Value::try_from(config) else {
+        return facts;
+    };
+    for (key, value) in top {
+        match value {
+            toml::Value::Table(section) => facts.extend(
+                section
+                    .into_iter()
+                    .map(|(k, v)| (format!("{key}.{k}"), v.to_string())),
+            ),
+            value => facts.push((key, value.to_string())),
+        }
+    }
+    facts
+}
+
+/// What each finished stage took.
+fn stage_rows(runner: &Runner) -> Result<Vec<StageRow>> {
+    let mut rows = Vec::new();
+    for stage in &ORDER[1..] {
+        let manifest = Manifest::read(&runner.dir(stage)).context("a manifest of this run")?;
+        rows.extend(manifest.map(|m| {
+            StageRow {
+                name: m.stage,
+                wall_seconds: m.wall_seconds,
+                peak_mb: m.peak_memory_mb,
+                counts: m
+                    .counts
+                    .into_iter()
+                    .filter_map(|(name, n)| Some((name, n.as_u64()?)))
+                    .collect(),
+            }
+        }));
+    }
+    Ok(rows)
+}

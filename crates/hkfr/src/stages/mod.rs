@@ -1,0 +1,194 @@
+//! The walk over the stages: fetch → ingest → split → fuse → instruct → tune → recommend → evaluate.
+//!
+//! A stage is a file here with one function `fn(&mut Session) -> Result<Outcome>`: it says in a
+//! [`Spec`] what it depends on, and does its work in the closure that [`Runner::stage`] calls only
+//! if it must. [`STAGES`] is the order. What several stages need in memory (the data set, the
+//! split) is loaded once, by [`Session::dataset`] and [`Session::split`], and not at all if every
+//! stage is up to date.
+
+mod evaluate;
+mod ingest;
+mod recommend;
+mod split;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::{Context, Result, ensure};
+use hkfr_events::{Dataset, Split, store};
+
+use crate::config::{Config, LLM_SYSTEMS};
+use crate::fetch::{self, Asset, Fetcher};
+use crate::stage::{Outcome, RunLock, Runner};
+use crate::stop::Stop;
+
+pub use evaluate::REPORT;
+pub use recommend::{TASKS, rank_all, read_runs};
+pub use split::SPLIT_FILE;
+
+type StageFn = fn(&mut Session) -> Result<Outcome>;
+
+/// The stages that write a directory, in the order of the data.
+const STAGES: [(&str, StageFn); 3] = [
+    ("ingest", ingest::run),
+    ("split", split::run),
+    ("evaluate", evaluate::run),
+];
+
+/// Names of all stages, in order; `fetch` has the cache as its directory.
+pub const ORDER: [&str; 5] = ["fetch", "ingest", "split", "recommend", "evaluate"];
+
+/// One walk: the config, and what its stages share.
+pub struct Session {
+    pub config: Config,
+    pub runner: Runner,
+    pub stop: Stop,
+    fetcher: Fetcher,
+    assets: Vec<Asset>,
+    dataset: Option<Rc<Dataset>>,
+    split: Option<Rc<Split>>,
+    _lock: RunLock,
+}
+
+impl Session {
+    /// Takes the lock of the run directory, which it makes if absent.
+    pub fn new(config: Config, fetcher: Fetcher, stop: Stop, force: &[String]) -> Result<Self> {
+        let run_dir = config.run_dir();
+        let lock = RunLock::acquire(&run_dir)?;
+        Ok(Self {
+            runner: Runner::new(&run_dir, stop.clone(), force),
+            config,
+            stop,
+            fetcher,
+            assets: fetch::assets()?,
+            dataset: None,
+            split: None,
+            _lock: lock,
+        })
+    }
+
+    /// Runs the stages up to and including `until`, each only if it is not up to date.
+    pub fn walk(&mut self, until: &str) -> Result<()> {
+        ensure!(
+            STAGES.iter().any(|(name, _)| *name == until),
+            "stage {until} is not part of this build"
+        );
+        self.fetch(until)?;
+        let mut ran = 0;
+        for (name, run) in STAGES {
+            let outcome = run(self).with_context(|| format!("stage {name}"))?;
+            match outcome {
+                Outcome::UpToDate => eprintln!("{name}: up to date"),
+                Outcome::Ran => ran += 1,
+            }
+            if name == until {
+                break;
+            }
+        }
+        if ran == 0 {
+            eprintln!("all up to date");
+        }
+        if until == "evaluate" {
+            evaluate::show(self)?;
+        }
+        Ok(())
+    }
+
+    /// Obtains what the stages up to `until` will ask for: before any of them runs, so that a
+    /// missing file is known at once and not after the first ten minutes.
+    fn fetch(&mut self, until: &str) -> Result<()> {
+        for name in needed(&self.config, until) {
+            self.asset_dir(&name).context("stage fetch")?;
+        }
+        Ok(())
+    }
+
+    /// The directory that holds the asset's verified files; fetched if need be.
+    pub fn asset_dir(&mut self, name: &str) -> Result<PathBuf> {
+        let asset = fetch::find(&self.assets, name)?;
+        self.fetcher.obtain(asset)
+    }
+
+    /// What goes into the input hash of a stage that reads this asset.
+    pub fn asset_fingerprint(&self, name: &str) -> Result<String> {
+        Ok(fetch::find(&self.assets, name)?.fingerprint())
+    }
+
+    pub fn dir(&self, stage: &str) -> PathBuf {
+        self.runner.dir(stage)
+    }
+
+    /// The ingested data set.
+    pub fn dataset(&mut self) -> Result<Rc<Dataset>> {
+        if let Some(dataset) = &self.dataset {
+            return Ok(Rc::clone(dataset));
+        }
+        let dataset = Rc::new(store::read(&self.dir("ingest"))?);
+        self.dataset = Some(Rc::clone(&dataset));
+        Ok(dataset)
+    }
+
+    pub fn split(&mut self) -> Result<Rc<Split>> {
+        if let Some(split) = &self.split {
+            return Ok(Rc::clone(split));
+        }
+        let split = Rc::new(Split::load(&self.dir("split").join(SPLIT_FILE))?);
+        self.split = Some(Rc::clone(&split));
+        Ok(split)
+    }
+}
+
+/// The assets that a walk up to `until` reads.
+pub fn needed(config: &Config, until: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    if config.data.path.is_none() {
+        names.extend(config.data.adapter.asset().map(str::to_owned));
+    }
+    let systems_use_llm = config
+        .recommend
+        .systems
+        .iter()
+        .any(|s| LLM_SYSTEMS.contains(&s.as_str()));
+    if !["ingest", "split"].contains(&until) && systems_use_llm {
+        names.push(config.models.llm.clone());
+        names.push(config.models.encoder.clone());
+    }
+    names
+}
+
+/// A misspelt model is an error of the config, and not of the stage that would load it.
+pub fn check_asset_names(config: &Config) -> Result<()> {
+    let assets = fetch::assets()?;
+    for (key, name) in [
+        ("llm", &config.models.llm),
+        ("encoder", &config.models.encoder),
+    ] {
+        fetch::find(&assets, name).with_context(|| format!("[models] {key}"))?;
+    }
+    Ok(())
+}
+
+/// Names, sizes and times of the files below a path: what tells that a user's logs have changed,
+/// without reading them.
+fn fingerprint_path(path: &Path) -> Result<String> {
+    ensure!(
+        path.exists(),
+        "{} does not exist ([data] path)",
+        path.display()
+    );
+    let mut lines = Vec::new();
+    let mut todo = vec![path.to_owned()];
+    while let Some(path) = todo.pop() {
+        let meta = fs_err::metadata(&path)?;
+        if meta.is_dir() {
+            for entry in fs_err::read_dir(&path)? {
+                todo.push(entry?.path());
+            }
+        } else {
+            let modified = crate::atomic::modified_ns(&meta);
+            lines.push(format!("{} {} {modified}", path.display(), meta.len()));
+        }
+    }
+    lines.sort();
+    Ok(crate::digest::of_text(&lines.join("\n")))
+}

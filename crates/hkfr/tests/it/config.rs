@@ -1,0 +1,208 @@
+//! Configs: the defaults file, and errors that say where and what was meant.
+
+use std::path::Path;
+
+use hkfr::config::{Config, DEFAULTS, load, parse};
+
+fn error(text: &str) -> String {
+    parse(text, Path::new("configs/x.toml"))
+        .expect_err("must be refused")
+        .to_string()
+}
+
+#[test]
+fn the_defaults_file_is_the_default_config() {
+    assert_eq!(
+        parse(DEFAULTS, Path::new("defaults.toml")).unwrap(),
+        Config::default()
+    );
+    assert_eq!(
+        parse("", Path::new("empty.toml")).unwrap(),
+        Config::default()
+    );
+}
+
+/// Each key of the config occurs in the file, in its section, right below a comment.
+#[test]
+fn every_key_of_the_config_is_explained() {
+    // What serde says it expects is the complete list of keys, optional ones included.
+    let keys = |section: &str| -> Vec<String> {
+        let header = if section.is_empty() {
+            String::new()
+        } else {
+            format!("[{section}]\n")
+        };
+        let e = toml::from_str::<Config>(&format!("{header}zzz = 1")).unwrap_err();
+        e.message()
+            .split('`')
+            .skip(3)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut explained = Vec::new();
+    let (mut section, mut comment) = (String::new(), false);
+    for line in DEFAULTS.lines() {
+        let bare = line.trim_start_matches("# ");
+        let key = bare.split('=').next().unwrap_or("").trim();
+        let is_key =
+            bare.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).to_owned();
+        } else if is_key && section != "data.options" {
+            assert!(comment, "[{section}] {key} has no comment above it");
+            explained.push((section.clone(), key.to_owned()));
+            comment = false;
+        } else {
+            comment = line.starts_with('#') || (comment && !line.is_empty());
+        }
+    }
+    // An open table: its keys are the adapter's.
+    explained.push(("data".into(), "options".into()));
+    let sections = keys("");
+    let mut expected = Vec::new();
+    for name in &sections {
+        if DEFAULTS.contains(&format!("[{name}]")) {
+            expected.extend(keys(name).into_iter().map(|k| (name.clone(), k)));
+        } else {
+            expected.push((String::new(), name.clone()));
+        }
+    }
+    assert!(expected.len() > 50, "{expected:?}");
+    explained.sort();
+    expected.sort();
+    assert_eq!(explained, expected);
+}
+
+#[test]
+fn a_misspelt_key_names_file_line_and_the_nearest_key() {
+    assert_eq!(
+        error("name = \"a\"\n\n[split]\nseed = 1\nhorizn_days = 3\n"),
+        "configs/x.toml:5: unknown key \"horizn_days\" in [split]; did you mean \"horizon_days\"?"
+    );
+    assert_eq!(
+        error("sed = 3"),
+        "configs/x.toml:1: unknown key \"sed\" at the top level; did you mean \"seed\"?"
+    );
+    // Nothing is near: no guess.
+    assert_eq!(
+        error("[data]\nqqqqqqqq = 3"),
+        "configs/x.toml:2: unknown key \"qqqqqqqq\" in [data]"
+    );
+}
+
+#[test]
+fn a_misspelt_section_or_value_names_the_nearest_one() {
+    assert_eq!(
+        error("seed = 1\n[splt]\nseed = 1"),
+        "configs/x.toml:2: unknown section [splt]; did you mean \"split\"?"
+    );
+    assert_eq!(
+        error("[fusion]\nmode = \"embeded\""),
+        "configs/x.toml:2: [fusion] mode: unknown value \"embeded\"; did you mean \"embedded\"? (one of embedded, service, none)"
+    );
+    assert_eq!(
+        error("[recommend]\nsystems = [\"hkfr\", \"popularty\"]"),
+        "configs/x.toml:2: [recommend] systems: unknown system \"popularty\"; did you mean \"popularity\"?"
+    );
+}
+
+#[test]
+fn a_wrong_type_or_broken_syntax_names_the_line() {
+    let text = error("[tuning]\nmode = \"lora\"\nrank = \"eight\"");
+    assert!(
+        text.starts_with("configs/x.toml:3: [tuning] rank: invalid type: string"),
+        "{text}"
+    );
+    let text = error("seed = 1\nname = \n");
+    assert!(text.starts_with("configs/x.toml:2: "), "{text}");
+    let text = error("seed = -1");
+    assert!(text.starts_with("configs/x.toml:1: seed: "), "{text}");
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused() {
+    for (text, line, says) in [
+        ("name = \"../x\"", 1, "name: is a directory's name"),
+        (
+            "[data]\nadapter = \"entree\"",
+            1,
+            "[data] path: is required",
+        ),
+        (
+            "[data]\nstrict = true\n[data.options]\nmax_user = 3",
+            4,
+            "[data.options] max_user: no key of adapter \"complete-journey\"; did you mean \"max_users\"?",
+        ),
+        (
+            "[tuning]\nepochs = 1\nrank = 0",
+            3,
+            "[tuning] rank: must be at least 1",
+        ),
+        (
+            "[tuning]\nlearning_rate = nan",
+            2,
+            "must be a finite number above 0",
+        ),
+        ("[evaluate]\nks = []", 2, "[evaluate] ks: must be rising"),
+        ("[evaluate]\nks = [5, 50]", 2, "asks for the top 50"),
+        ("[evaluate]\nresamples = 1", 2, "at least 100"),
+        (
+            "[evaluate]\nreference = \"x\"",
+            2,
+            "not among [recommend] systems",
+        ),
+        ("[recommend]\nsystems = [\"hkfr\", \"hkfr\"]", 2, "twice"),
+    ] {
+        let e = error(text);
+        assert!(e.starts_with(&format!("configs/x.toml:{line}: ")), "{e}");
+        assert!(e.contains(says), "{e} does not say {says}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing.toml");
+    let text = load(&missing).unwrap_err().to_string();
+    assert!(
+        text.contains("missing.toml") && text.contains("config --defaults"),
+        "{text}"
+    );
+    let latin1 = dir.path().join("latin1.toml");
+    std::fs::write(&latin1, b"seed = 1\nname = \"caf\xe9\"").unwrap();
+    let text = load(&latin1).unwrap_err().to_string();
+    assert!(text.contains("latin1.toml:2: is not UTF-8"), "{text}");
+}
+
+#[test]
+fn input_paths_are_relative_to_the_config_and_results_to_the_caller() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    std::fs::write(
+        &path,
+        "out = \"o\"\n[data]\nadapter = \"entree\"\npath = \"../logs\"",
+    )
+    .unwrap();
+    let config = load(&path).unwrap();
+    assert_eq!(
+        config.data.path.as_deref(),
+        Some(&*dir.path().join("../logs"))
+    );
+    assert_eq!(config.run_dir(), Path::new("o/complete-journey"));
+}
+
+/// The committed configs are good, and none sets a key to no effect by misspelling it.
+#[test]
+fn the_committed_configs_load() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let mut n = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            load(&path).unwrap_or_else(|e| panic!("{e}"));
+            n += 1;
+        }
+    }
+    assert!(n >= 6, "only {n} configs");
+}
