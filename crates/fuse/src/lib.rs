@@ -1,0 +1,26 @@
+//! What do these events say about this user? A [`hkfr_events::History`] becomes [`Facts`], facts
+//! become prompts, and a language model fuses them into knowledge, which is stored with its evidence.
+
+mod builtin;
+mod error;
+mod facts;
+mod fuser;
+mod gateway;
+mod prompt;
+mod sample;
+mod sanitise;
+mod statements;
+mod store;
+mod templates;
+mod verify;
+
+pub use error::{Error, Result};
+pub use facts::{Count, Facts, FactsConfig, facts, price_band, time};
+pub use fuser::{Fusion, FusionMode, KnowledgeRecord, StatementScorer};
+pub use gateway::{Gateway, GatewayConfig, GatewayError};
+pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
+pub use sanitise::sanitise;
+pub use statements::{Claim, SLOTS, Slot, Statement, assemble, candidate_statements};
+pub use store::{KnowledgeKey, KnowledgeStore};
+pub use templates::TemplateSet;
+pub use verify::{false_claims, grounded_sentences};

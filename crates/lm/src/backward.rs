@@ -26,7 +26,6 @@ pub(crate) struct Gradients {
 /// Adds to `grads` (laid out as `lora.params`) the gradient of a loss whose gradient with respect
 /// to the final hidden states of `rows` is `dhidden` (rows, hidden). The session must have run this
 /// tree with activations kept.
-#[expect(clippy::too_many_arguments)]
 pub(crate) fn backward(
     model: &Llama,
     lora: &Lora,

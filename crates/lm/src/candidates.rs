@@ -84,7 +84,6 @@ struct Open {
 ///
 /// `tree` holds the prompt, whose last segment `prompt` was computed by the session's last call;
 /// branches are appended to it. `width` is how many prefixes one pass expands.
-#[expect(clippy::too_many_arguments)]
 pub fn score_candidates(
     session: &mut Session,
     model: &Llama,

@@ -186,7 +186,7 @@ impl Gguf {
             .and_then(|end| self.bytes.get(start..end));
         let bytes = bytes
             .ok_or_else(|| self.bad(format!("ends inside the tensor {name:?}; fetch it again")))?;
-        if n % block != 0 {
+        if !n.is_multiple_of(block) {
             return Err(self.bad(format!(
                 "the tensor {name:?} has {n} weights, not a multiple of {block}"
             )));

@@ -132,7 +132,6 @@ impl Lora {
     }
 
     /// Adds the gradients of A and B to `grads` (laid out as `params`) and that of the input to `dxs`.
-    #[expect(clippy::too_many_arguments)]
     pub(crate) fn back(
         &self,
         layer: usize,

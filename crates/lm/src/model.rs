@@ -41,9 +41,9 @@ impl LlamaConfig {
         let c = &self;
         let fits = c.n_heads > 0
             && c.n_kv_heads > 0
-            && c.hidden_size % c.n_heads == 0
-            && c.n_heads % c.n_kv_heads == 0
-            && c.head_dim() % 2 == 0
+            && c.hidden_size.is_multiple_of(c.n_heads)
+            && c.n_heads.is_multiple_of(c.n_kv_heads)
+            && c.head_dim().is_multiple_of(2)
             && c.n_layers > 0;
         if fits {
             Ok(self)
@@ -175,6 +175,11 @@ impl Llama {
             name: "random".into(),
             config,
         })
+    }
+
+    /// The scale of the final RMSNorm, width `hidden_size`.
+    pub fn final_norm(&self) -> &[f32] {
+        &self.norm
     }
 
     /// The (tied) embedding of a token, width `hidden_size`.

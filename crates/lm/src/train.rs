@@ -133,7 +133,6 @@ fn deal(batch: &[Example], n: usize) -> Vec<Vec<usize>> {
 }
 
 impl Worker {
-    #[expect(clippy::too_many_arguments)]
     fn example(
         &mut self,
         model: &Llama,

@@ -1,0 +1,126 @@
+//! From a history to knowledge: by the embedded model, which chooses among true statements, by a
+//! service, which writes freely and is then checked, or not at all (`none`, the ablation).
+
+use hkfr_events::{Dataset, History};
+use minijinja::context;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::facts::{Facts, FactsConfig, facts};
+use crate::gateway::Gateway;
+use crate::prompt::{CountTokens, CutCounts, behaviour_text, raw_text};
+use crate::statements::{Claim, assemble, candidate_statements};
+use crate::templates::TemplateSet;
+use crate::verify::grounded_sentences;
+
+/// Which model writes the knowledge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FusionMode {
+    /// The embedded LLM chooses among statements that are true by construction.
+    Embedded,
+    /// An OpenAI-compatible service writes; sentences that name what the facts do not are dropped.
+    Service,
+    /// No fusion: the behaviours as text.
+    None,
+}
+
+/// A language model that says how well each option answers a prompt.
+pub trait StatementScorer {
+    fn model_id(&self) -> String;
+
+    /// Mean log-probability per token of each option as the answer to one prompt.
+    fn score(&mut self, system: &str, user: &str, options: &[String]) -> std::result::Result<Vec<f32>, String>;
+}
+
+/// Knowledge of one user as-of one time, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnowledgeRecord {
+    pub user: String,
+    pub as_of: i64,
+    pub keep_last: Option<u32>,
+    pub template_hash: String,
+    pub model: String,
+    pub mode: FusionMode,
+    pub text: String,
+    pub claims: Vec<Claim>,
+    pub n_tokens: usize,
+    /// Tokens of the prompt that the model read.
+    pub prompt_tokens: usize,
+    pub cut: CutCounts,
+    /// Claims that the budget cut (embedded) or sentences that the facts did not bear out (service).
+    pub n_dropped: usize,
+}
+
+/// What all modes need.
+pub struct Fusion<'a> {
+    pub templates: &'a TemplateSet,
+    pub facts: &'a FactsConfig,
+    /// Tokens of the behaviour prompt, and of the knowledge.
+    pub budget_tokens: usize,
+    pub knowledge_tokens: usize,
+    pub count: CountTokens<'a>,
+}
+
+impl Fusion<'_> {
+    fn record(&self, ds: &Dataset, history: &History, keep_last: Option<u32>, mode: FusionMode, model: String) -> KnowledgeRecord {
+        KnowledgeRecord {
+            user: ds.users[history.user() as usize].id.clone(),
+            as_of: history.as_of().seconds(),
+            keep_last,
+            template_hash: self.templates.hash().into(),
+            model,
+            mode,
+            text: String::new(),
+            claims: Vec::new(),
+            n_tokens: 0,
+            prompt_tokens: 0,
+            cut: CutCounts::default(),
+            n_dropped: 0,
+        }
+    }
+
+    /// No fusion: the latest behaviours as their templates write them.
+    pub fn none(&self, ds: &Dataset, history: &History, keep_last: Option<u32>) -> Result<KnowledgeRecord> {
+        let facts = facts(ds, history, self.facts);
+        let prompt = raw_text(ds, history, &facts, self.templates, self.knowledge_tokens, self.count)?;
+        let mut record = self.record(ds, history, keep_last, FusionMode::None, "none".into());
+        (record.text, record.n_tokens, record.cut) = (prompt.text, prompt.n_tokens, prompt.cut);
+        Ok(record)
+    }
+
+    /// The fusion prompt of a user and the facts behind it.
+    pub fn prompt(&self, ds: &Dataset, history: &History) -> Result<(Facts, crate::prompt::Prompt, String)> {
+        let facts = facts(ds, history, self.facts);
+        let behaviour = behaviour_text(ds, history, &facts, self.templates, self.budget_tokens, self.count)?;
+        let prompt = self.templates.render("fusion.jinja", context! { behaviour => behaviour.text })?;
+        Ok((facts, behaviour, prompt))
+    }
+
+    /// The embedded model chooses among true statements.
+    pub fn embedded(&self, ds: &Dataset, history: &History, keep_last: Option<u32>, scorer: &mut dyn StatementScorer) -> Result<KnowledgeRecord> {
+        let (facts, behaviour, prompt) = self.prompt(ds, history)?;
+        let statements = candidate_statements(&facts, self.templates)?;
+        let options: Vec<String> = statements.iter().map(|s| s.text.clone()).collect();
+        let scores = if options.is_empty() { Vec::new() } else { scorer.score("", &prompt, &options).map_err(Error::Model)? };
+        let (text, claims, n_dropped) = assemble(&facts, &statements, &scores, self.templates, self.knowledge_tokens, self.count)?;
+        let mut record = self.record(ds, history, keep_last, FusionMode::Embedded, scorer.model_id());
+        record.n_tokens = (self.count)(&text);
+        record.prompt_tokens = (self.count)(&prompt);
+        (record.text, record.claims, record.cut, record.n_dropped) = (text, claims, behaviour.cut, n_dropped);
+        Ok(record)
+    }
+
+    /// A service writes; what it invents is dropped. `vocabulary` holds the lower-case names
+    /// (categories, brands) that would be an invention if the facts don't name them.
+    pub fn service(&self, ds: &Dataset, history: &History, keep_last: Option<u32>, gateway: &Gateway, vocabulary: &[String]) -> Result<KnowledgeRecord> {
+        let (facts, behaviour, prompt) = self.prompt(ds, history)?;
+        let answer = gateway.complete(&prompt, self.knowledge_tokens)?;
+        let (text, n_dropped) = grounded_sentences(&crate::sanitise::sanitise(&answer, 4 * 8 * self.knowledge_tokens).0, &facts, vocabulary);
+        let mut record = self.record(ds, history, keep_last, FusionMode::Service, gateway.model().into());
+        record.n_tokens = (self.count)(&text);
+        record.prompt_tokens = (self.count)(&prompt);
+        (record.text, record.cut, record.n_dropped) = (text, behaviour.cut, n_dropped);
+        Ok(record)
+    }
+}

@@ -1,0 +1,128 @@
+//! What may be said of a user: candidate statements by slot, each true because it is made from a
+//! fact. The LLM only chooses among them, so a small model cannot invent anything.
+
+use std::collections::BTreeMap;
+
+use minijinja::{Value, context};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::facts::{Count, Facts};
+use crate::prompt::CountTokens;
+use crate::templates::TemplateSet;
+
+/// A place in the knowledge that takes some of a fact list's names.
+pub struct Slot {
+    /// `statements/<name>.jinja` words it, `chosen.<name>` is what `knowledge.jinja` receives.
+    pub name: &'static str,
+    /// How many statements are chosen, before the budget.
+    pub pick: usize,
+    options: fn(&Facts) -> Vec<Count>,
+}
+
+/// At most this many options a slot are put before the model.
+const MAX_OPTIONS: usize = 8;
+
+/// In the order in which the budget favours them.
+pub const SLOTS: &[Slot] = &[
+    Slot { name: "favourite", pick: 6, options: |f| f.categories.clone() },
+    Slot { name: "staple", pick: 5, options: |f| f.items.iter().filter(|c| c.n >= 2).cloned().collect() },
+    Slot { name: "recent", pick: 5, options: |f| f.recent_items.clone() },
+    Slot { name: "rising", pick: 2, options: |f| f.rising.clone() },
+    Slot { name: "promotion", pick: 2, options: |f| f.converted.clone() },
+    Slot { name: "ignored", pick: 1, options: |f| f.ignored.clone() },
+    Slot { name: "disliked", pick: 3, options: |f| f.disliked.clone() },
+    Slot { name: "weekday", pick: 1, options: |f| common(&f.weekdays) },
+    Slot { name: "daypart", pick: 1, options: |f| common(&f.dayparts) },
+    Slot { name: "price", pick: 1, options: |f| common(&f.price_bands) },
+    Slot { name: "brand", pick: 2, options: |f| f.brands.clone() },
+    Slot { name: "place", pick: 1, options: |f| common(&f.places) },
+    Slot { name: "household", pick: 3, options: household },
+];
+
+/// Names that hold of at least a quarter: "shops on Monday" must not be said of one Monday in ten.
+fn common(counts: &[Count]) -> Vec<Count> {
+    counts.iter().filter(|c| c.share >= 0.25).cloned().collect()
+}
+
+fn household(facts: &Facts) -> Vec<Count> {
+    let known = facts.profile.iter().filter(|(_, v)| !v.is_empty() && !v.eq_ignore_ascii_case("unknown"));
+    let name = |(k, v): (&String, &String)| format!("{k} {v}");
+    known.map(|kv| Count { name: name(kv), n: 1, share: 1.0, percent: 100, days_ago: 0, evidence: Vec::new() }).collect()
+}
+
+/// A statement that the facts support.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    pub slot: &'static str,
+    /// As `statements/<slot>.jinja` words it: what the model scores.
+    pub text: String,
+    pub fact: Count,
+}
+
+/// A chosen statement, as it is stored: which fact list, what value, how often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub slot: String,
+    pub value: String,
+    pub n: u32,
+    pub percent: u32,
+    /// Ids of (the latest of) the events that support it.
+    pub evidence: Vec<u32>,
+}
+
+/// All candidate statements, slot by slot.
+pub fn candidate_statements(facts: &Facts, templates: &TemplateSet) -> Result<Vec<Statement>> {
+    let mut statements = Vec::new();
+    for slot in SLOTS {
+        for fact in (slot.options)(facts).into_iter().take(MAX_OPTIONS) {
+            let text = templates.render(&format!("statements/{}.jinja", slot.name), Value::from_serialize(&fact))?;
+            statements.push(Statement { slot: slot.name, text, fact });
+        }
+    }
+    Ok(statements)
+}
+
+/// The best statements of each slot by `scores` (one a statement), worded by `knowledge.jinja`
+/// within `budget` tokens: where it does not fit, every slot gives up its least-scored statements.
+/// Returns the text, the claims in it, and how many claims the budget cut.
+pub fn assemble(
+    facts: &Facts,
+    statements: &[Statement],
+    scores: &[f32],
+    templates: &TemplateSet,
+    budget: usize,
+    count: CountTokens,
+) -> Result<(String, Vec<Claim>, usize)> {
+    let most = SLOTS.iter().map(|s| s.pick).max().unwrap_or(0);
+    let mut wanted = 0;
+    for limit in (0..=most).rev() {
+        let mut claims = Vec::new();
+        let mut chosen: BTreeMap<&str, Vec<&Count>> = SLOTS.iter().map(|s| (s.name, Vec::new())).collect();
+        for slot in SLOTS {
+            let mut of_slot: Vec<(f32, &Statement)> =
+                scores.iter().copied().zip(statements).filter(|(_, s)| s.slot == slot.name).collect();
+            of_slot.sort_by(|a, b| b.0.total_cmp(&a.0));
+            of_slot.truncate(slot.pick.min(limit));
+            // Said in the order of the facts, so that the most frequent comes first.
+            let position = |s: &Statement| statements.iter().position(|t| std::ptr::eq(t, s));
+            of_slot.sort_by_key(|(_, s)| position(s));
+            for (_, s) in of_slot {
+                chosen.get_mut(slot.name).expect("every slot is there").push(&s.fact);
+                claims.push(Claim {
+                    slot: slot.name.into(),
+                    value: s.fact.name.clone(),
+                    n: s.fact.n,
+                    percent: s.fact.percent,
+                    evidence: s.fact.evidence.clone(),
+                });
+            }
+        }
+        wanted = wanted.max(claims.len());
+        let text = templates.render("knowledge.jinja", context! { facts, chosen })?;
+        if count(&text) <= budget || limit == 0 {
+            return Ok((text, claims.clone(), wanted - claims.len()));
+        }
+    }
+    unreachable!("the last limit returns")
+}
