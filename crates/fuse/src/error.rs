@@ -8,16 +8,31 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The user's template is wrong: the message names the file, the line and the remedy.
     #[error("{file}:{line}: {reason}")]
-    Template { file: String, line: usize, reason: String },
+    Template {
+        file: String,
+        line: usize,
+        reason: String,
+    },
     #[error("{0}")]
     Config(String),
     /// The embedded model could not score.
     #[error("language model: {0}")]
     Model(String),
-    #[error("{path}: format version {found} is newer than {known}, the newest this build reads; upgrade hkfr")]
-    Version { path: PathBuf, found: i64, known: i64 },
-    #[error("{path}: {source}; the knowledge written before is safe: free disk space or remove a stale lock, then run again")]
-    Store { path: PathBuf, source: rusqlite::Error },
+    #[error(
+        "{path}: format version {found} is newer than {known}, the newest this build reads; upgrade hkfr"
+    )]
+    Version {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+    #[error(
+        "{path}: {source}; the knowledge written before is safe: free disk space or remove a stale lock, then run again"
+    )]
+    Store {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
     #[error(transparent)]
     Gateway(#[from] crate::gateway::GatewayError),
     #[error(transparent)]

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::facts::{Facts, FactsConfig, facts};
 use crate::gateway::Gateway;
 use crate::prompt::{CountTokens, CutCounts, behaviour_text, raw_text};
-use crate::statements::{Claim, assemble, candidate_statements};
+use crate::statements::{Claim, assemble, candidate_statements, is_contested};
 use crate::templates::TemplateSet;
 use crate::verify::grounded_sentences;
 
@@ -30,7 +30,12 @@ pub trait StatementScorer {
     fn model_id(&self) -> String;
 
     /// Mean log-probability per token of each option as the answer to one prompt.
-    fn score(&mut self, system: &str, user: &str, options: &[String]) -> std::result::Result<Vec<f32>, String>;
+    fn score(
+        &mut self,
+        system: &str,
+        user: &str,
+        options: &[String],
+    ) -> std::result::Result<Vec<f32>, String>;
 }
 
 /// Knowledge of one user as-of one time, as it is stored.
@@ -63,7 +68,14 @@ pub struct Fusion<'a> {
 }
 
 impl Fusion<'_> {
-    fn record(&self, ds: &Dataset, history: &History, keep_last: Option<u32>, mode: FusionMode, model: String) -> KnowledgeRecord {
+    fn record(
+        &self,
+        ds: &Dataset,
+        history: &History,
+        keep_last: Option<u32>,
+        mode: FusionMode,
+        model: String,
+    ) -> KnowledgeRecord {
         KnowledgeRecord {
             user: ds.users[history.user() as usize].id.clone(),
             as_of: history.as_of().seconds(),
@@ -81,43 +93,116 @@ impl Fusion<'_> {
     }
 
     /// No fusion: the latest behaviours as their templates write them.
-    pub fn none(&self, ds: &Dataset, history: &History, keep_last: Option<u32>) -> Result<KnowledgeRecord> {
+    pub fn none(
+        &self,
+        ds: &Dataset,
+        history: &History,
+        keep_last: Option<u32>,
+    ) -> Result<KnowledgeRecord> {
         let facts = facts(ds, history, self.facts);
-        let prompt = raw_text(ds, history, &facts, self.templates, self.knowledge_tokens, self.count)?;
+        let prompt = raw_text(
+            ds,
+            history,
+            &facts,
+            self.templates,
+            self.knowledge_tokens,
+            self.count,
+        )?;
         let mut record = self.record(ds, history, keep_last, FusionMode::None, "none".into());
         (record.text, record.n_tokens, record.cut) = (prompt.text, prompt.n_tokens, prompt.cut);
         Ok(record)
     }
 
     /// The fusion prompt of a user and the facts behind it.
-    pub fn prompt(&self, ds: &Dataset, history: &History) -> Result<(Facts, crate::prompt::Prompt, String)> {
+    pub fn prompt(
+        &self,
+        ds: &Dataset,
+        history: &History,
+    ) -> Result<(Facts, crate::prompt::Prompt, String)> {
         let facts = facts(ds, history, self.facts);
-        let behaviour = behaviour_text(ds, history, &facts, self.templates, self.budget_tokens, self.count)?;
-        let prompt = self.templates.render("fusion.jinja", context! { behaviour => behaviour.text })?;
+        let behaviour = behaviour_text(
+            ds,
+            history,
+            &facts,
+            self.templates,
+            self.budget_tokens,
+            self.count,
+        )?;
+        let prompt = self
+            .templates
+            .render("fusion.jinja", context! { behaviour => behaviour.text })?;
         Ok((facts, behaviour, prompt))
     }
 
     /// The embedded model chooses among true statements.
-    pub fn embedded(&self, ds: &Dataset, history: &History, keep_last: Option<u32>, scorer: &mut dyn StatementScorer) -> Result<KnowledgeRecord> {
+    pub fn embedded(
+        &self,
+        ds: &Dataset,
+        history: &History,
+        keep_last: Option<u32>,
+        scorer: &mut dyn StatementScorer,
+    ) -> Result<KnowledgeRecord> {
         let (facts, behaviour, prompt) = self.prompt(ds, history)?;
         let statements = candidate_statements(&facts, self.templates)?;
-        let options: Vec<String> = statements.iter().map(|s| s.text.clone()).collect();
-        let scores = if options.is_empty() { Vec::new() } else { scorer.score("", &prompt, &options).map_err(Error::Model)? };
-        let (text, claims, n_dropped) = assemble(&facts, &statements, &scores, self.templates, self.knowledge_tokens, self.count)?;
-        let mut record = self.record(ds, history, keep_last, FusionMode::Embedded, scorer.model_id());
+        // Where a slot takes all that may be said, there is nothing to ask the model.
+        let asked: Vec<usize> = (0..statements.len())
+            .filter(|&i| is_contested(&statements, statements[i].slot))
+            .collect();
+        let options: Vec<String> = asked.iter().map(|&i| statements[i].text.clone()).collect();
+        let mut scores = vec![0.0; statements.len()];
+        if !options.is_empty() {
+            let answers = scorer.score("", &prompt, &options).map_err(Error::Model)?;
+            asked
+                .iter()
+                .zip(answers)
+                .for_each(|(&i, score)| scores[i] = score);
+        }
+        let (text, claims, n_dropped) = assemble(
+            &facts,
+            &statements,
+            &scores,
+            self.templates,
+            self.knowledge_tokens,
+            self.count,
+        )?;
+        let mut record = self.record(
+            ds,
+            history,
+            keep_last,
+            FusionMode::Embedded,
+            scorer.model_id(),
+        );
         record.n_tokens = (self.count)(&text);
         record.prompt_tokens = (self.count)(&prompt);
-        (record.text, record.claims, record.cut, record.n_dropped) = (text, claims, behaviour.cut, n_dropped);
+        (record.text, record.claims, record.cut, record.n_dropped) =
+            (text, claims, behaviour.cut, n_dropped);
         Ok(record)
     }
 
     /// A service writes; what it invents is dropped. `vocabulary` holds the lower-case names
     /// (categories, brands) that would be an invention if the facts don't name them.
-    pub fn service(&self, ds: &Dataset, history: &History, keep_last: Option<u32>, gateway: &Gateway, vocabulary: &[String]) -> Result<KnowledgeRecord> {
+    pub fn service(
+        &self,
+        ds: &Dataset,
+        history: &History,
+        keep_last: Option<u32>,
+        gateway: &Gateway,
+        vocabulary: &[String],
+    ) -> Result<KnowledgeRecord> {
         let (facts, behaviour, prompt) = self.prompt(ds, history)?;
         let answer = gateway.complete(&prompt, self.knowledge_tokens)?;
-        let (text, n_dropped) = grounded_sentences(&crate::sanitise::sanitise(&answer, 4 * 8 * self.knowledge_tokens).0, &facts, vocabulary);
-        let mut record = self.record(ds, history, keep_last, FusionMode::Service, gateway.model().into());
+        let (text, n_dropped) = grounded_sentences(
+            &crate::sanitise::sanitise(&answer, 4 * 8 * self.knowledge_tokens).0,
+            &facts,
+            vocabulary,
+        );
+        let mut record = self.record(
+            ds,
+            history,
+            keep_last,
+            FusionMode::Service,
+            gateway.model().into(),
+        );
         record.n_tokens = (self.count)(&text);
         record.prompt_tokens = (self.count)(&prompt);
         (record.text, record.cut, record.n_dropped) = (text, behaviour.cut, n_dropped);

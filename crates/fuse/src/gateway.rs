@@ -16,8 +16,14 @@ pub enum GatewayError {
     #[error("{url}: {reason}")]
     User { url: String, reason: String },
     /// The service stayed away or overloaded through all attempts.
-    #[error("{url}: {reason} (after {attempts} attempts); the knowledge made so far is kept: run again later")]
-    Transient { url: String, reason: String, attempts: u32 },
+    #[error(
+        "{url}: {reason} (after {attempts} attempts); the knowledge made so far is kept: run again later"
+    )]
+    Transient {
+        url: String,
+        reason: String,
+        attempts: u32,
+    },
 }
 
 /// Where the service is and how it is asked.
@@ -44,7 +50,10 @@ pub struct Gateway {
 
 enum Attempt {
     Done(String),
-    Retry { reason: String, after: Option<Duration> },
+    Retry {
+        reason: String,
+        after: Option<Duration>,
+    },
 }
 
 impl Gateway {
@@ -53,10 +62,20 @@ impl Gateway {
         // Another part of the program may have installed one already; either serves.
         PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
         let url = format!("{}/chat/completions", config.base_url.trim_end_matches('/'));
-        let user = |reason: String| GatewayError::User { url: url.clone(), reason };
+        let user = |reason: String| GatewayError::User {
+            url: url.clone(),
+            reason,
+        };
         reqwest::Url::parse(&url).map_err(|e| user(format!("base_url is not an address: {e}")))?;
-        let client = reqwest::blocking::Client::builder().timeout(config.timeout).build().map_err(|e| user(e.to_string()))?;
-        Ok(Self { config, client, url })
+        let client = reqwest::blocking::Client::builder()
+            .timeout(config.timeout)
+            .build()
+            .map_err(|e| user(e.to_string()))?;
+        Ok(Self {
+            config,
+            client,
+            url,
+        })
     }
 
     pub fn model(&self) -> &str {
@@ -71,7 +90,9 @@ impl Gateway {
             "temperature": self.config.temperature,
             "max_tokens": max_tokens,
         });
-        let salt = prompt.bytes().fold(self.config.seed, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
+        let salt = prompt.bytes().fold(self.config.seed, |h, b| {
+            h.wrapping_mul(31).wrapping_add(u64::from(b))
+        });
         let mut rng = ChaCha8Rng::seed_from_u64(salt);
         let mut attempt = 1;
         loop {
@@ -80,18 +101,29 @@ impl Gateway {
                 Attempt::Retry { reason, after } => (reason, after),
             };
             if attempt >= self.config.max_attempts {
-                return Err(GatewayError::Transient { url: self.url.clone(), reason, attempts: attempt });
+                return Err(GatewayError::Transient {
+                    url: self.url.clone(),
+                    reason,
+                    attempts: attempt,
+                });
             }
             let pause = self.config.backoff * 2_u32.pow((attempt - 1).min(10));
             let pause = after.unwrap_or_else(|| pause.mul_f64(rng.random_range(0.5..1.5)));
-            tracing::warn!("{}: {reason}; trying again in {:.1} s", self.url, pause.as_secs_f64());
+            tracing::warn!(
+                "{}: {reason}; trying again in {:.1} s",
+                self.url,
+                pause.as_secs_f64()
+            );
             std::thread::sleep(pause);
             attempt += 1;
         }
     }
 
     fn attempt(&self, body: &Value) -> Result<Attempt, GatewayError> {
-        let user = |reason: String| GatewayError::User { url: self.url.clone(), reason };
+        let user = |reason: String| GatewayError::User {
+            url: self.url.clone(),
+            reason,
+        };
         let mut request = self.client.post(&self.url).json(body);
         if let Some(key) = &self.config.api_key {
             request = request.bearer_auth(key);
@@ -99,27 +131,58 @@ impl Gateway {
         let response = match request.send() {
             Ok(response) => response,
             Err(e) if e.is_builder() => return Err(user(e.to_string())),
-            Err(e) => return Ok(Attempt::Retry { reason: e.to_string(), after: None }),
+            Err(e) => {
+                return Ok(Attempt::Retry {
+                    reason: e.to_string(),
+                    after: None,
+                });
+            }
         };
         let status = response.status().as_u16();
-        let after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+        let after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse().ok());
         let text = match response.text() {
             Ok(text) => text,
-            Err(e) => return Ok(Attempt::Retry { reason: e.to_string(), after: None }),
+            Err(e) => {
+                return Ok(Attempt::Retry {
+                    reason: e.to_string(),
+                    after: None,
+                });
+            }
         };
         let said: String = text.chars().take(300).collect();
         match status {
             200 => {}
             408 | 429 | 500..=599 => {
-                return Ok(Attempt::Retry { reason: format!("status {status}: {said}"), after: after.map(Duration::from_secs) });
+                return Ok(Attempt::Retry {
+                    reason: format!("status {status}: {said}"),
+                    after: after.map(Duration::from_secs),
+                });
             }
-            401 | 403 => return Err(user(format!("status {status}, the key was not accepted: {said}"))),
-            404 => return Err(user(format!("status 404, no such address or model {:?}: {said}", self.config.model))),
+            401 | 403 => {
+                return Err(user(format!(
+                    "status {status}, the key was not accepted: {said}"
+                )));
+            }
+            404 => {
+                return Err(user(format!(
+                    "status 404, no such address or model {:?}: {said}",
+                    self.config.model
+                )));
+            }
             _ => return Err(user(format!("status {status}: {said}"))),
         }
-        let answer: Value = serde_json::from_str(&text).map_err(|e| user(format!("the answer is not JSON ({e}): {said}")))?;
+        let answer: Value = serde_json::from_str(&text)
+            .map_err(|e| user(format!("the answer is not JSON ({e}): {said}")))?;
         let content = answer["choices"][0]["message"]["content"].as_str();
-        let content = content.ok_or_else(|| user(format!("the answer has no choices[0].message.content: {said}")))?;
+        let content = content.ok_or_else(|| {
+            user(format!(
+                "the answer has no choices[0].message.content: {said}"
+            ))
+        })?;
         Ok(Attempt::Done(content.trim().to_owned()))
     }
 }

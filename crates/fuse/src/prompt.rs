@@ -34,7 +34,14 @@ pub struct Prompt {
 }
 
 /// Facts and the latest events, within `budget` tokens.
-pub fn behaviour_text(ds: &Dataset, history: &History, facts: &Facts, templates: &TemplateSet, budget: usize, count: CountTokens) -> Result<Prompt> {
+pub fn behaviour_text(
+    ds: &Dataset,
+    history: &History,
+    facts: &Facts,
+    templates: &TemplateSet,
+    budget: usize,
+    count: CountTokens,
+) -> Result<Prompt> {
     let visits = visits(ds, history, templates)?;
     let profile_text = profile_text(facts, templates)?;
     let longest = facts.categories.len().max(facts.items.len());
@@ -50,12 +57,22 @@ pub fn behaviour_text(ds: &Dataset, history: &History, facts: &Facts, templates:
         }
     }
     let facts = shortened(facts, 1);
-    let shortest = templates.render("behaviour.jinja", context! { profile_text, facts, recent => Vec::<Value>::new() })?;
+    let shortest = templates.render(
+        "behaviour.jinja",
+        context! { profile_text, facts, recent => Vec::<Value>::new() },
+    )?;
     Ok(truncated(&shortest, budget, count, events_in(&visits)))
 }
 
 /// Only the latest events, as the templates of their kinds write them, within `budget` tokens.
-pub fn raw_text(ds: &Dataset, history: &History, facts: &Facts, templates: &TemplateSet, budget: usize, count: CountTokens) -> Result<Prompt> {
+pub fn raw_text(
+    ds: &Dataset,
+    history: &History,
+    facts: &Facts,
+    templates: &TemplateSet,
+    budget: usize,
+    count: CountTokens,
+) -> Result<Prompt> {
     let visits = visits(ds, history, templates)?;
     let profile_text = profile_text(facts, templates)?;
     let render = |n: usize| {
@@ -64,8 +81,15 @@ pub fn raw_text(ds: &Dataset, history: &History, facts: &Facts, templates: &Temp
     };
     match fit(&visits, budget, count, &render)? {
         // Not even one visit fits: its beginning is better than nothing.
-        Some(prompt) if prompt.cut.events_not_written < events_in(&visits) || visits.is_empty() => Ok(prompt),
-        _ => Ok(truncated(&render(1)?, budget, count, events_in(&visits[1.min(visits.len())..]))),
+        Some(prompt) if prompt.cut.events_not_written < events_in(&visits) || visits.is_empty() => {
+            Ok(prompt)
+        }
+        _ => Ok(truncated(
+            &render(1)?,
+            budget,
+            count,
+            events_in(&visits[1.min(visits.len())..]),
+        )),
     }
 }
 
@@ -74,18 +98,34 @@ fn profile_text(facts: &Facts, templates: &TemplateSet) -> Result<String> {
 }
 
 /// The most visits that fit, by bisection (a longer list is a longer text); `None` if not even none fit.
-fn fit(visits: &[(Value, u32)], budget: usize, count: CountTokens, render: &dyn Fn(usize) -> Result<String>) -> Result<Option<Prompt>> {
+fn fit(
+    visits: &[(Value, u32)],
+    budget: usize,
+    count: CountTokens,
+    render: &dyn Fn(usize) -> Result<String>,
+) -> Result<Option<Prompt>> {
     let mut best = None;
     let (mut low, mut high) = (0, visits.len());
     // A visit takes at least 4 tokens, so no more than budget / 4 need be tried.
     high = high.min(budget / 4);
     while low <= high {
-        let n = if best.is_none() { 0 } else { (low + high).div_ceil(2) };
+        let n = if best.is_none() {
+            0
+        } else {
+            (low + high).div_ceil(2)
+        };
         let text = render(n)?;
         let n_tokens = count(&text);
         if n_tokens <= budget {
-            let cut = CutCounts { events_not_written: events_in(&visits[n..]), ..CutCounts::default() };
-            best = Some(Prompt { text, n_tokens, cut });
+            let cut = CutCounts {
+                events_not_written: events_in(&visits[n..]),
+                ..CutCounts::default()
+            };
+            best = Some(Prompt {
+                text,
+                n_tokens,
+                cut,
+            });
             low = n + 1;
         } else if n == 0 {
             return Ok(None);
@@ -102,14 +142,26 @@ fn events_in(visits: &[(Value, u32)]) -> u32 {
 
 /// The longest beginning of a text that fits, cut between words where there are any.
 fn truncated(text: &str, budget: usize, count: CountTokens, events_not_written: u32) -> Prompt {
-    let ends: Vec<usize> = text.char_indices().map(|(i, _)| i).chain([text.len()]).collect();
+    let ends: Vec<usize> = text
+        .char_indices()
+        .map(|(i, _)| i)
+        .chain([text.len()])
+        .collect();
     let fits = ends.partition_point(|&end| count(&text[..end]) <= budget);
     let mut end = ends[fits.saturating_sub(1)];
     if end < text.len() {
         end = text[..end].rfind(' ').unwrap_or(end);
     }
-    let cut = CutCounts { events_not_written, chars: text[end..].chars().count() as u32, ..CutCounts::default() };
-    Prompt { n_tokens: count(&text[..end]), text: text[..end].to_owned(), cut }
+    let cut = CutCounts {
+        events_not_written,
+        chars: text[end..].chars().count() as u32,
+        ..CutCounts::default()
+    };
+    Prompt {
+        n_tokens: count(&text[..end]),
+        text: text[..end].to_owned(),
+        cut,
+    }
 }
 
 fn shortened(facts: &Facts, keep: usize) -> Facts {
@@ -149,7 +201,10 @@ fn visits(ds: &Dataset, history: &History, templates: &TemplateSet) -> Result<Ve
         for kind in kinds {
             let of_kind: Vec<&Event> = events.iter().filter(|e| e.kind == kind).collect();
             let values = line_values(ds, &of_kind, history.as_of().seconds());
-            lines.push(templates.render(&templates.event_template(&ds.kinds[kind as usize]), event_values(&values))?);
+            lines.push(templates.render(
+                &templates.event_template(&ds.kinds[kind as usize]),
+                event_values(&values),
+            )?);
         }
         let visit = context! {
             days_ago => time::days_between(ts, history.as_of().seconds()),
@@ -177,20 +232,37 @@ const MAX_VISITS: usize = 256;
 fn line_values(ds: &Dataset, events: &[&Event], as_of: i64) -> EventValues {
     let kind = ds.kind(events[0]);
     let ts = events[0].ts;
-    let with_item: Vec<_> = events.iter().filter_map(|e| e.item.map(|i| (i, e.value))).collect();
-    let items = with_item.iter().take(ITEMS_A_LINE).map(|&(i, value)| ItemValues {
-        title: name(&ds.title(i)),
-        category: ds.category(i).map(name).unwrap_or_else(|| name(&ds.title(i))),
-        value,
-    });
+    let with_item: Vec<_> = events
+        .iter()
+        .filter_map(|e| e.item.map(|i| (i, e.value)))
+        .collect();
+    let items = with_item
+        .iter()
+        .take(ITEMS_A_LINE)
+        .map(|&(i, value)| ItemValues {
+            title: name(&ds.title(i)),
+            category: ds
+                .category(i)
+                .map(name)
+                .unwrap_or_else(|| name(&ds.title(i))),
+            value,
+        });
     EventValues {
         subject: name(&kind.subject),
         action: name(&kind.action),
         scenario: name(&kind.scenario),
         items: items.collect(),
         more: with_item.len().saturating_sub(ITEMS_A_LINE),
-        texts: events.iter().filter_map(|e| e.text.as_deref()).take(ITEMS_A_LINE).map(name).collect(),
-        place: events.iter().find_map(|e| e.place).map(|p| name(&ds.places[p as usize])),
+        texts: events
+            .iter()
+            .filter_map(|e| e.text.as_deref())
+            .take(ITEMS_A_LINE)
+            .map(name)
+            .collect(),
+        place: events
+            .iter()
+            .find_map(|e| e.place)
+            .map(|p| name(&ds.places[p as usize])),
         weekday: time::weekday(ts),
         daypart: time::daypart(ts),
         days_ago: time::days_between(ts, as_of),

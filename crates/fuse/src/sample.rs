@@ -14,11 +14,15 @@ pub(crate) fn values(file: &str) -> Value {
         "events" => event_values(&event()),
         "statements" => Value::from_serialize(count()),
         "profile.jinja" => context! { profile => profile() },
-        "behaviour.jinja" => context! { profile_text => "sample", facts => facts(), recent => vec![visit()] },
+        "behaviour.jinja" => {
+            context! { profile_text => "sample", facts => facts(), recent => vec![visit()] }
+        }
         "raw.jinja" => context! { profile_text => "sample", recent => vec![visit()] },
         "fusion.jinja" => context! { behaviour => "sample" },
         _ => {
-            let slots = crate::statements::SLOTS.iter().map(|s| (s.name, vec![count()]));
+            let slots = crate::statements::SLOTS
+                .iter()
+                .map(|s| (s.name, vec![count()]));
             context! { facts => facts(), chosen => slots.collect::<BTreeMap<_, _>>() }
         }
     }
@@ -29,7 +33,14 @@ fn profile() -> BTreeMap<String, String> {
 }
 
 fn count() -> Count {
-    Count { name: "sample".into(), n: 2, share: 0.5, percent: 50, days_ago: 3, evidence: vec![1] }
+    Count {
+        name: "sample".into(),
+        n: 2,
+        share: 0.5,
+        percent: 50,
+        days_ago: 3,
+        evidence: vec![1],
+    }
 }
 
 fn visit() -> Value {
@@ -41,7 +52,11 @@ fn event() -> EventValues {
         subject: "product".into(),
         action: "purchase".into(),
         scenario: "store".into(),
-        items: vec![ItemValues { title: "sample".into(), category: "sample".into(), value: Some(1.0) }],
+        items: vec![ItemValues {
+            title: "sample".into(),
+            category: "sample".into(),
+            value: Some(1.0),
+        }],
         more: 1,
         texts: vec!["sample".into()],
         place: Some("sample".into()),

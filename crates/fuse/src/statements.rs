@@ -20,24 +20,76 @@ pub struct Slot {
     options: fn(&Facts) -> Vec<Count>,
 }
 
-/// At most this many options a slot are put before the model.
-const MAX_OPTIONS: usize = 8;
+/// The most frequent so many options beyond `pick` are put before the model: each costs a branch.
+const SPARE_OPTIONS: usize = 2;
 
 /// In the order in which the budget favours them.
 pub const SLOTS: &[Slot] = &[
-    Slot { name: "favourite", pick: 6, options: |f| f.categories.clone() },
-    Slot { name: "staple", pick: 5, options: |f| f.items.iter().filter(|c| c.n >= 2).cloned().collect() },
-    Slot { name: "recent", pick: 5, options: |f| f.recent_items.clone() },
-    Slot { name: "rising", pick: 2, options: |f| f.rising.clone() },
-    Slot { name: "promotion", pick: 2, options: |f| f.converted.clone() },
-    Slot { name: "ignored", pick: 1, options: |f| f.ignored.clone() },
-    Slot { name: "disliked", pick: 3, options: |f| f.disliked.clone() },
-    Slot { name: "weekday", pick: 1, options: |f| common(&f.weekdays) },
-    Slot { name: "daypart", pick: 1, options: |f| common(&f.dayparts) },
-    Slot { name: "price", pick: 1, options: |f| common(&f.price_bands) },
-    Slot { name: "brand", pick: 2, options: |f| f.brands.clone() },
-    Slot { name: "place", pick: 1, options: |f| common(&f.places) },
-    Slot { name: "household", pick: 3, options: household },
+    Slot {
+        name: "favourite",
+        pick: 6,
+        options: |f| f.categories.clone(),
+    },
+    Slot {
+        name: "staple",
+        pick: 5,
+        options: |f| f.items.iter().filter(|c| c.n >= 2).cloned().collect(),
+    },
+    Slot {
+        name: "recent",
+        pick: 5,
+        options: |f| f.recent_items.clone(),
+    },
+    Slot {
+        name: "rising",
+        pick: 2,
+        options: |f| f.rising.clone(),
+    },
+    Slot {
+        name: "promotion",
+        pick: 2,
+        options: |f| f.converted.clone(),
+    },
+    Slot {
+        name: "ignored",
+        pick: 1,
+        options: |f| f.ignored.clone(),
+    },
+    Slot {
+        name: "disliked",
+        pick: 3,
+        options: |f| f.disliked.clone(),
+    },
+    Slot {
+        name: "weekday",
+        pick: 1,
+        options: |f| common(&f.weekdays),
+    },
+    Slot {
+        name: "daypart",
+        pick: 1,
+        options: |f| common(&f.dayparts),
+    },
+    Slot {
+        name: "price",
+        pick: 1,
+        options: |f| common(&f.price_bands),
+    },
+    Slot {
+        name: "brand",
+        pick: 2,
+        options: |f| f.brands.clone(),
+    },
+    Slot {
+        name: "place",
+        pick: 1,
+        options: |f| common(&f.places),
+    },
+    Slot {
+        name: "household",
+        pick: 3,
+        options: household,
+    },
 ];
 
 /// Names that hold of at least a quarter: "shops on Monday" must not be said of one Monday in ten.
@@ -46,9 +98,21 @@ fn common(counts: &[Count]) -> Vec<Count> {
 }
 
 fn household(facts: &Facts) -> Vec<Count> {
-    let known = facts.profile.iter().filter(|(_, v)| !v.is_empty() && !v.eq_ignore_ascii_case("unknown"));
+    let known = facts
+        .profile
+        .iter()
+        .filter(|(_, v)| !v.is_empty() && !v.eq_ignore_ascii_case("unknown"));
     let name = |(k, v): (&String, &String)| format!("{k} {v}");
-    known.map(|kv| Count { name: name(kv), n: 1, share: 1.0, percent: 100, days_ago: 0, evidence: Vec::new() }).collect()
+    known
+        .map(|kv| Count {
+            name: name(kv),
+            n: 1,
+            share: 1.0,
+            percent: 100,
+            days_ago: 0,
+            evidence: Vec::new(),
+        })
+        .collect()
 }
 
 /// A statement that the facts support.
@@ -75,12 +139,28 @@ pub struct Claim {
 pub fn candidate_statements(facts: &Facts, templates: &TemplateSet) -> Result<Vec<Statement>> {
     let mut statements = Vec::new();
     for slot in SLOTS {
-        for fact in (slot.options)(facts).into_iter().take(MAX_OPTIONS) {
-            let text = templates.render(&format!("statements/{}.jinja", slot.name), Value::from_serialize(&fact))?;
-            statements.push(Statement { slot: slot.name, text, fact });
+        for fact in (slot.options)(facts)
+            .into_iter()
+            .take(slot.pick + SPARE_OPTIONS)
+        {
+            let text = templates.render(
+                &format!("statements/{}.jinja", slot.name),
+                Value::from_serialize(&fact),
+            )?;
+            statements.push(Statement {
+                slot: slot.name,
+                text,
+                fact,
+            });
         }
     }
     Ok(statements)
+}
+
+/// Are there more statements for this slot than it takes?
+pub(crate) fn is_contested(statements: &[Statement], slot: &str) -> bool {
+    let pick = SLOTS.iter().find(|s| s.name == slot).map_or(0, |s| s.pick);
+    statements.iter().filter(|s| s.slot == slot).count() > pick
 }
 
 /// The best statements of each slot by `scores` (one a statement), worded by `knowledge.jinja`
@@ -98,17 +178,25 @@ pub fn assemble(
     let mut wanted = 0;
     for limit in (0..=most).rev() {
         let mut claims = Vec::new();
-        let mut chosen: BTreeMap<&str, Vec<&Count>> = SLOTS.iter().map(|s| (s.name, Vec::new())).collect();
+        let mut chosen: BTreeMap<&str, Vec<&Count>> =
+            SLOTS.iter().map(|s| (s.name, Vec::new())).collect();
         for slot in SLOTS {
-            let mut of_slot: Vec<(f32, &Statement)> =
-                scores.iter().copied().zip(statements).filter(|(_, s)| s.slot == slot.name).collect();
+            let mut of_slot: Vec<(f32, &Statement)> = scores
+                .iter()
+                .copied()
+                .zip(statements)
+                .filter(|(_, s)| s.slot == slot.name)
+                .collect();
             of_slot.sort_by(|a, b| b.0.total_cmp(&a.0));
             of_slot.truncate(slot.pick.min(limit));
             // Said in the order of the facts, so that the most frequent comes first.
             let position = |s: &Statement| statements.iter().position(|t| std::ptr::eq(t, s));
             of_slot.sort_by_key(|(_, s)| position(s));
             for (_, s) in of_slot {
-                chosen.get_mut(slot.name).expect("every slot is there").push(&s.fact);
+                chosen
+                    .get_mut(slot.name)
+                    .expect("every slot is there")
+                    .push(&s.fact);
                 claims.push(Claim {
                     slot: slot.name.into(),
                     value: s.fact.name.clone(),

@@ -31,12 +31,29 @@ pub struct KnowledgeKey<'a> {
 impl KnowledgeStore {
     /// Opens or creates the file.
     pub fn open(path: &Path) -> Result<Self> {
-        let error = |source| Error::Store { path: path.into(), source };
+        let error = |source| Error::Store {
+            path: path.into(),
+            source,
+        };
         let db = Connection::open(path).map_err(error)?;
-        db.busy_timeout(std::time::Duration::from_secs(10)).map_err(error)?;
-        let found: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(error)?;
+        db.busy_timeout(std::time::Duration::from_secs(10))
+            .map_err(error)?;
+        let found: i64 = db
+            .query_row("PRAGMA user_version", [], |r| r.get(0))
+            .map_err(error)?;
         if found > VERSION {
-            return Err(Error::Version { path: path.into(), found, known: VERSION });
+            return Err(Error::Version {
+                path: path.into(),
+                found,
+                known: VERSION,
+            });
+        }
+        // A file that exists is not written to by opening it: its manifest holds its hash.
+        if found == VERSION {
+            return Ok(Self {
+                path: path.into(),
+                db,
+            });
         }
         db.execute_batch(&format!(
             "PRAGMA journal_mode = WAL;
@@ -51,13 +68,19 @@ impl KnowledgeStore {
              PRAGMA user_version = {VERSION};"
         ))
         .map_err(error)?;
-        Ok(Self { path: path.into(), db })
+        Ok(Self {
+            path: path.into(),
+            db,
+        })
     }
 
     /// All of them or, on an error, none.
     pub fn put(&mut self, records: &[KnowledgeRecord]) -> Result<()> {
         let path = self.path.clone();
-        let error = |source| Error::Store { path: path.clone(), source };
+        let error = |source| Error::Store {
+            path: path.clone(),
+            source,
+        };
         let transaction = self.db.transaction().map_err(error)?;
         for r in records {
             transaction
@@ -88,7 +111,14 @@ impl KnowledgeStore {
             .query_row(
                 "SELECT * FROM knowledge WHERE user = ?1 AND as_of = ?2 AND keep_last = ?3
                  AND template_hash = ?4 AND model = ?5 AND mode = ?6",
-                params![key.user, key.as_of, keep_column(key.keep_last), key.template_hash, key.model, json(&key.mode)],
+                params![
+                    key.user,
+                    key.as_of,
+                    keep_column(key.keep_last),
+                    key.template_hash,
+                    key.model,
+                    json(&key.mode)
+                ],
                 record,
             )
             .optional()
@@ -97,7 +127,10 @@ impl KnowledgeStore {
 
     /// All knowledge of a user, latest first.
     pub fn of_user(&self, user: &str) -> Result<Vec<KnowledgeRecord>> {
-        self.query("SELECT * FROM knowledge WHERE user = ?1 ORDER BY as_of DESC, keep_last, mode", params![user])
+        self.query(
+            "SELECT * FROM knowledge WHERE user = ?1 ORDER BY as_of DESC, keep_last, mode",
+            params![user],
+        )
     }
 
     pub fn all(&self) -> Result<Vec<KnowledgeRecord>> {
@@ -114,12 +147,18 @@ impl KnowledgeStore {
 
     fn query(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<KnowledgeRecord>> {
         let mut statement = self.db.prepare(sql).map_err(|e| self.error(e))?;
-        let rows = statement.query_map(params, record).map_err(|e| self.error(e))?;
-        rows.collect::<rusqlite::Result<_>>().map_err(|e| self.error(e))
+        let rows = statement
+            .query_map(params, record)
+            .map_err(|e| self.error(e))?;
+        rows.collect::<rusqlite::Result<_>>()
+            .map_err(|e| self.error(e))
     }
 
     fn error(&self, source: rusqlite::Error) -> Error {
-        Error::Store { path: self.path.clone(), source }
+        Error::Store {
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -135,8 +174,13 @@ fn json(value: &impl serde::Serialize) -> String {
 fn record(row: &Row) -> rusqlite::Result<KnowledgeRecord> {
     fn parse<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {
         let text: String = row.get(column)?;
-        serde_json::from_str(&text)
-            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e)))
+        serde_json::from_str(&text).map_err(|e| {
+            rusqlite::Error::FromSqlConversionFailure(
+                column,
+                rusqlite::types::Type::Text,
+                Box::new(e),
+            )
+        })
     }
     Ok(KnowledgeRecord {
         user: row.get(0)?,

@@ -7,15 +7,27 @@ use crate::facts::{Facts, FactsConfig, name, time};
 use crate::statements::Claim;
 
 /// The claims that the history does not bear out, recounted event by event.
-pub fn false_claims<'a>(ds: &Dataset, history: &History, config: &FactsConfig, claims: &'a [Claim]) -> Vec<&'a Claim> {
+pub fn false_claims<'a>(
+    ds: &Dataset,
+    history: &History,
+    config: &FactsConfig,
+    claims: &'a [Claim],
+) -> Vec<&'a Claim> {
     let all = history.events();
     let events = &all[all.len().saturating_sub(config.max_events)..];
-    claims.iter().filter(|c| !holds(ds, history, events, c)).collect()
+    claims
+        .iter()
+        .filter(|c| !holds(ds, history, events, c))
+        .collect()
 }
 
 fn holds(ds: &Dataset, history: &History, events: &[Event], claim: &Claim) -> bool {
     let chosen = |e: &&Event| ds.is_target(e);
-    let in_category = |e: &Event| e.item.and_then(|i| ds.category(i)).is_some_and(|c| name(c) == claim.value);
+    let in_category = |e: &Event| {
+        e.item
+            .and_then(|i| ds.category(i))
+            .is_some_and(|c| name(c) == claim.value)
+    };
     let exposed = |e: &Event| matches!(ds.kind(e).action.as_str(), a if a.starts_with("exposure") || a == "impression");
     let n = |f: &dyn Fn(&Event) -> bool| events.iter().filter(|e| f(e)).count();
     let orders = |f: &dyn Fn(i64) -> bool| {
@@ -28,24 +40,46 @@ fn holds(ds: &Dataset, history: &History, events: &[Event], claim: &Claim) -> bo
         "favourite" => n(&|e| ds.is_target(e) && in_category(e)) == expected,
         // The count of a rising category is that of the latest third.
         "rising" => n(&|e| ds.is_target(e) && in_category(e)) >= expected,
-        "staple" | "recent" => n(&|e| ds.is_target(e) && e.item.is_some_and(|i| name(&ds.title(i)) == claim.value)) == expected,
-        "promotion" => n(&|e| exposed(e) && in_category(e)) == expected && n(&|e| ds.is_target(e) && in_category(e)) > 0,
-        "ignored" => n(&|e| exposed(e) && in_category(e)) == expected && n(&|e| ds.is_target(e) && in_category(e)) == 0,
+        "staple" | "recent" => {
+            n(&|e| ds.is_target(e) && e.item.is_some_and(|i| name(&ds.title(i)) == claim.value))
+                == expected
+        }
+        "promotion" => {
+            n(&|e| exposed(e) && in_category(e)) == expected
+                && n(&|e| ds.is_target(e) && in_category(e)) > 0
+        }
+        "ignored" => {
+            n(&|e| exposed(e) && in_category(e)) == expected
+                && n(&|e| ds.is_target(e) && in_category(e)) == 0
+        }
         "disliked" => n(&|e| ds.kind(e).action == "rate-low" && in_category(e)) == expected,
         "weekday" => orders(&|t| time::weekday(t) == claim.value) == expected,
         "daypart" => orders(&|t| time::daypart(t) == claim.value) == expected,
         "price" => {
-            let band = |e: &Event| e.item.and_then(|i| ds.items[i as usize].price).map(crate::facts::price_band);
+            let band = |e: &Event| {
+                e.item
+                    .and_then(|i| ds.items[i as usize].price)
+                    .map(crate::facts::price_band)
+            };
             n(&|e| ds.is_target(e) && band(e) == Some(claim.value.as_str())) == expected
         }
         "brand" => {
-            let brand = |e: &Event| e.item.and_then(|i| ds.items[i as usize].attributes.get("brand")).map(|b| name(b));
+            let brand = |e: &Event| {
+                e.item
+                    .and_then(|i| ds.items[i as usize].attributes.get("brand"))
+                    .map(|b| name(b))
+            };
             n(&|e| ds.is_target(e) && brand(e).as_ref() == Some(&claim.value)) == expected
         }
-        "place" => events.iter().any(|e| e.place.is_some_and(|p| name(&ds.places[p as usize]) == claim.value)),
+        "place" => events.iter().any(|e| {
+            e.place
+                .is_some_and(|p| name(&ds.places[p as usize]) == claim.value)
+        }),
         "household" => {
             let profile = &ds.users[history.user() as usize].attributes;
-            profile.iter().any(|(k, v)| format!("{} {}", name(k), name(v)) == claim.value)
+            profile
+                .iter()
+                .any(|(k, v)| format!("{} {}", name(k), name(v)) == claim.value)
         }
         _ => false,
     }
@@ -54,13 +88,32 @@ fn holds(ds: &Dataset, history: &History, events: &[Event], claim: &Claim) -> bo
 /// Freely written text, sentence by sentence: kept are those that name nothing of the catalogue's
 /// `vocabulary` (lower-case names) which the facts do not name. Returns the kept text and how many were dropped.
 pub fn grounded_sentences(text: &str, facts: &Facts, vocabulary: &[String]) -> (String, usize) {
-    let lists = [&facts.categories, &facts.departments, &facts.items, &facts.recent_items, &facts.brands, &facts.converted, &facts.ignored, &facts.disliked];
-    let known: Vec<String> = lists.iter().flat_map(|l| l.iter()).map(|c| c.name.to_lowercase()).collect();
+    let lists = [
+        &facts.categories,
+        &facts.departments,
+        &facts.items,
+        &facts.recent_items,
+        &facts.brands,
+        &facts.converted,
+        &facts.ignored,
+        &facts.disliked,
+    ];
+    let known: Vec<String> = lists
+        .iter()
+        .flat_map(|l| l.iter())
+        .map(|c| c.name.to_lowercase())
+        .collect();
     let mut kept = Vec::new();
     let mut dropped = 0;
-    for sentence in text.split_inclusive(['.', '!', '?', '\n']).map(str::trim).filter(|s| !s.is_empty()) {
+    for sentence in text
+        .split_inclusive(['.', '!', '?', '\n'])
+        .map(str::trim)
+        .filter(|s| !s.is_empty())
+    {
         let lower = sentence.to_lowercase();
-        let invented = vocabulary.iter().any(|v| contains_words(&lower, v) && !known.iter().any(|k| k.contains(v.as_str())));
+        let invented = vocabulary
+            .iter()
+            .any(|v| contains_words(&lower, v) && !known.iter().any(|k| k.contains(v.as_str())));
         if invented {
             dropped += 1;
         } else {
@@ -73,5 +126,7 @@ pub fn grounded_sentences(text: &str, facts: &Facts, vocabulary: &[String]) -> (
 /// Does `text` contain `words` between word boundaries?
 fn contains_words(text: &str, words: &str) -> bool {
     let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
-    text.match_indices(words).any(|(i, m)| boundary(text[..i].chars().next_back()) && boundary(text[i + m.len()..].chars().next()))
+    text.match_indices(words).any(|(i, m)| {
+        boundary(text[..i].chars().next_back()) && boundary(text[i + m.len()..].chars().next())
+    })
 }

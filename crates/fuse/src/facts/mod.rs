@@ -27,7 +27,10 @@ pub struct FactsConfig {
 
 impl Default for FactsConfig {
     fn default() -> Self {
-        Self { top: 12, max_events: 300 }
+        Self {
+            top: 12,
+            max_events: 300,
+        }
     }
 }
 
@@ -90,9 +93,15 @@ pub fn facts(ds: &Dataset, history: &History, config: &FactsConfig) -> Facts {
     let category = |e: &Event| e.item.and_then(|i| ds.category(i)).map(name);
 
     let mut orders: Vec<(i64, u32)> = Vec::new();
-    let (mut actions, mut categories, mut departments, mut items, mut brands) =
-        (Tally::default(), Tally::default(), Tally::default(), Tally::default(), Tally::default());
-    let (mut dayparts, mut weekdays, mut places) = (Tally::default(), Tally::default(), Tally::default());
+    let (mut actions, mut categories, mut departments, mut items, mut brands) = (
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+    );
+    let (mut dayparts, mut weekdays, mut places) =
+        (Tally::default(), Tally::default(), Tally::default());
     let (mut exposed, mut disliked, mut ratings) = (Tally::default(), Tally::default(), Vec::new());
     let mut seen = BTreeSet::new();
     let mut repeats = 0;
@@ -103,10 +112,10 @@ pub fn facts(ds: &Dataset, history: &History, config: &FactsConfig) -> Facts {
             if let Some(c) = category(e) {
                 exposed.add(&c, e.ts, e.row);
             }
-        } else if kind.action == "rate-low" {
-            if let Some(c) = category(e) {
-                disliked.add(&c, e.ts, e.row);
-            }
+        } else if kind.action == "rate-low"
+            && let Some(c) = category(e)
+        {
+            disliked.add(&c, e.ts, e.row);
         }
         if kind.action.starts_with("rate") {
             ratings.extend(e.value);
@@ -131,33 +140,56 @@ pub fn facts(ds: &Dataset, history: &History, config: &FactsConfig) -> Facts {
         if let Some(c) = category(e) {
             categories.add(&c, e.ts, e.row);
         }
-        if ds.info.category_level > 0 {
-            if let Some(c) = categories_of.get(ds.info.category_level - 1) {
-                departments.add(&name(c), e.ts, e.row);
-            }
+        if ds.info.category_level > 0
+            && let Some(c) = categories_of.get(ds.info.category_level - 1)
+        {
+            departments.add(&name(c), e.ts, e.row);
         }
         if let Some(b) = ds.items[item as usize].attributes.get("brand") {
             brands.add(&name(b), e.ts, e.row);
         }
     }
-    let percent = |n: u32, of: u32| if of == 0 { 0 } else { (100.0 * n as f32 / of as f32).round() as u32 };
-    let (converted, ignored): (Vec<Count>, Vec<Count>) =
-        exposed.top(usize::MAX, as_of).into_iter().partition(|c| categories.count(&c.name) > 0);
+    let percent = |n: u32, of: u32| {
+        if of == 0 {
+            0
+        } else {
+            (100.0 * n as f32 / of as f32).round() as u32
+        }
+    };
+    let (converted, ignored): (Vec<Count>, Vec<Count>) = exposed
+        .top(usize::MAX, as_of)
+        .into_iter()
+        .partition(|c| categories.count(&c.name) > 0);
     let cut = |mut counts: Vec<Count>| {
         counts.truncate(config.top);
         counts
     };
     let mut recent_items = items.top(usize::MAX, as_of);
-    recent_items.sort_by(|a, b| a.days_ago.cmp(&b.days_ago).then(b.n.cmp(&a.n)).then(a.name.cmp(&b.name)));
+    recent_items.sort_by(|a, b| {
+        a.days_ago
+            .cmp(&b.days_ago)
+            .then(b.n.cmp(&a.n))
+            .then(a.name.cmp(&b.name))
+    });
     Facts {
         as_of,
-        profile: ds.users[history.user() as usize].attributes.iter().map(|(k, v)| (name(k), name(v))).collect(),
+        profile: ds.users[history.user() as usize]
+            .attributes
+            .iter()
+            .map(|(k, v)| (name(k), name(v)))
+            .collect(),
         n_events: events.len() as u32,
         n_events_cut: (all.len() - events.len()) as u32,
         n_orders: orders.len() as u32,
         n_chosen: chosen.len() as u32,
         days_since_order: orders.last().map(|o| time::days_between(o.0, as_of)),
-        order_interval: median(orders.windows(2).map(|w| time::days_between(w[0].0, w[1].0)).collect(), 2),
+        order_interval: median(
+            orders
+                .windows(2)
+                .map(|w| time::days_between(w[0].0, w[1].0))
+                .collect(),
+            2,
+        ),
         order_size: median(orders.iter().map(|o| i64::from(o.1)).collect(), 1).unwrap_or(0) as u32,
         repeat_percent: percent(repeats, chosen.len() as u32),
         actions: actions.top(config.top, as_of),
@@ -173,7 +205,8 @@ pub fn facts(ds: &Dataset, history: &History, config: &FactsConfig) -> Facts {
         converted: cut(converted),
         ignored: cut(ignored),
         rising: rising(&chosen, &category, config.top, as_of),
-        mean_rating: (!ratings.is_empty()).then(|| ratings.iter().sum::<f32>() / ratings.len() as f32),
+        mean_rating: (!ratings.is_empty())
+            .then(|| ratings.iter().sum::<f32>() / ratings.len() as f32),
         disliked: disliked.top(config.top, as_of),
     }
 }
@@ -205,7 +238,12 @@ pub fn price_band(price: f32) -> &'static str {
     }
 }
 
-fn rising(chosen: &[&Event], category: &dyn Fn(&Event) -> Option<String>, top: usize, as_of: i64) -> Vec<Count> {
+fn rising(
+    chosen: &[&Event],
+    category: &dyn Fn(&Event) -> Option<String>,
+    top: usize,
+    as_of: i64,
+) -> Vec<Count> {
     let (before, latest) = chosen.split_at(chosen.len() - chosen.len() / 3);
     let tally = |events: &[&Event]| {
         let mut t = Tally::default();

@@ -45,7 +45,6 @@ impl Tally {
         self.total
     }
 
-
     pub fn count(&self, name: &str) -> u32 {
         self.entries.get(name).map_or(0, |e| e.0)
     }

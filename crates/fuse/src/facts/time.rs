@@ -15,7 +15,15 @@ pub fn daypart(ts: i64) -> &'static str {
 
 pub fn weekday(ts: i64) -> &'static str {
     // 1970-01-01 was a Thursday.
-    ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"][ts.div_euclid(DAY).rem_euclid(7) as usize]
+    [
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+    ][ts.div_euclid(DAY).rem_euclid(7) as usize]
 }
 
 /// Whole days from `from` to `to`.

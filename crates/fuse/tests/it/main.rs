@@ -1,1 +1,8 @@
+//! What fusion promises: no event at or after the cut-off, nothing untrue, budgets kept, templates checked.
 
+mod fixture;
+mod gateway;
+mod knowledge;
+mod leak;
+mod store;
+mod templates;

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use hkfr_rec::tasks::TASKS;
+
 use super::Config;
 use super::outcome::{BASELINES, LLM_SYSTEMS};
 
@@ -53,28 +55,28 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         ("fusion", "max_events", Some(c.fusion.max_events)),
         ("fusion", "concurrency", Some(c.fusion.concurrency)),
         (
-            "instructions",
-            "per_instance",
-            Some(c.instructions.per_instance),
+            "fusion",
+            "knowledge_tokens",
+            Some(c.fusion.knowledge_tokens),
         ),
-        ("instructions", "max_rows", c.instructions.max_rows),
         ("tuning", "rank", Some(c.tuning.rank)),
         ("tuning", "batch_size", Some(c.tuning.batch_size)),
-        ("tuning", "max_tokens", Some(c.tuning.max_tokens)),
-        ("tuning", "max_steps", c.tuning.max_steps),
         (
             "tuning",
             "checkpoint_steps",
             Some(c.tuning.checkpoint_steps),
         ),
         ("recommend", "depth", Some(c.recommend.depth)),
-        ("recommend", "recent_days", Some(c.recommend.recent_days)),
         (
             "recommend",
             "knn_neighbours",
             Some(c.recommend.knn_neighbours),
         ),
-        ("recommend", "candidates", Some(c.recommend.candidates)),
+        (
+            "recommend",
+            "exact_categories",
+            Some(c.recommend.exact_categories),
+        ),
     ] {
         if value == Some(0) {
             return bad(section, key, "must be at least 1");
@@ -83,6 +85,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
     for (section, key, value) in [
         ("tuning", "alpha", c.tuning.alpha),
         ("tuning", "learning_rate", c.tuning.learning_rate),
+        ("tuning", "head_learning_rate", c.tuning.head_learning_rate),
         ("tuning", "epochs", c.tuning.epochs),
         ("tuning", "max_grad_norm", c.tuning.max_grad_norm),
         ("recommend", "ease_lambda", c.recommend.ease_lambda),
@@ -93,6 +96,25 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
     }
     if !(0.0..1.0).contains(&c.tuning.warmup_ratio) {
         return bad("tuning", "warmup_ratio", "must lie in [0, 1)");
+    }
+    for task in &c.instructions.tasks {
+        if !TASKS.contains(&task.as_str()) {
+            let hint = super::load::nearest(task, TASKS.iter().copied());
+            return bad(
+                "instructions",
+                "tasks",
+                &format!("unknown task \"{task}\"{hint}"),
+            );
+        }
+    }
+    let sets = hkfr_fuse::TemplateSet::builtin_sets();
+    if !sets.contains(&c.fusion.templates.as_str()) {
+        let hint = super::load::nearest(&c.fusion.templates, sets.iter().copied());
+        return bad(
+            "fusion",
+            "templates",
+            &format!("unknown template set \"{}\"{hint}", c.fusion.templates),
+        );
     }
     if c.split.simulated_cold_start.contains(&0) {
         return bad(

@@ -61,6 +61,17 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The systems that rank: those of `[recommend]`, without the tuned ones if `[tuning]` says "none".
+    pub fn systems(&self) -> impl Iterator<Item = &str> {
+        let tunes = self.tuning.mode == TuningMode::Lora;
+        let tuned = |s: &str| ["hkfr-no-fusion", "hkfr"].contains(&s);
+        self.recommend
+            .systems
+            .iter()
+            .map(String::as_str)
+            .filter(move |s| tunes || !tuned(s))
+    }
+
     /// `<out>/<name>`: where all stages of this run write.
     pub fn run_dir(&self) -> PathBuf {
         self.out.join(&self.name)

@@ -2,22 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One policy for all systems of a table: food and grocery repeat, films do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RepeatPolicy {
-    Allow,
-    Exclude,
-}
-
-/// Systems that rank without a language model.
-pub const BASELINES: [&str; 5] = [
-    "popularity",
-    "recent-popularity",
-    "frequency",
-    "item-knn",
-    "ease",
-];
+pub use hkfr_rec::baselines::{RepeatPolicy, SYSTEMS as BASELINES};
 
 /// Systems that rank with one.
 pub const LLM_SYSTEMS: [&str; 4] = ["llm-untuned", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"];
@@ -28,11 +13,13 @@ pub struct RecommendConfig {
     pub systems: Vec<String>,
     pub depth: u32,
     pub repeats: RepeatPolicy,
-    pub recent_days: u32,
+    pub recent_half_life_days: f32,
+    pub own_half_life_days: f32,
     pub knn_neighbours: u32,
+    pub knn_shrinkage: f32,
     pub ease_lambda: f32,
     pub ease_max_items: u32,
-    pub candidates: u32,
+    pub exact_categories: u32,
 }
 
 impl Default for RecommendConfig {
@@ -45,11 +32,13 @@ impl Default for RecommendConfig {
                 .collect(),
             depth: 20,
             repeats: RepeatPolicy::Allow,
-            recent_days: 28,
-            knn_neighbours: 50,
-            ease_lambda: 250.0,
+            recent_half_life_days: 14.0,
+            own_half_life_days: 90.0,
+            knn_neighbours: 100,
+            knn_shrinkage: 20.0,
+            ease_lambda: 500.0,
             ease_max_items: 4000,
-            candidates: 100,
+            exact_categories: 20,
         }
     }
 }

@@ -18,7 +18,7 @@ const TABLE: &str = "table.txt";
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let spec = Spec {
         name: "evaluate",
-        inputs: &["ingest", "split", "recommend"],
+        inputs: &["ingest", "split", "fuse", "tune", "recommend"],
         config: json!({ "evaluate": session.config.evaluate }),
         seed: session.config.seed,
         outside: Vec::new(),
@@ -38,7 +38,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             ks: config.evaluate.ks.iter().map(|&k| k as usize).collect(),
             resamples: config.evaluate.resamples as usize,
             seed: config.seed,
-            reference: Some(config.evaluate.reference.clone()),
+            reference: config
+                .systems()
+                .find(|s| *s == config.evaluate.reference)
+                .map(str::to_owned),
             segment_order: vec!["cold-start".into(), "warm".into()],
             ..EvalConfig::default()
         };

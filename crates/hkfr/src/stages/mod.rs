@@ -7,9 +7,14 @@
 //! stage is up to date.
 
 mod evaluate;
+mod fuse;
 mod ingest;
+mod instruct;
+pub mod llm;
+mod llm_ranking;
 mod recommend;
 mod split;
+mod tune;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -29,14 +34,27 @@ pub use split::SPLIT_FILE;
 type StageFn = fn(&mut Session) -> Result<Outcome>;
 
 /// The stages that write a directory, in the order of the data.
-const STAGES: [(&str, StageFn); 3] = [
+const STAGES: [(&str, StageFn); 7] = [
     ("ingest", ingest::run),
     ("split", split::run),
+    ("fuse", fuse::run),
+    ("instruct", instruct::run),
+    ("tune", tune::run),
+    ("recommend", recommend::run),
     ("evaluate", evaluate::run),
 ];
 
 /// Names of all stages, in order; `fetch` has the cache as its directory.
-pub const ORDER: [&str; 5] = ["fetch", "ingest", "split", "recommend", "evaluate"];
+pub const ORDER: [&str; 8] = [
+    "fetch",
+    "ingest",
+    "split",
+    "fuse",
+    "instruct",
+    "tune",
+    "recommend",
+    "evaluate",
+];
 
 /// One walk: the config, and what its stages share.
 pub struct Session {
@@ -47,6 +65,7 @@ pub struct Session {
     assets: Vec<Asset>,
     dataset: Option<Rc<Dataset>>,
     split: Option<Rc<Split>>,
+    model: Option<Rc<llm::Model>>,
     _lock: RunLock,
 }
 
@@ -63,6 +82,7 @@ impl Session {
             assets: fetch::assets()?,
             dataset: None,
             split: None,
+            model: None,
             _lock: lock,
         })
     }
@@ -144,11 +164,7 @@ pub fn needed(config: &Config, until: &str) -> Vec<String> {
     if config.data.path.is_none() {
         names.extend(config.data.adapter.asset().map(str::to_owned));
     }
-    let systems_use_llm = config
-        .recommend
-        .systems
-        .iter()
-        .any(|s| LLM_SYSTEMS.contains(&s.as_str()));
+    let systems_use_llm = config.systems().any(|s| LLM_SYSTEMS.contains(&s));
     if !["ingest", "split"].contains(&until) && systems_use_llm {
         names.push(config.models.llm.clone());
         names.push(config.models.encoder.clone());

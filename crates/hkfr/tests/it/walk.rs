@@ -31,7 +31,7 @@ horizon_days = 10
 min_item_buyers = 1
 simulated_users = 2
 [recommend]
-systems = ["popularity", "frequency"]
+systems = ["popularity", "own-frequency"]
 depth = 10
 [evaluate]
 reference = "popularity"

@@ -1,0 +1,6 @@
+//! The crate's integration tests: one binary, because linking is what costs time.
+
+mod baselines;
+mod fixtures;
+mod ranking;
+mod tasks;

@@ -1,0 +1,63 @@
+//! Knowledge and tasks → instruction rows, as Alpaca and as messages JSONL, one pair of files a variant.
+
+use anyhow::Result;
+use hkfr_rec::tasks::{ItemSampler, TaskSet, write_alpaca, write_messages};
+use serde_json::json;
+
+use super::Session;
+use super::llm::{Texts, variants};
+use crate::stage::{Outcome, Spec};
+
+pub(super) fn run(session: &mut Session) -> Result<Outcome> {
+    let variants = variants(&session.config, true);
+    let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
+    let fusion = &session.config.fusion;
+    let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
+    let mut outside = Vec::new();
+    if let Some(dir) = &fusion.template_dir {
+        outside.push(super::fingerprint_path(dir)?);
+    }
+    let spec = Spec {
+        name: "instruct",
+        inputs: &["ingest", "split", "fuse"],
+        config: json!({ "instructions": session.config.instructions, "templates": fusion.templates, "variants": names }),
+        seed: session.config.seed,
+        outside,
+        keep: &[],
+    };
+    let runner = session.runner.clone();
+    runner.stage(&spec, |ctx| {
+        let (dataset, split) = (session.dataset()?, session.split()?);
+        let sampler = ItemSampler::new(&dataset, &split);
+        let mut skipped = 0;
+        for variant in &variants {
+            let texts = Texts::open(session, *variant)?;
+            let mut rows = Vec::new();
+            for instance in &split.train {
+                ctx.stop.check()?;
+                let input = texts.of(&dataset, instance)?;
+                let (made, n) = tasks.rows(
+                    &dataset,
+                    &sampler,
+                    instance,
+                    &input,
+                    &session.config.instructions.tasks,
+                    ctx.seed,
+                )?;
+                rows.extend(made);
+                skipped += n;
+            }
+            write_messages(
+                &ctx.dir.join(format!("{}.messages.jsonl", variant.name())),
+                &rows,
+            )?;
+            write_alpaca(
+                &ctx.dir.join(format!("{}.alpaca.jsonl", variant.name())),
+                &rows,
+            )?;
+            ctx.count(&format!("rows {}", variant.name()), rows.len());
+        }
+        ctx.count("tasks without an answer", skipped);
+        Ok(())
+    })
+}

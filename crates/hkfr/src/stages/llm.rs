@@ -1,0 +1,224 @@
+//! What the stages with a language model share: the variants, the loaded model, the texts and the
+//! item vectors.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use hkfr_events::{Catalogue, Dataset, Instance};
+use hkfr_fuse::{FusionMode, KnowledgeKey, KnowledgeStore, TemplateSet, sanitise};
+use hkfr_lm::{Encoder, Llama, Tokenizer, load_tensors, save_tensors};
+use hkfr_rec::llm::ItemVectors;
+
+use super::Session;
+use crate::config::Config;
+
+/// The database in the directory of the stage `fuse`.
+pub const KNOWLEDGE: &str = "knowledge.sqlite";
+
+/// Characters of a name in a prompt; the same in instructions and in candidates.
+pub const MAX_NAME: usize = 80;
+
+/// What the input of an instruction is made of: the paper's full method, or its no-fusion ablation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    Fusion,
+    NoFusion,
+}
+
+impl Variant {
+    pub const ALL: [Self; 2] = [Self::Fusion, Self::NoFusion];
+
+    /// Directory of its instructions and its adapter.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fusion => "fusion",
+            Self::NoFusion => "no-fusion",
+        }
+    }
+
+    pub fn mode(self, config: &Config) -> FusionMode {
+        match self {
+            Self::Fusion => config.fusion.mode,
+            Self::NoFusion => FusionMode::None,
+        }
+    }
+}
+
+/// What a system of the table is: its input, and whether it is tuned. `None`: it has no language model.
+pub fn system(name: &str) -> Option<(Variant, bool)> {
+    match name {
+        "llm-untuned" => Some((Variant::NoFusion, false)),
+        "hkfr-no-tuning" => Some((Variant::Fusion, false)),
+        "hkfr-no-fusion" => Some((Variant::NoFusion, true)),
+        "hkfr" => Some((Variant::Fusion, true)),
+        _ => None,
+    }
+}
+
+/// The variants that the systems of the config need, for tuning only if `tuned`.
+pub fn variants(config: &Config, tuned: bool) -> Vec<Variant> {
+    let systems: Vec<_> = config
+        .systems()
+        .filter_map(system)
+        .filter(|s| s.1 || !tuned)
+        .collect();
+    Variant::ALL
+        .into_iter()
+        .filter(|v| systems.iter().any(|s| s.0 == *v))
+        .collect()
+}
+
+pub struct Model {
+    pub llama: Arc<Llama>,
+    pub tokenizer: Arc<Tokenizer>,
+}
+
+impl Session {
+    /// The language model, loaded once.
+    pub fn model(&mut self) -> Result<Rc<Model>> {
+        if let Some(model) = &self.model {
+            return Ok(Rc::clone(model));
+        }
+        let name = self.config.models.llm.clone();
+        let dir = self.asset_dir(&name)?;
+        let path = file_with_extension(&dir, "gguf")?;
+        let (llama, tokenizer) = Llama::open(&path)?;
+        let model = Rc::new(Model {
+            llama: Arc::new(llama),
+            tokenizer: Arc::new(tokenizer),
+        });
+        self.model = Some(Rc::clone(&model));
+        Ok(model)
+    }
+
+    pub fn templates(&self) -> Result<TemplateSet> {
+        let fusion = &self.config.fusion;
+        Ok(TemplateSet::load(
+            &fusion.templates,
+            fusion.template_dir.as_deref(),
+        )?)
+    }
+}
+
+fn file_with_extension(dir: &Path, extension: &str) -> Result<std::path::PathBuf> {
+    for entry in fs_err::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == extension) {
+            return Ok(path);
+        }
+    }
+    anyhow::bail!("{} holds no .{extension} file", dir.display())
+}
+
+/// The model that the knowledge of a variant carries in its key.
+pub fn knowledge_model(mode: FusionMode, config: &Config, model: &Model) -> String {
+    match mode {
+        FusionMode::Embedded => model.llama.name.clone(),
+        FusionMode::Service => config.fusion.model.clone(),
+        FusionMode::None => "none".into(),
+    }
+}
+
+/// Looks up the input texts of a variant.
+pub struct Texts {
+    store: KnowledgeStore,
+    template_hash: String,
+    model: String,
+    mode: FusionMode,
+}
+
+impl Texts {
+    pub fn open(session: &mut Session, variant: Variant) -> Result<Self> {
+        let model = session.model()?;
+        let mode = variant.mode(&session.config);
+        Ok(Self {
+            store: KnowledgeStore::open(&session.dir("fuse").join(KNOWLEDGE))?,
+            template_hash: session.templates()?.hash().to_owned(),
+            model: knowledge_model(mode, &session.config, &model),
+            mode,
+        })
+    }
+
+    pub fn of(&self, dataset: &Dataset, instance: &Instance) -> Result<String> {
+        let user = &dataset.users[instance.user as usize].id;
+        let key = KnowledgeKey {
+            user,
+            as_of: instance.as_of.seconds(),
+            keep_last: instance.keep_last,
+            template_hash: &self.template_hash,
+            model: &self.model,
+            mode: self.mode,
+        };
+        let record = self.store.get(&key)?;
+        Ok(record
+            .with_context(|| format!("no knowledge of user {user}; run with --force fuse"))?
+            .text)
+    }
+}
+
+/// Titles as the language model reads them, in the order of the catalogue.
+pub fn titles(dataset: &Dataset, catalogue: &Catalogue) -> Vec<String> {
+    catalogue
+        .items
+        .iter()
+        .map(|&i| sanitise(&dataset.title(i), MAX_NAME).0)
+        .collect()
+}
+
+/// The fixed vectors of the catalogue's items. Sentence embeddings cost half a minute, so they are
+/// kept in `path`.
+pub fn item_vectors(session: &mut Session, path: &Path) -> Result<ItemVectors> {
+    let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
+    let titles = titles(&dataset, &split.catalogue);
+    let sentence = if path.exists() {
+        let (mut tensors, _) = load_tensors(path)?;
+        tensors
+            .remove("sentence")
+            .context("the item vectors are damaged; run with --force tune")?
+            .1
+    } else {
+        let dir = session.asset_dir(&session.config.models.encoder.clone())?;
+        let encoder = Encoder::open(&dir)?;
+        let describe = |(title, &item): (&String, &u32)| {
+            let category = dataset.category(item).unwrap_or_default();
+            format!("{title}. {}", sanitise(category, MAX_NAME).0)
+        };
+        let texts: Vec<String> = titles
+            .iter()
+            .zip(&split.catalogue.items)
+            .map(describe)
+            .collect();
+        let mut sentence = Vec::new();
+        let progress = crate::progress::Progress::new(
+            "embedding items",
+            crate::progress::Unit::Things("items"),
+            Some(texts.len() as u64),
+        );
+        for chunk in texts.chunks(256) {
+            session.stop.check()?;
+            let refs: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            sentence.extend(encoder.embed(&refs, n_threads())?);
+            progress.inc(chunk.len() as u64);
+        }
+        let shape = vec![texts.len(), encoder.width()];
+        save_tensors(
+            path,
+            &[("sentence".into(), shape, &sentence)],
+            std::collections::HashMap::new(),
+        )?;
+        sentence
+    };
+    let refs: Vec<&str> = titles.iter().map(String::as_str).collect();
+    Ok(ItemVectors::new(
+        &model.llama,
+        &model.tokenizer,
+        &refs,
+        sentence,
+    ))
+}
+
+pub fn n_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

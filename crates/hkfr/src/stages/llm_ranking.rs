@@ -1,0 +1,188 @@
+//! The lists of a system with a language model. Both tasks come from one prefill, and each case
+//! takes a second, so that results are appended to a file as they come: a stop loses no more than
+//! the cases in hand.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result};
+use hkfr_eval::Run;
+use hkfr_fuse::sanitise;
+use hkfr_lm::Candidates;
+use hkfr_rec::llm::{CaseScores, ItemHead, Ranker, recommend};
+use hkfr_rec::tasks::TaskSet;
+use serde::{Deserialize, Serialize};
+
+use super::Session;
+use super::llm::{MAX_NAME, Texts, item_vectors, n_threads, system};
+use super::recommend::Lists;
+use super::tune;
+use crate::progress::{Progress, Unit};
+
+/// A case that is done, one line of the file.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    case: String,
+    category: Vec<(u32, f32)>,
+    item: Vec<(u32, f32)>,
+    prompt_tokens: usize,
+    /// The user vector, for other rankers.
+    vector: Vec<f32>,
+}
+
+pub(super) struct LlmRanking {
+    system: String,
+    path: PathBuf,
+}
+
+impl LlmRanking {
+    pub fn open(_session: &Session, system: &str, dir: &Path) -> Result<Self> {
+        Ok(Self {
+            system: system.into(),
+            path: dir.join(format!("{system}.partial")),
+        })
+    }
+
+    /// Ranks for the cases that have no line yet; returns the file.
+    pub fn finish(self, session: &mut Session, lists: &Lists) -> Result<PathBuf> {
+        let done = read_lines(&self.path)?;
+        let cases = &lists.split.cases;
+        let todo: Vec<usize> = (0..cases.len())
+            .filter(|&i| !done.contains_key(&cases[i].case_id))
+            .collect();
+        if todo.is_empty() {
+            return Ok(self.path);
+        }
+        let (variant, tuned) = system(&self.system).context("a system with a language model")?;
+        let texts = Texts::open(session, variant)?;
+        let inputs: Vec<String> = todo
+            .iter()
+            .map(|&i| texts.of(lists.dataset, &cases[i].instance))
+            .collect::<Result<_>>()?;
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let model = session.model()?;
+        let tune_dir = session.dir("tune");
+        let vectors = item_vectors(session, &tune_dir.join(tune::ITEMS))?;
+        let (lora, head) = if tuned {
+            let (lora, head) = tune::load(&tune_dir, variant, &model, &vectors)?;
+            (Some(lora), head)
+        } else {
+            (None, ItemHead::untuned(&vectors))
+        };
+        let names: Vec<Vec<u32>> = lists
+            .split
+            .catalogue
+            .categories
+            .iter()
+            .map(|c| model.tokenizer.encode(&sanitise(c, MAX_NAME).0))
+            .collect();
+        let categories = Candidates::new(&names, model.tokenizer.chat.end)?;
+        let fusion = &session.config.fusion;
+        let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
+        let ranker = Ranker {
+            model: &model.llama,
+            tokenizer: &model.tokenizer,
+            lora: lora.as_ref(),
+            vectors: &vectors,
+            head: &head,
+            categories: &categories,
+            category_instruction: &tasks.instruction("next_category")?,
+            item_instruction: &tasks.instruction("next_item")?,
+            exact_categories: session.config.recommend.exact_categories as usize,
+        };
+        let progress = Progress::new(
+            &self.system,
+            Unit::Things("cases"),
+            Some(cases.len() as u64),
+        );
+        progress.skip(done.len() as u64);
+        let file = fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)?;
+        let state = Mutex::new((file, Ok(())));
+        let finished = |i: usize, scores: CaseScores| {
+            let line = self.line(todo[i], scores, lists);
+            let (file, result) = &mut *state.lock().expect("a worker panicked");
+            let written =
+                line.and_then(|line| Ok(writeln!(file, "{}", serde_json::to_string(&line)?)?));
+            if let Err(e) = written {
+                *result = Err(e);
+            }
+            progress.inc(1);
+            result.is_ok() && !session.stop.requested()
+        };
+        recommend(&ranker, &inputs, n_threads(), &finished);
+        drop(progress);
+        state.into_inner().expect("a worker panicked").1?;
+        session.stop.check()?;
+        Ok(self.path)
+    }
+
+    fn line(&self, case: usize, scores: CaseScores, lists: &Lists) -> Result<Line> {
+        Ok(Line {
+            case: lists.split.cases[case].case_id.clone(),
+            category: lists.rank("category", case, &scores.categories)?,
+            item: lists.rank("item", case, &scores.items)?,
+            prompt_tokens: scores.prompt_tokens,
+            vector: scores.user_vector,
+        })
+    }
+
+    /// The run of a task from a finished file.
+    pub fn read(path: &Path, system: &str, task: &str, lists: &Lists) -> Result<Run> {
+        let mut lines = read_lines(path)?;
+        lists.run(system, task, |case| {
+            let line = lines
+                .get_mut(&lists.split.cases[case].case_id)
+                .context("is missing")?;
+            Ok(std::mem::take(if task == "item" {
+                &mut line.item
+            } else {
+                &mut line.category
+            }))
+        })
+    }
+
+    /// Removes what only a continuation would need.
+    pub fn clean(dir: &Path) -> Result<()> {
+        for entry in fs_err::read_dir(dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "partial") {
+                fs_err::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// By case. A last line that a stop cut in the middle is dropped from the file, and done again.
+fn read_lines(path: &Path) -> Result<HashMap<String, Line>> {
+    let text = match fs_err::read(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+    if whole < text.len() {
+        crate::atomic::write(path, &text[..whole])?;
+    }
+    let mut lines = HashMap::new();
+    for (n, line) in text[..whole]
+        .split(|&b| b == b'\n')
+        .filter(|l| !l.is_empty())
+        .enumerate()
+    {
+        let line: Line = serde_json::from_slice(line).with_context(|| {
+            format!(
+                "{}:{}: damaged; delete the file to rank again",
+                path.display(),
+                n + 1
+            )
+        })?;
+        lines.insert(line.case.clone(), line);
+    }
+    Ok(lines)
+}

@@ -1,0 +1,231 @@
+//! Instruction rows → a PEFT adapter directory and an item head, one a variant.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use hkfr_events::{Dataset, Split};
+use hkfr_lm::{Lora, load_adapter, load_tensors, save_adapter, save_tensors};
+use hkfr_rec::llm::{ItemHead, ItemVectors, TuneConfig, TuneEvent, TuneExample, TuneRow, tune};
+use hkfr_rec::tasks::{InstructionRow, TaskSet, read_messages};
+use serde_json::json;
+
+use super::Session;
+use super::llm::{Model, Variant, item_vectors, n_threads, variants};
+use crate::config::TuningConfig;
+use crate::stage::{Outcome, Spec};
+
+/// Sentence embeddings of the catalogue, in the directory of this stage.
+pub const ITEMS: &str = "items.safetensors";
+/// Losses by step, one JSON object a line.
+pub const LOSS: &str = "loss.jsonl";
+const HEAD: &str = "item_head.safetensors";
+
+pub(super) fn run(session: &mut Session) -> Result<Outcome> {
+    let variants = variants(&session.config, true);
+    let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
+    let models = &session.config.models;
+    let any_llm = !super::llm::variants(&session.config, false).is_empty();
+    let spec = Spec {
+        name: "tune",
+        inputs: &["ingest", "split", "instruct"],
+        config: json!({ "tuning": session.config.tuning, "variants": names }),
+        seed: session.config.seed,
+        outside: vec![
+            session.asset_fingerprint(&models.llm)?,
+            session.asset_fingerprint(&models.encoder)?,
+        ],
+        keep: &[],
+    };
+    let runner = session.runner.clone();
+    runner.stage(&spec, |ctx| {
+        if !any_llm {
+            return Ok(());
+        }
+        let vectors = item_vectors(session, &ctx.dir.join(ITEMS))?;
+        let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
+        let fusion = &session.config.fusion;
+        let instruction = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?
+            .instruction("next_item")?;
+        let config = tune_config(&session.config.tuning, ctx.seed);
+        for variant in &variants {
+            let dir = ctx.dir.join(variant.name());
+            if dir.join(HEAD).exists() {
+                continue;
+            }
+            fs_err::create_dir_all(&dir)?;
+            let rows = read_messages(
+                &session
+                    .dir("instruct")
+                    .join(format!("{}.messages.jsonl", variant.name())),
+            )?;
+            let examples = examples(&dataset, &split, rows)?;
+            let head = ItemHead::at_popularity(&vectors, &popularity(&dataset, &split));
+            let mut progress = None;
+            let mut on_step = |e: &TuneEvent| {
+                let bar = progress.get_or_insert_with(|| {
+                    let bar = ctx.progress(
+                        &format!("tuning {}", variant.name()),
+                        "steps",
+                        Some(e.n_steps as u64),
+                    );
+                    bar.skip(e.step as u64 - 1);
+                    bar
+                });
+                bar.inc(1);
+                bar.note(format!(
+                    "loss {:.3}, items {:.3}",
+                    e.token_loss, e.item_loss
+                ));
+                !ctx.stop.requested()
+            };
+            let checkpoint = dir.join("checkpoint.safetensors");
+            let hash = &ctx.input_hash;
+            let outcome = tune(
+                &model.llama,
+                &model.tokenizer,
+                &instruction,
+                &vectors,
+                head,
+                &examples,
+                &config,
+                hash,
+                &checkpoint,
+                &mut on_step,
+            )?;
+            drop(progress);
+            ctx.stop.check()?;
+            ensure!(outcome.finished, "the tuning stopped early");
+            let lines: String = outcome
+                .steps
+                .iter()
+                .map(|s| json!(s).to_string() + "\n")
+                .collect();
+            crate::atomic::write(&dir.join(LOSS), lines.as_bytes())?;
+            save_adapter(
+                &dir,
+                &outcome.lora,
+                &model.llama.config,
+                "HuggingFaceTB/SmolLM2-135M-Instruct",
+            )?;
+            let shape = vec![outcome.head.params.len()];
+            // Last: it marks this variant as done.
+            save_tensors(
+                &dir.join(HEAD),
+                &[("head".into(), shape, &outcome.head.params)],
+                HashMap::new(),
+            )?;
+            if checkpoint.exists() {
+                fs_err::remove_file(&checkpoint)?;
+            }
+            let tokens: usize = outcome.steps.iter().map(|s| s.n_tokens).sum();
+            ctx.count(&format!("steps {}", variant.name()), outcome.steps.len());
+            ctx.count(&format!("tokens {}", variant.name()), tokens);
+        }
+        Ok(())
+    })
+}
+
+fn tune_config(c: &TuningConfig, seed: u64) -> TuneConfig {
+    TuneConfig {
+        rank: c.rank as usize,
+        alpha: c.alpha,
+        learning_rate: c.learning_rate,
+        head_learning_rate: c.head_learning_rate,
+        warmup_ratio: c.warmup_ratio,
+        weight_decay: c.weight_decay,
+        max_grad_norm: c.max_grad_norm,
+        epochs: c.epochs,
+        batch_size: c.batch_size as usize,
+        checkpoint_steps: c.checkpoint_steps as usize,
+        item_loss_weight: c.item_loss_weight,
+        n_threads: n_threads(),
+        seed,
+    }
+}
+
+/// Adapter and item head of a variant, as [`run`] left them.
+pub(super) fn load(
+    dir: &Path,
+    variant: Variant,
+    model: &Model,
+    vectors: &ItemVectors,
+) -> Result<(Lora, ItemHead)> {
+    let dir = dir.join(variant.name());
+    let lora = load_adapter(&dir, &model.llama.config)?;
+    let path = dir.join(HEAD);
+    let (mut tensors, _) = load_tensors(&path)?;
+    let head = tensors.remove("head").map(|t| ItemHead { params: t.1 });
+    let head = head.filter(|h| h.params.len() == ItemHead::untuned(vectors).params.len());
+    Ok((
+        lora,
+        head.with_context(|| {
+            format!(
+                "{} does not fit the catalogue; run with --force tune",
+                path.display()
+            )
+        })?,
+    ))
+}
+
+/// Rows grouped by instance, in the order of the split's training instances.
+fn examples(
+    dataset: &Dataset,
+    split: &Split,
+    rows: Vec<InstructionRow>,
+) -> Result<Vec<TuneExample>> {
+    let mut by_instance: HashMap<(String, i64, Option<u32>), TuneExample> = HashMap::new();
+    for row in rows {
+        let example = by_instance
+            .entry((row.user, row.as_of, row.keep_last))
+            .or_default();
+        example.input = row.input;
+        example.rows.push(TuneRow {
+            instruction: row.instruction,
+            output: row.output,
+        });
+    }
+    let mut examples = Vec::new();
+    for instance in &split.train {
+        let user = dataset.users[instance.user as usize].id.clone();
+        if let Some(mut example) =
+            by_instance.remove(&(user, instance.as_of.seconds(), instance.keep_last))
+        {
+            example.targets = instance
+                .targets
+                .iter()
+                .filter_map(|&i| split.catalogue.position(i))
+                .map(|p| p as u32)
+                .collect();
+            example.targets.sort_unstable();
+            example.targets.dedup();
+            examples.push(example);
+        }
+    }
+    ensure!(
+        by_instance.is_empty(),
+        "instruction rows of instances that are not in the split; run with --force instruct"
+    );
+    Ok(examples)
+}
+
+/// Choices of each catalogue item in the training histories.
+fn popularity(dataset: &Dataset, split: &Split) -> Vec<f32> {
+    let mut counts = vec![0.0; split.catalogue.items.len()];
+    for user in 0..dataset.n_users() as u32 {
+        for e in split
+            .training_history(dataset, user)
+            .into_iter()
+            .flat_map(|h| h.events())
+        {
+            if let Some(p) = e
+                .item
+                .filter(|_| dataset.is_target(e))
+                .and_then(|i| split.catalogue.position(i))
+            {
+                counts[p] += 1.0;
+            }
+        }
+    }
+    counts
+}

@@ -1,0 +1,91 @@
+//! EASE (Steck 2019): the linear autoencoder `x̂ = x B` with zero diagonal, in closed form:
+//! `P = (XᵀX + λI)⁻¹`, `B_je = −P_je / P_ee` for j ≠ e, `B_ee = 0`.
+//!
+//! Dense over the modelled entities: n² floats to keep, about four times that while fitting.
+
+use hkfr_events::{Dataset, History};
+
+use super::Scorer;
+use super::entities::Entities;
+use super::interactions::Interactions;
+use super::spd_inverse::spd_inverse;
+
+pub struct Ease {
+    entities: Entities,
+    /// By entity: its row in `b`, if it is modelled.
+    modelled: Vec<Option<u32>>,
+    /// (n, n), row j: what having chosen j adds to the others.
+    b: Vec<f32>,
+    n: usize,
+}
+
+impl Ease {
+    /// Models the `max_entities` entities with the most users.
+    pub fn fit(
+        entities: &Entities,
+        interactions: &Interactions,
+        lambda: f32,
+        max_entities: usize,
+    ) -> Self {
+        let mut users = vec![0u32; entities.n()];
+        interactions
+            .rows
+            .iter()
+            .flatten()
+            .for_each(|&(e, _)| users[e as usize] += 1);
+        let mut by_users: Vec<u32> = (0..entities.n() as u32).collect();
+        by_users.sort_by_key(|&e| std::cmp::Reverse(users[e as usize]));
+        by_users.truncate(max_entities);
+        by_users.sort_unstable();
+        let mut modelled = vec![None; entities.n()];
+        (0u32..)
+            .zip(&by_users)
+            .for_each(|(row, &e)| modelled[e as usize] = Some(row));
+
+        let n = by_users.len();
+        let mut gram = vec![0f32; n * n];
+        for row in &interactions.rows {
+            let row: Vec<(usize, f32)> = row
+                .iter()
+                .filter_map(|&(e, x)| Some((modelled[e as usize]? as usize, x)))
+                .collect();
+            for &(i, x) in &row {
+                let gram = &mut gram[i * n..(i + 1) * n];
+                row.iter().for_each(|&(j, y)| gram[j] += x * y);
+            }
+        }
+        gram.iter_mut().step_by(n + 1).for_each(|g| *g += lambda);
+        let mut b = spd_inverse(&gram, n);
+        let diagonal: Vec<f32> = b.iter().step_by(n + 1).copied().collect();
+        for (j, row) in b.chunks_exact_mut(n.max(1)).enumerate() {
+            row.iter_mut().zip(&diagonal).for_each(|(b, d)| *b /= -d);
+            row[j] = 0.0;
+        }
+        Self {
+            entities: entities.clone(),
+            modelled,
+            b,
+            n,
+        }
+    }
+}
+
+impl Scorer for Ease {
+    fn name(&self) -> &str {
+        "ease"
+    }
+
+    fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
+        let mut scores = vec![0f32; self.n];
+        for (j, x) in Interactions::row(ds, &self.entities, history) {
+            if let Some(row) = self.modelled[j as usize] {
+                let row = &self.b[row as usize * self.n..][..self.n];
+                scores.iter_mut().zip(row).for_each(|(s, b)| *s += x * b);
+            }
+        }
+        let below = scores.iter().copied().fold(0.0, f32::min) - 1.0;
+        out.iter_mut()
+            .zip(&self.modelled)
+            .for_each(|(o, m)| *o = m.map_or(below, |row| scores[row as usize]));
+    }
+}

@@ -1,0 +1,111 @@
+//! What is ranked: the catalogue's items, or its categories, as dense positions `0..n`.
+
+use hkfr_events::{Catalogue, Dataset, Event, History, ItemIdx};
+use serde::{Deserialize, Serialize};
+
+/// A view of a data set in which an event is about at most one entity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entities {
+    ids: Vec<String>,
+    of_item: Vec<Option<u32>>,
+}
+
+impl Entities {
+    /// Entity = item; position = catalogue position; id = item id.
+    pub fn items(ds: &Dataset, catalogue: &Catalogue) -> Self {
+        let mut of_item = vec![None; ds.n_items()];
+        for (position, &item) in (0u32..).zip(&catalogue.items) {
+            of_item[item as usize] = Some(position);
+        }
+        Self {
+            ids: catalogue
+                .items
+                .iter()
+                .map(|&i| ds.items[i as usize].id.clone())
+                .collect(),
+            of_item,
+        }
+    }
+
+    /// Entity = category; position in [`Catalogue::categories`]; id = name. Items outside the
+    /// catalogue count for their category too.
+    pub fn categories(ds: &Dataset, catalogue: &Catalogue) -> Self {
+        let position = |item| {
+            let name = ds.category(item)?;
+            catalogue
+                .categories
+                .binary_search_by(|c| c.as_str().cmp(name))
+                .ok()
+                .map(|p| p as u32)
+        };
+        Self {
+            ids: catalogue.categories.clone(),
+            of_item: (0..ds.n_items() as ItemIdx).map(position).collect(),
+        }
+    }
+
+    pub fn n(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn id(&self, entity: u32) -> &str {
+        &self.ids[entity as usize]
+    }
+
+    pub fn of_item(&self, item: ItemIdx) -> Option<u32> {
+        self.of_item[item as usize]
+    }
+
+    /// The entity that a target event chose.
+    pub fn chosen(&self, ds: &Dataset, event: &Event) -> Option<u32> {
+        if ds.is_target(event) {
+            self.of_item(event.item?)
+        } else {
+            None
+        }
+    }
+}
+
+/// How much a chosen thing counts: the strength of its action; 1 if a target action has none.
+pub(crate) fn strength(ds: &Dataset, event: &Event) -> f32 {
+    ds.info
+        .strengths
+        .get(&ds.kind(event).action)
+        .copied()
+        .unwrap_or(1.0)
+}
+
+/// May a list contain what the user chose before? One policy for all systems of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepeatPolicy {
+    /// Groceries, restaurants: people repeat.
+    #[default]
+    Allow,
+    /// Films: people do not.
+    Exclude,
+}
+
+impl RepeatPolicy {
+    /// What to give [`crate::rank`] as `exclude`: sorted, unique.
+    pub fn excluded(
+        self,
+        ds: &Dataset,
+        entities: &Entities,
+        history: &History,
+    ) -> Option<Vec<u32>> {
+        match self {
+            Self::Allow => None,
+            Self::Exclude => {
+                let mut seen: Vec<u32> = history
+                    .events()
+                    .iter()
+                    .filter_map(|e| entities.chosen(ds, e))
+                    .collect();
+                seen.sort_unstable();
+                seen.dedup();
+                Some(seen)
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! ItemKNN: `score(u, e) = Σ_{j in u's history} x_uj · sim(j, e)`, with the shrunk cosine
+//! `sim(j, e) = Σ_u x_uj x_ue / (|x_j| |x_e| + shrinkage)` (Sarwar et al. 2001; shrinkage as in
+//! Dacrema et al. 2019), of which the k largest of each j are kept.
+
+use hkfr_events::{Dataset, History};
+
+use super::entities::Entities;
+use super::interactions::Interactions;
+use super::{BaselineConfig, Scorer};
+
+pub struct ItemKnn {
+    entities: Entities,
+    /// By entity j: its neighbours e with sim(j, e).
+    neighbours: Vec<Vec<(u32, f32)>>,
+}
+
+impl ItemKnn {
+    pub fn fit(entities: &Entities, interactions: &Interactions, config: &BaselineConfig) -> Self {
+        let n = entities.n();
+        let columns = interactions.columns(n);
+        let norms: Vec<f32> = columns
+            .iter()
+            .map(|c| c.iter().map(|(_, x)| x * x).sum::<f32>().sqrt())
+            .collect();
+        let mut dots = vec![0f32; n];
+        let mut touched = Vec::new();
+        let neighbours = (0u32..)
+            .zip(&columns)
+            .map(|(j, column)| {
+                for &(user, x) in column {
+                    for &(e, y) in &interactions.rows[user as usize] {
+                        if dots[e as usize] == 0.0 {
+                            touched.push(e);
+                        }
+                        dots[e as usize] += x * y;
+                    }
+                }
+                let mut list: Vec<(u32, f32)> = touched
+                    .iter()
+                    .filter(|&&e| e != j)
+                    .map(|&e| {
+                        (
+                            e,
+                            dots[e as usize]
+                                / (norms[j as usize] * norms[e as usize] + config.knn_shrinkage),
+                        )
+                    })
+                    .collect();
+                touched.drain(..).for_each(|e| dots[e as usize] = 0.0);
+                list.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+                list.truncate(config.knn_neighbours);
+                if config.knn_include_self {
+                    list.push((j, 1.0));
+                }
+                list
+            })
+            .collect();
+        Self {
+            entities: entities.clone(),
+            neighbours,
+        }
+    }
+}
+
+impl Scorer for ItemKnn {
+    fn name(&self) -> &str {
+        "item-knn"
+    }
+
+    fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
+        out.fill(0.0);
+        for (j, x) in Interactions::row(ds, &self.entities, history) {
+            for &(e, sim) in &self.neighbours[j as usize] {
+                out[e as usize] += x * sim;
+            }
+        }
+    }
+}

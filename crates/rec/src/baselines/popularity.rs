@@ -1,0 +1,132 @@
+//! Counting: of everybody's choices, of everybody's recent choices, of one's own.
+
+use hkfr_events::{Dataset, History, Split, UserIdx};
+
+use super::Scorer;
+use super::entities::{Entities, strength};
+
+const DAY: f64 = 86_400.0;
+
+/// `2^(−age / half-life)` for an age in seconds.
+fn decay(age: i64, half_life_days: f32) -> f64 {
+    (-(age as f64) / DAY / f64::from(half_life_days)).exp2()
+}
+
+/// Sum of strength × decay by entity over all training histories; no decay if `None`.
+fn counts(
+    ds: &Dataset,
+    split: &Split,
+    entities: &Entities,
+    half_life_days: Option<f32>,
+) -> Vec<f32> {
+    // Ages count from the last cut-off of all: leave-one-out has one cut-off a user.
+    let cut = split
+        .fit_before
+        .iter()
+        .flatten()
+        .max()
+        .map_or(0, |t| t.seconds());
+    let mut sums = vec![0f64; entities.n()];
+    for history in (0..ds.n_users() as UserIdx).filter_map(|u| split.training_history(ds, u)) {
+        for event in history.events() {
+            if let Some(entity) = entities.chosen(ds, event) {
+                let weight = half_life_days.map_or(1.0, |h| decay(cut - event.ts, h));
+                sums[entity as usize] += f64::from(strength(ds, event)) * weight;
+            }
+        }
+    }
+    sums.into_iter().map(|s| s as f32).collect()
+}
+
+/// `pop(e)` = summed strength of all training choices of e. Nothing to tune.
+pub struct Popularity {
+    counts: Vec<f32>,
+}
+
+impl Popularity {
+    pub fn fit(ds: &Dataset, split: &Split, entities: &Entities) -> Self {
+        Self {
+            counts: counts(ds, split, entities, None),
+        }
+    }
+
+    /// By entity.
+    pub fn counts(&self) -> &[f32] {
+        &self.counts
+    }
+}
+
+impl Scorer for Popularity {
+    fn name(&self) -> &str {
+        "popularity"
+    }
+
+    fn score(&self, _: &Dataset, _: &History, out: &mut [f32]) {
+        out.copy_from_slice(&self.counts);
+    }
+}
+
+/// Popularity in which a choice counts half after each half-life before the last fit cut-off.
+pub struct RecentPopularity {
+    counts: Vec<f32>,
+}
+
+impl RecentPopularity {
+    pub fn fit(ds: &Dataset, split: &Split, entities: &Entities, half_life_days: f32) -> Self {
+        Self {
+            counts: counts(ds, split, entities, Some(half_life_days)),
+        }
+    }
+}
+
+impl Scorer for RecentPopularity {
+    fn name(&self) -> &str {
+        "recent-popularity"
+    }
+
+    fn score(&self, _: &Dataset, _: &History, out: &mut [f32]) {
+        out.copy_from_slice(&self.counts);
+    }
+}
+
+/// The user's own choices, halved every half-life before the history's as-of, plus
+/// `prior · pop(e) / max pop`, so that what the user never chose is ordered too.
+pub struct OwnFrequency {
+    entities: Entities,
+    prior: Vec<f32>,
+    half_life_days: f32,
+}
+
+impl OwnFrequency {
+    pub fn fit(
+        ds: &Dataset,
+        split: &Split,
+        entities: &Entities,
+        half_life_days: f32,
+        prior: f32,
+    ) -> Self {
+        let counts = counts(ds, split, entities, None);
+        let max = counts.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        Self {
+            entities: entities.clone(),
+            prior: counts.iter().map(|c| prior * c / max).collect(),
+            half_life_days,
+        }
+    }
+}
+
+impl Scorer for OwnFrequency {
+    fn name(&self) -> &str {
+        "own-frequency"
+    }
+
+    fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
+        out.copy_from_slice(&self.prior);
+        for event in history.events() {
+            if let Some(entity) = self.entities.chosen(ds, event) {
+                let weight = decay(history.as_of().seconds() - event.ts, self.half_life_days);
+                out[entity as usize] += strength(ds, event) * weight as f32;
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What can go wrong between a history and a ranked list.
+
+use std::path::PathBuf;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user's template is wrong: the message names the file, the line and the remedy.
+    #[error("{file}:{line}: {reason}")]
+    Template {
+        file: String,
+        line: usize,
+        reason: String,
+    },
+    /// The user's instruction file is wrong.
+    #[error("{path}:{line}: {reason}")]
+    BadRow {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+    #[error("{0}")]
+    Config(String),
+    /// A ranker returned something that has no order: an internal error.
+    #[error("case {case_id}: the score of entity {entity} is not a number")]
+    NotANumber { case_id: String, entity: u32 },
+    #[error("tuning: {0}")]
+    Tuning(String),
+    #[error(transparent)]
+    Lm(#[from] hkfr_lm::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,13 @@
+//! The LLM as a recommender: rows → packed examples → tuning → adapter and item head → ranked lists.
+
+mod embedded;
+mod item_head;
+mod pack;
+mod recommend;
+mod tune;
+
+pub use embedded::EmbeddedScorer;
+pub use item_head::{ItemHead, ItemVectors};
+pub use pack::{Prompt, TuneExample, TuneRow};
+pub use recommend::{CaseScores, Ranker, recommend};
+pub use tune::{TuneConfig, TuneEvent, TuneOutcome, tune};

@@ -1,0 +1,95 @@
+//! Ranked categories and items for a user, from one prefill of the user's prompt.
+//!
+//! Categories: the exact top by the probability of their names ([`hkfr_lm::score_candidates`]).
+//! Items: the whole catalogue by the user vector ([`ItemHead::scores`]).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hkfr_lm::{Candidates, Llama, Lora, Session, TokenTree, Tokenizer, score_candidates};
+
+use super::item_head::{ItemHead, ItemVectors};
+use super::pack::Prompt;
+
+/// A tuned or untuned model with all it needs to rank.
+pub struct Ranker<'a> {
+    pub model: &'a Llama,
+    pub tokenizer: &'a Tokenizer,
+    pub lora: Option<&'a Lora>,
+    pub vectors: &'a ItemVectors,
+    pub head: &'a ItemHead,
+    pub categories: &'a Candidates,
+    pub category_instruction: &'a str,
+    pub item_instruction: &'a str,
+    /// How many best categories get their exact score; the rest keep an upper bound below it.
+    pub exact_categories: usize,
+}
+
+pub struct CaseScores {
+    /// `ln p(name)` by category position of the catalogue.
+    pub categories: Vec<f32>,
+    /// By catalogue position.
+    pub items: Vec<f32>,
+    pub user_vector: Vec<f32>,
+    pub prompt_tokens: usize,
+}
+
+impl Ranker<'_> {
+    /// Scores for the user whom `input` (knowledge or behaviour text) describes.
+    pub fn rank(&self, session: &mut Session, input: &str) -> CaseScores {
+        let prompt = Prompt {
+            tokenizer: self.tokenizer,
+            item_instruction: self.item_instruction,
+        };
+        let mut tree = TokenTree::default();
+        let root = tree.push(None, &prompt.input(input));
+        let items = tree.push(Some(root), &prompt.question(self.item_instruction));
+        let categories = tree.push(Some(root), &prompt.question(self.category_instruction));
+        let prompt_tokens = tree.len();
+        session.prefill(self.model, self.lora, &tree);
+        let mut hidden = Vec::new();
+        session.hidden(self.model, &[tree.rows(items).end - 1], &mut hidden);
+        let (top, width) = (self.exact_categories, 16);
+        let categories = score_candidates(
+            session,
+            self.model,
+            self.lora,
+            &mut tree,
+            categories,
+            self.categories,
+            top,
+            width,
+        );
+        CaseScores {
+            categories,
+            items: self.head.scores(self.vectors, &hidden),
+            user_vector: ItemHead::user_vector(self.vectors, &hidden),
+            prompt_tokens,
+        }
+    }
+}
+
+/// Ranks for each input on `n_threads` threads. `done` is called from them as results come, in any
+/// order, and returns false to stop.
+pub fn recommend(
+    ranker: &Ranker,
+    inputs: &[&str],
+    n_threads: usize,
+    done: &(dyn Fn(usize, CaseScores) -> bool + Sync),
+) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..n_threads.max(1) {
+            scope.spawn(|| {
+                let mut session = Session::default();
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(input) = inputs.get(i) else { break };
+                    if !done(i, ranker.rank(&mut session, input)) {
+                        next.store(inputs.len(), Ordering::Relaxed);
+                        break;
+                    }
+                }
+            });
+        }
+    });
+}

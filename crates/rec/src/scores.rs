@@ -1,0 +1,68 @@
+//! Scores → a ranked list, the same way for every system.
+//!
+//! In: a score for each entity. Out: the best `depth` (entity, score), best first. Equal scores are
+//! ordered by a seeded hash of (case, entity): an order by index would favour whatever the
+//! catalogue happens to list first, and the same entities in every case.
+
+use crate::error::{Error, Result};
+
+/// SplitMix64's finaliser: every input bit reaches every output bit.
+fn mix(x: u64) -> u64 {
+    let mut z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// 64 bits that stay the same on every machine: FNV-1a over the text, mixed with the seed.
+pub(crate) fn hash(seed: u64, text: &str) -> u64 {
+    let fnv = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    mix(fnv ^ mix(seed))
+}
+
+/// The `depth` best entities, best first; those in `exclude` (any order) never.
+///
+/// ```
+/// let list = hkfr_rec::rank(&[0.1, 0.9, 0.5], 2, "user 1", 17, Some(&[1])).unwrap();
+/// assert_eq!(list, [(2, 0.5), (0, 0.1)]);
+/// ```
+///
+/// # Errors
+/// A score that is not a number, excluded or not.
+pub fn rank(
+    scores: &[f32],
+    depth: usize,
+    case_id: &str,
+    seed: u64,
+    exclude: Option<&[u32]>,
+) -> Result<Vec<(u32, f32)>> {
+    if let Some(entity) = scores.iter().position(|s| s.is_nan()) {
+        return Err(Error::NotANumber {
+            case_id: case_id.into(),
+            entity: entity as u32,
+        });
+    }
+    let mut allowed = vec![true; scores.len()];
+    for &e in exclude.unwrap_or_default() {
+        allowed[e as usize] = false;
+    }
+    let case = hash(seed, case_id);
+    let mut list: Vec<(u32, f32, u64)> = (0u32..)
+        .zip(scores)
+        .filter(|&(e, _)| allowed[e as usize])
+        .map(|(e, &s)| (e, s, mix(case ^ mix(u64::from(e)))))
+        .collect();
+    // `mix` is a bijection, so two entities of a case never share a hash: the order is total.
+    // Adding 0 makes −0 equal 0, which total_cmp would tell apart.
+    let order = |a: &(u32, f32, u64), b: &(u32, f32, u64)| {
+        (b.1 + 0.0).total_cmp(&(a.1 + 0.0)).then(a.2.cmp(&b.2))
+    };
+    if depth < list.len() {
+        list.select_nth_unstable_by(depth, order);
+        list.truncate(depth);
+    }
+    list.sort_unstable_by(order);
+    Ok(list.into_iter().map(|(e, s, _)| (e, s)).collect())
+}

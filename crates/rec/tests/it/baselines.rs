@@ -1,0 +1,338 @@
+//! Each baseline against a brute-force twin on tiny random data.
+
+use std::collections::BTreeMap;
+
+use hkfr_events::{AsOf, Dataset, Event, Phase, Split};
+use hkfr_rec::baselines::{
+    BaselineConfig, Entities, Interactions, RepeatPolicy, SYSTEMS, Scorer, choose_on_validation,
+    fit_all, spd_inverse,
+};
+use proptest::prelude::*;
+
+use crate::fixtures::{DAY, dataset, split};
+
+const N: u32 = 7;
+
+/// (user, entity, ts, strength).
+type Choice = (u32, u32, i64, f64);
+
+/// The training choices, by walking everything.
+fn choices(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
+    let mut out = Vec::new();
+    for u in 0..ds.n_users() as u32 {
+        for e in split.training_history(ds, u).unwrap().events() {
+            let strength = match ds.kind(e).action.as_str() {
+                "buy" => 1.0,
+                "rebuy" => 2.0,
+                _ => continue,
+            };
+            out.extend(
+                entities
+                    .of_item(e.item.unwrap())
+                    .map(|entity| (u, entity, e.ts, strength)),
+            );
+        }
+    }
+    out
+}
+
+fn close(a: &[f32], b: &[f64], tolerance: f64) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| (f64::from(*a) - b).abs() <= tolerance * (1.0 + b.abs()))
+}
+
+/// Dense x_ue.
+fn matrix(choices: &[Choice], n_users: usize, n: usize) -> Vec<Vec<f64>> {
+    let mut x = vec![vec![0f64; n]; n_users];
+    choices
+        .iter()
+        .for_each(|c| x[c.0 as usize][c.1 as usize] += c.3);
+    x.iter_mut().flatten().for_each(|v| *v = (1.0 + *v).ln());
+    x
+}
+
+/// Solves A X = I by elimination with pivoting, in double precision.
+fn direct_inverse(a: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let n = a.len();
+    let mut rows: Vec<Vec<f64>> = (0..n)
+        .map(|i| {
+            a[i].iter()
+                .copied()
+                .chain((0..n).map(|j| f64::from(u8::from(i == j))))
+                .collect()
+        })
+        .collect();
+    for p in 0..n {
+        let best = (p..n)
+            .max_by(|&i, &j| rows[i][p].abs().total_cmp(&rows[j][p].abs()))
+            .unwrap();
+        rows.swap(p, best);
+        let pivot = rows[p][p];
+        rows[p].iter_mut().for_each(|v| *v /= pivot);
+        for i in (0..n).filter(|&i| i != p) {
+            let (factor, row) = (rows[i][p], rows[p].clone());
+            rows[i]
+                .iter_mut()
+                .zip(row)
+                .for_each(|(v, r)| *v -= factor * r);
+        }
+    }
+    rows.into_iter().map(|r| r[n..].to_vec()).collect()
+}
+
+fn events() -> impl Strategy<Value = Vec<(u32, u32, i64, u8)>> {
+    prop::collection::vec((0u32..6, 0u32..N, 0i64..40, 0u8..3), 1..80).prop_map(|mut events| {
+        // A first and a last choice, so that there is a period to learn from and one to ask for.
+        events.extend([(0, 0, 0, 0), (0, 1, 60, 0)]);
+        events
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn every_system_equals_its_brute_force_twin(events in events(), by_category: bool, include_self: bool) {
+        let ds = dataset(N, &events);
+        let split = split(&ds, Phase::Test, 10).unwrap();
+        let entities = if by_category { Entities::categories(&ds, &split.catalogue) } else { Entities::items(&ds, &split.catalogue) };
+        let config = BaselineConfig { knn_neighbours: 3, knn_include_self: include_self, ease_lambda: 60.0, ..BaselineConfig::default() };
+        let fitted = fit_all(&ds, &split, &entities, &config).unwrap();
+        prop_assert_eq!(fitted.iter().map(|s| s.name()).collect::<Vec<_>>(), SYSTEMS);
+        let (n, choices) = (entities.n(), choices(&ds, &split, &entities));
+        let cut = split.fit_before[0].unwrap();
+        let half_life = |ts: i64, days: f32| 0.5f64.powf((cut.seconds() - ts) as f64 / DAY as f64 / f64::from(days));
+        let count = |weight: &dyn Fn(&Choice) -> f64| {
+            let mut sums = vec![0f64; n];
+            choices.iter().for_each(|c| sums[c.1 as usize] += weight(c));
+            sums
+        };
+        let popularity = count(&|c| c.3);
+        let x = matrix(&choices, ds.n_users(), n);
+        let dot = |i: usize, j: usize| x.iter().map(|row| row[i] * row[j]).sum::<f64>();
+        let gram: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| dot(i, j) + if i == j { 60.0 } else { 0.0 }).collect()).collect();
+        let p = direct_inverse(&gram);
+        for user in 0..ds.n_users() as u32 {
+            let history = ds.history(user, cut);
+            let score = |system: &dyn Scorer| { let mut out = vec![f32::NAN; n]; system.score(&ds, &history, &mut out); out };
+            prop_assert!(close(&score(&*fitted[0]), &popularity, 1e-5));
+            prop_assert!(close(&score(&*fitted[1]), &count(&|c| c.3 * half_life(c.2, 14.0)), 1e-5));
+            let max = popularity.iter().copied().fold(1e-30, f64::max);
+            let mut own = count(&|c| if c.0 == user { c.3 * half_life(c.2, 90.0) } else { 0.0 });
+            own.iter_mut().zip(&popularity).for_each(|(o, p)| *o += 0.1 * p / max);
+            prop_assert!(close(&score(&*fitted[2]), &own, 1e-5));
+
+            let row = &x[user as usize];
+            let sim = |j: usize, e: usize| dot(j, e) / ((dot(j, j) * dot(e, e)).sqrt() + 20.0);
+            let mut knn = vec![0f64; n];
+            for j in (0..n).filter(|&j| row[j] > 0.0) {
+                let mut list: Vec<usize> = (0..n).filter(|&e| e != j && dot(j, e) > 0.0).collect();
+                // Equal similarities at the edge of the k would make the twin ambiguous: keep all
+                // and compare with the system only where the third and fourth differ.
+                list.sort_by(|&a, &b| sim(j, b).total_cmp(&sim(j, a)));
+                prop_assume!(list.len() < 4 || (sim(j, list[2]) - sim(j, list[3])).abs() > 1e-6);
+                list.truncate(3);
+                list.into_iter().for_each(|e| knn[e] += row[j] * sim(j, e));
+                if include_self { knn[j] += row[j]; }
+            }
+            prop_assert!(close(&score(&*fitted[3]), &knn, 1e-5));
+            let ease: Vec<f64> = (0..n).map(|e| (0..n).filter(|&j| j != e).map(|j| -row[j] * p[j][e] / p[e][e]).sum()).collect();
+            prop_assert!(close(&score(&*fitted[4]), &ease, 1e-5));
+        }
+    }
+}
+
+#[test]
+fn inverse_times_matrix_is_identity_across_block_sizes() {
+    for n in [0, 1, 2, 63, 64, 65, 130, 257] {
+        // MᵀM / n + I/2 with entries from a fixed sequence: condition number in the tens.
+        let mut state = 1u64;
+        let m: Vec<f32> = (0..n * n)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+            })
+            .collect();
+        let a: Vec<f32> = (0..n * n)
+            .map(|ij| {
+                let (i, j) = (ij / n, ij % n);
+                let dot: f64 = (0..n)
+                    .map(|k| f64::from(m[k * n + i]) * f64::from(m[k * n + j]))
+                    .sum();
+                (dot / n as f64) as f32 + if i == j { 0.5 } else { 0.0 }
+            })
+            .collect();
+        let x = spd_inverse(&a, n);
+        for i in 0..n {
+            for j in 0..n {
+                let entry: f64 = (0..n)
+                    .map(|k| f64::from(a[i * n + k]) * f64::from(x[k * n + j]))
+                    .sum();
+                assert!(
+                    (entry - f64::from(u8::from(i == j))).abs() < 1e-5,
+                    "n = {n}, ({i}, {j}): {entry}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn repeat_policy_excludes_what_was_chosen_not_what_was_viewed() {
+    let ds = dataset(
+        5,
+        &[
+            (0, 3, 0, 0),
+            (0, 1, 1, 1),
+            (0, 3, 2, 0),
+            (0, 2, 3, 2),
+            (1, 0, 0, 0),
+            (1, 2, 1, 0),
+            (0, 4, 50, 0),
+        ],
+    );
+    let split = split(&ds, Phase::Test, 10).unwrap();
+    let entities = Entities::items(&ds, &split.catalogue);
+    let history = ds.history(0, AsOf::new(40 * DAY));
+    assert_eq!(RepeatPolicy::Allow.excluded(&ds, &entities, &history), None);
+    let excluded = RepeatPolicy::Exclude
+        .excluded(&ds, &entities, &history)
+        .unwrap();
+    let ids: Vec<&str> = excluded.iter().map(|&e| entities.id(e)).collect();
+    assert_eq!(ids, ["i1", "i3"]);
+}
+
+/// What happens at or after the cut-off must not move any score.
+#[test]
+fn the_future_changes_no_score() {
+    let past: Vec<_> = (0..60u32)
+        .map(|i| (i % 5, i * i % N, i64::from(i), 0))
+        .collect();
+    let mut future = past.clone();
+    future.extend((0..40u32).map(|i| (i % 5, 6, 70 + i64::from(i % 9), 1)));
+    let with_end = |mut events: Vec<_>| {
+        events.push((0, 0, 79, 0));
+        dataset(N, &events)
+    };
+    let (a, b) = (with_end(past), with_end(future));
+    let scores = |ds: &Dataset| {
+        let split = split(ds, Phase::Test, 10).unwrap();
+        let entities = Entities::items(ds, &split.catalogue);
+        let history = ds.history(1, split.fit_before[1].unwrap());
+        let all = fit_all(ds, &split, &entities, &BaselineConfig::default()).unwrap();
+        all.iter()
+            .map(|s| {
+                let mut out = vec![0.0; entities.n()];
+                s.score(ds, &history, &mut out);
+                (s.name().to_owned(), out)
+            })
+            .collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(scores(&a), scores(&b));
+}
+
+#[test]
+fn ease_ranks_entities_beyond_its_ceiling_below_the_modelled_ones() {
+    let ds = dataset(
+        N,
+        &[
+            (0, 1, 0, 0),
+            (1, 1, 0, 0),
+            (0, 2, 1, 0),
+            (1, 2, 2, 0),
+            (2, 5, 3, 0),
+            (2, 1, 30, 0),
+        ],
+    );
+    let split = split(&ds, Phase::Test, 10).unwrap();
+    let entities = Entities::items(&ds, &split.catalogue);
+    let config = BaselineConfig {
+        ease_max_entities: 2,
+        ..BaselineConfig::default()
+    };
+    let ease = &fit_all(&ds, &split, &entities, &config).unwrap()[4];
+    let mut out = vec![0.0; entities.n()];
+    ease.score(&ds, &ds.history(0, split.fit_before[0].unwrap()), &mut out);
+    let by_id: BTreeMap<_, _> = (0..entities.n() as u32)
+        .map(|e| (entities.id(e), out[e as usize]))
+        .collect();
+    assert!(
+        by_id["i1"] > 0.0 && by_id["i2"] > 0.0 && by_id["i5"] < by_id["i1"].min(by_id["i2"]),
+        "{by_id:?}"
+    );
+}
+
+#[test]
+fn validation_finds_that_repeats_matter_and_refuses_a_test_split() {
+    // Everybody buys one product of their own every fourth day: repeats are everything.
+    let events: Vec<_> = (0..6u32)
+        .flat_map(|u| (0..20).map(move |k| (u, u, i64::from(u % 2) + 4 * k, 0)))
+        .collect();
+    let ds = dataset(N, &events);
+    let validation = split(&ds, Phase::Validation, 10).unwrap();
+    let entities = Entities::items(&ds, &validation.catalogue);
+    let base = BaselineConfig {
+        knn_include_self: false,
+        ..BaselineConfig::default()
+    };
+    let choose = |split| choose_on_validation(&ds, split, &entities, RepeatPolicy::Allow, &base, 1);
+    let (config, points) = choose(&validation).unwrap();
+    assert!(config.knn_include_self);
+    assert_eq!(points.len(), 17);
+    for system in SYSTEMS {
+        let chosen: Vec<_> = points
+            .iter()
+            .filter(|p| p.system == system && p.chosen)
+            .collect();
+        assert_eq!(chosen.len(), 1, "{system}");
+        let best = points
+            .iter()
+            .filter(|p| p.system == system)
+            .map(|p| p.ndcg_at_10)
+            .fold(0.0, f64::max);
+        assert_eq!(chosen[0].ndcg_at_10, best, "{system}");
+    }
+    assert_eq!(
+        points
+            .iter()
+            .find(|p| p.system == "own-frequency" && p.chosen)
+            .unwrap()
+            .ndcg_at_10,
+        1.0
+    );
+    assert!(choose(&split(&ds, Phase::Test, 10).unwrap()).is_err());
+}
+
+#[test]
+fn settings_out_of_range_name_the_key() {
+    let ds = dataset(3, &[(0, 0, 0, 0), (0, 1, 30, 0)]);
+    let split = split(&ds, Phase::Test, 10).unwrap();
+    let entities = Entities::items(&ds, &split.catalogue);
+    let config = BaselineConfig {
+        ease_lambda: 1.0,
+        ..BaselineConfig::default()
+    };
+    let error = fit_all(&ds, &split, &entities, &config)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("baselines.ease_lambda = 1"), "{error}");
+}
+
+/// Rows carry ln(1 + Σ strength): one buy and one rebuy are strength 3.
+#[test]
+fn interactions_by_hand() {
+    let ds = dataset(
+        3,
+        &[(0, 1, 0, 0), (0, 1, 1, 1), (0, 2, 1, 2), (0, 0, 30, 0)],
+    );
+    let split = split(&ds, Phase::Test, 10).unwrap();
+    let entities = Entities::items(&ds, &split.catalogue);
+    let x = Interactions::fit(&ds, &split, &entities);
+    assert_eq!(x.rows, [vec![(0, 4f32.ln())]]);
+    let event: &Event = &ds.history(0, AsOf::new(DAY)).events()[0];
+    assert_eq!(entities.chosen(&ds, event), Some(0));
+}
