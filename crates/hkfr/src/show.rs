@@ -3,16 +3,23 @@
 //! In: the run directory of a config. Out: wrapped text with a heading per step. Steps that have
 //! not run are named with the command that runs them.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail, ensure};
 use hkfr_events::{Case, Dataset, Event, Split, UserIdx, store};
+use hkfr_fuse::{FusionMode, KnowledgeStore};
+use hkfr_rec::tasks::read_messages;
 
 use crate::config::Config;
+use crate::stages::llm::KNOWLEDGE;
 use crate::stages::{SPLIT_FILE, read_runs};
 
 /// Events that are shown, the latest of the history.
 const SHOWN_EVENTS: usize = 25;
 /// Places of a ranked list that are shown.
 const SHOWN_RANKS: usize = 5;
+/// Instruction rows that are shown.
+const SHOWN_ROWS: usize = 9;
 const WIDTH: usize = 96;
 
 pub fn user(config: &Config, id: &str) -> Result<String> {
@@ -50,6 +57,8 @@ pub fn user(config: &Config, id: &str) -> Result<String> {
         return Ok(text);
     };
     text += &history(&dataset, case);
+    text += &knowledge(&run, id, case)?;
+    text += &instructions(&run, id)?;
     text += &truth(&dataset, case);
     let runs = run.join("recommend");
     if runs.join(crate::stage::MANIFEST).exists() {
@@ -134,6 +143,69 @@ fn event_line(dataset: &Dataset, event: &Event) -> String {
     line
 }
 
+/// What the stage `fuse` made of the history, with the number of events behind each claim.
+fn knowledge(run: &Path, id: &str, case: &Case) -> Result<String> {
+    let path = run.join("fuse").join(KNOWLEDGE);
+    if !path.exists() {
+        return Ok("\nNo knowledge yet: `hkfr fuse CONFIG` makes it.\n".into());
+    }
+    let mut text = String::new();
+    for record in KnowledgeStore::open(&path)?.of_user(id)? {
+        if record.as_of != case.instance.as_of.seconds()
+            || record.keep_last != case.instance.keep_last
+        {
+            continue;
+        }
+        text += &heading(&match record.mode {
+            FusionMode::None => {
+                format!("Behaviour text without fusion, {} tokens", record.n_tokens)
+            }
+            _ => format!("Knowledge by {}, {} tokens", record.model, record.n_tokens),
+        });
+        for line in record.text.lines() {
+            text += &wrap(&plain_text(line), "  ");
+        }
+        for claim in &record.claims {
+            let events = claim.evidence.len();
+            let line = format!(
+                "· {}: {} ({} times, evidence: {events} events)",
+                claim.slot,
+                plain(&claim.value),
+                claim.n
+            );
+            text += &wrap(&line, "    ");
+        }
+    }
+    Ok(text)
+}
+
+/// The instruction rows about this person, if there are any in the training data.
+fn instructions(run: &Path, id: &str) -> Result<String> {
+    let path = run.join("instruct").join("fusion.messages.jsonl");
+    if !path.exists() {
+        return Ok("\nNo instructions yet: `hkfr instruct CONFIG` makes them.\n".into());
+    }
+    let rows: Vec<_> = read_messages(&path)?
+        .into_iter()
+        .filter(|r| r.user == id)
+        .collect();
+    let mut text = heading(&format!(
+        "Instruction rows in the training data: {}",
+        rows.len()
+    ));
+    for row in rows.iter().take(SHOWN_ROWS) {
+        let line = format!(
+            "{} ({}): {} → {}",
+            row.task,
+            date(row.as_of),
+            plain(&row.instruction),
+            plain(&row.output)
+        );
+        text += &wrap(&line, "    ");
+    }
+    Ok(text)
+}
+
 fn truth(dataset: &Dataset, case: &Case) -> String {
     let next = &case.instance;
     let mut text = heading(&format!("What came next, {}", date(next.target_ts)));
@@ -176,6 +248,13 @@ fn recommendations(dataset: &Dataset, case: &Case, runs: &std::path::Path) -> Re
         );
     }
     Ok(text)
+}
+
+/// As [`plain`], of any length.
+fn plain_text(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// Text from a log may hold anything; a terminal must not obey it.

@@ -8,7 +8,7 @@ use hkfr_eval::{EvalConfig, Truth, TruthCase, evaluate, html, table};
 use hkfr_events::{Dataset, Segment, Split};
 use serde_json::json;
 
-use super::{ORDER, Session, read_runs};
+use super::{ORDER, Session, page, read_runs};
 use crate::config::Config;
 use crate::stage::{Manifest, Outcome, Runner, Spec};
 
@@ -50,6 +50,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         crate::atomic::write(&ctx.dir.join(TABLE), table::text(&report).as_bytes())?;
         ctx.count("runs", runs.len());
         ctx.count("cases", split.cases.len());
+        let records = page::knowledge(session)?;
         let page = ReportPage {
             title: format!("hkfr: {}", config.name),
             subtitle: dataset.info.licence.clone(),
@@ -57,6 +58,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             config: config_facts(config),
             report,
             stages: stage_rows(&runner)?,
+            loss_curves: page::loss_curves(session)?,
+            length_histograms: page::length_histograms(&records, &session.config),
+            notes: page::notes(&dataset, &records, &session.config),
+            samples: page::samples(&dataset, &split, &records, &runs),
             ..ReportPage::default()
         };
         html::write(&page, &ctx.dir.join(REPORT))?;
@@ -77,7 +82,7 @@ fn segment_name(segment: Segment) -> String {
     match segment {
         Segment::ColdStart => "cold-start".into(),
         Segment::Warm => "warm".into(),
-        Segment::SimulatedColdStart(n) => format!("simulated cold start, {n}"),
+        Segment::SimulatedColdStart(n) => format!("cut to {n}"),
     }
 }
 

@@ -12,6 +12,7 @@ mod ingest;
 mod instruct;
 pub mod llm;
 mod llm_ranking;
+mod page;
 mod recommend;
 mod split;
 mod tune;

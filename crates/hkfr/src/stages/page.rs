@@ -1,0 +1,157 @@
+//! What the report page shows beside the table: loss curves, lengths of the texts, people.
+
+use anyhow::{Context, Result};
+use hkfr_eval::Run;
+use hkfr_eval::html::{Histogram, Sample, Series};
+use hkfr_events::{Dataset, Split};
+use hkfr_fuse::{FusionMode, KnowledgeRecord, KnowledgeStore};
+use hkfr_rec::llm::TuneEvent;
+
+use super::Session;
+use super::llm::{KNOWLEDGE, Variant};
+use super::tune::LOSS;
+use crate::config::Config;
+
+/// People whose knowledge and recommendations are shown.
+const SAMPLES: usize = 4;
+/// Places of a list that are shown.
+const SHOWN: usize = 10;
+
+/// One curve a loss and variant: tokens of the answers, items of the next order; in nats.
+pub(super) fn loss_curves(session: &Session) -> Result<Vec<Series>> {
+    let mut curves = Vec::new();
+    for variant in Variant::ALL {
+        let path = session.dir("tune").join(variant.name()).join(LOSS);
+        if !path.exists() {
+            continue;
+        }
+        let text = fs_err::read_to_string(&path)?;
+        let steps: Vec<TuneEvent> = text
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("{} is damaged; run with --force tune", path.display()))?;
+        let curve = |name: &str, loss: fn(&TuneEvent) -> f32| Series {
+            name: format!("{name}, {}", variant.name()),
+            train: steps
+                .iter()
+                .map(|s| (s.step as u64, f64::from(loss(s))))
+                .collect(),
+            ..Series::default()
+        };
+        curves.push(curve("answer token", |s| s.token_loss));
+        curves.push(curve("next items", |s| s.item_loss));
+    }
+    Ok(curves)
+}
+
+/// All records of the stage `fuse`.
+pub(super) fn knowledge(session: &Session) -> Result<Vec<KnowledgeRecord>> {
+    let path = session.dir("fuse").join(KNOWLEDGE);
+    Ok(KnowledgeStore::open(&path)?.all()?)
+}
+
+pub(super) fn length_histograms(records: &[KnowledgeRecord], config: &Config) -> Vec<Histogram> {
+    let histogram = |title: &str, values: Vec<usize>, limit: u32| Histogram {
+        title: title.into(),
+        unit: "tokens".into(),
+        values: values.into_iter().map(|v| v as u32).collect(),
+        limit: Some(limit),
+    };
+    let of = |fused: bool| {
+        records
+            .iter()
+            .filter(move |r| (r.mode != FusionMode::None) == fused)
+    };
+    let limit = config.fusion.knowledge_tokens;
+    let mut histograms = vec![
+        histogram("knowledge", of(true).map(|r| r.n_tokens).collect(), limit),
+        histogram(
+            "behaviour text without fusion",
+            of(false).map(|r| r.n_tokens).collect(),
+            limit,
+        ),
+    ];
+    histograms.retain(|h| !h.values.is_empty());
+    histograms
+}
+
+/// What a reader must know to judge the numbers.
+pub(super) fn notes(
+    dataset: &Dataset,
+    records: &[KnowledgeRecord],
+    config: &Config,
+) -> Vec<String> {
+    let cut: u64 = records
+        .iter()
+        .map(|r| u64::from(r.cut.events_not_written))
+        .sum();
+    vec![
+        "Every list ranks the whole catalogue. Targets outside it stay in the denominator.".into(),
+        "Intervals and p-values are over the cases; seeds of the tuning are not varied.".into(),
+        format!(
+            "{} texts were written; {cut} events did not fit their budgets and stand in them only as counts, or not at all.",
+            records.len()
+        ),
+        format!(
+            "Repeated choices may be recommended: {}.",
+            if config.recommend.repeats == crate::config::RepeatPolicy::Allow {
+                "yes"
+            } else {
+                "no"
+            }
+        ),
+        format!(
+            "Simulated cold starts are not part of \"all\". Data: {}.",
+            dataset.info.licence
+        ),
+    ]
+}
+
+/// Some cases with what was known, what was recommended and what came.
+pub(super) fn samples(
+    dataset: &Dataset,
+    split: &Split,
+    records: &[KnowledgeRecord],
+    runs: &[Run],
+) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for case in split.cases.iter().take(SAMPLES) {
+        let instance = &case.instance;
+        let id = &dataset.users[instance.user as usize].id;
+        let record = records.iter().find(|r| {
+            r.mode != FusionMode::None
+                && r.user == *id
+                && r.as_of == instance.as_of.seconds()
+                && r.keep_last == instance.keep_last
+        });
+        let mut blocks = Vec::new();
+        blocks.extend(record.map(|r| ("knowledge".to_owned(), r.text.clone())));
+        for run in runs.iter().filter(|r| r.system == "hkfr") {
+            if let Some(list) = run.lists.iter().find(|l| l.case == case.case_id) {
+                let names: Vec<String> = list
+                    .items
+                    .iter()
+                    .take(SHOWN)
+                    .map(|i| display_name(dataset, &run.task, i))
+                    .collect();
+                blocks.push((format!("recommended, {}", run.task), names.join(" · ")));
+            }
+        }
+        let titles: Vec<_> = instance.targets.iter().map(|&i| dataset.title(i)).collect();
+        blocks.push(("what came next".into(), titles.join(" · ")));
+        samples.push(Sample {
+            title: format!("{} {}", dataset.info.user_noun, case.case_id),
+            blocks,
+        });
+    }
+    samples
+}
+
+/// The title of an item id; a category is its own name.
+fn display_name(dataset: &Dataset, task: &str, id: &str) -> String {
+    let item = (task == "item")
+        .then(|| dataset.items.iter().position(|i| i.id == id))
+        .flatten();
+    item.map_or_else(|| id.to_owned(), |i| dataset.title(i as u32).into_owned())
+}
