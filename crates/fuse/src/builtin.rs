@@ -74,11 +74,6 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ),
     (
         "films",
-        "statements/place.jinja",
-        include_str!("../../../templates/films/statements/place.jinja"),
-    ),
-    (
-        "films",
         "statements/price.jinja",
         include_str!("../../../templates/films/statements/price.jinja"),
     ),
@@ -166,11 +161,6 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
         "generic",
         "statements/ignored.jinja",
         include_str!("../../../templates/generic/statements/ignored.jinja"),
-    ),
-    (
-        "generic",
-        "statements/place.jinja",
-        include_str!("../../../templates/generic/statements/place.jinja"),
     ),
     (
         "generic",
@@ -291,11 +281,6 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
         "grocery",
         "statements/ignored.jinja",
         include_str!("../../../templates/grocery/statements/ignored.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/place.jinja",
-        include_str!("../../../templates/grocery/statements/place.jinja"),
     ),
     (
         "grocery",
@@ -441,11 +426,6 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
         "restaurants",
         "statements/ignored.jinja",
         include_str!("../../../templates/restaurants/statements/ignored.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/place.jinja",
-        include_str!("../../../templates/restaurants/statements/place.jinja"),
     ),
     (
         "restaurants",

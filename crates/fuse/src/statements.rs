@@ -81,11 +81,6 @@ pub const SLOTS: &[Slot] = &[
         options: |f| f.brands.clone(),
     },
     Slot {
-        name: "place",
-        pick: 1,
-        options: |f| common(&f.places),
-    },
-    Slot {
         name: "household",
         pick: 3,
         options: household,
@@ -164,7 +159,8 @@ pub(crate) fn is_contested(statements: &[Statement], slot: &str) -> bool {
 }
 
 /// The best statements of each slot by `scores` (one a statement), worded by `knowledge.jinja`
-/// within `budget` tokens: where it does not fit, every slot gives up its least-scored statements.
+/// within `budget` tokens: where it does not fit, the slot with the most statements (the later of
+/// equals) gives up its worst, again and again.
 /// Returns the text, the claims in it, and how many claims the budget cut.
 pub fn assemble(
     facts: &Facts,
@@ -174,43 +170,58 @@ pub fn assemble(
     budget: usize,
     count: CountTokens,
 ) -> Result<(String, Vec<Claim>, usize)> {
-    let most = SLOTS.iter().map(|s| s.pick).max().unwrap_or(0);
-    let mut wanted = 0;
-    for limit in (0..=most).rev() {
-        let mut claims = Vec::new();
-        let mut chosen: BTreeMap<&str, Vec<&Count>> =
-            SLOTS.iter().map(|s| (s.name, Vec::new())).collect();
-        for slot in SLOTS {
-            let mut of_slot: Vec<(f32, &Statement)> = scores
+    let position = |s: &Statement| statements.iter().position(|t| std::ptr::eq(t, s));
+    // Each slot's picks, best first.
+    let mut picks: Vec<Vec<&Statement>> = SLOTS
+        .iter()
+        .map(|slot| {
+            let of_slot = scores
                 .iter()
                 .copied()
                 .zip(statements)
-                .filter(|(_, s)| s.slot == slot.name)
-                .collect();
+                .filter(|(_, s)| s.slot == slot.name);
+            let mut of_slot: Vec<(f32, &Statement)> = of_slot.collect();
             of_slot.sort_by(|a, b| b.0.total_cmp(&a.0));
-            of_slot.truncate(slot.pick.min(limit));
+            of_slot
+                .into_iter()
+                .take(slot.pick)
+                .map(|(_, s)| s)
+                .collect()
+        })
+        .collect();
+    let mut n_cut = 0;
+    loop {
+        let mut chosen: BTreeMap<&str, Vec<&Count>> = BTreeMap::new();
+        let mut claims = Vec::new();
+        for (slot, picks) in SLOTS.iter().zip(&picks) {
             // Said in the order of the facts, so that the most frequent comes first.
-            let position = |s: &Statement| statements.iter().position(|t| std::ptr::eq(t, s));
-            of_slot.sort_by_key(|(_, s)| position(s));
-            for (_, s) in of_slot {
-                chosen
-                    .get_mut(slot.name)
-                    .expect("every slot is there")
-                    .push(&s.fact);
-                claims.push(Claim {
-                    slot: slot.name.into(),
-                    value: s.fact.name.clone(),
-                    n: s.fact.n,
-                    percent: s.fact.percent,
-                    evidence: s.fact.evidence.clone(),
-                });
-            }
+            let mut picks = picks.clone();
+            picks.sort_by_key(|s| position(s));
+            claims.extend(picks.iter().map(|s| claim(s)));
+            chosen.insert(slot.name, picks.into_iter().map(|s| &s.fact).collect());
         }
-        wanted = wanted.max(claims.len());
         let text = templates.render("knowledge.jinja", context! { facts, chosen })?;
-        if count(&text) <= budget || limit == 0 {
-            return Ok((text, claims.clone(), wanted - claims.len()));
+        let longest = picks
+            .iter_mut()
+            .rev()
+            .max_by_key(|p| p.len())
+            .filter(|p| !p.is_empty());
+        match longest {
+            Some(slot) if count(&text) > budget => {
+                slot.pop();
+                n_cut += 1;
+            }
+            _ => return Ok((text, claims, n_cut)),
         }
     }
-    unreachable!("the last limit returns")
+}
+
+fn claim(s: &Statement) -> Claim {
+    Claim {
+        slot: s.slot.into(),
+        value: s.fact.name.clone(),
+        n: s.fact.n,
+        percent: s.fact.percent,
+        evidence: s.fact.evidence.clone(),
+    }
 }

@@ -71,10 +71,6 @@ fn holds(ds: &Dataset, history: &History, events: &[Event], claim: &Claim) -> bo
             };
             n(&|e| ds.is_target(e) && brand(e).as_ref() == Some(&claim.value)) == expected
         }
-        "place" => events.iter().any(|e| {
-            e.place
-                .is_some_and(|p| name(&ds.places[p as usize]) == claim.value)
-        }),
         "household" => {
             let profile = &ds.users[history.user() as usize].attributes;
             profile
