@@ -11,6 +11,7 @@
 //! kill leaves the older data set in place, or a directory that says it is incomplete.
 
 mod events;
+mod features;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::dataset::{Dataset, DatasetBuilder, DatasetInfo, Kind};
 use crate::error::{Error, Result};
+
+pub use features::{FeatureRow, write_features};
 
 const FORMAT_VERSION: u32 = 1;
 /// Partitions of the events: enough for a reader to work in parallel, few enough for small logs.

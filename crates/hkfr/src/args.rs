@@ -38,6 +38,9 @@ pub struct StageArgs {
     /// Write results here instead of the config's `out`
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Stop at the first bad row of a log, as `strict = true` in the config does
+    #[arg(long)]
+    pub strict: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -37,7 +37,8 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
     let global = &cli.global;
     let walk = |args: StageArgs, until: &'static str| {
-        let config = resolve(&args.config, args.out)?;
+        let mut config = resolve(&args.config, args.out)?;
+        config.data.strict |= args.strict;
         let cache = cache(global, Some(&config))?;
         let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
         Session::new(config, fetcher, stop.clone(), &args.force)?.walk(until)

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod complete_journey;
+mod features;
 mod fixtures;
 mod leak;
 mod mapping;

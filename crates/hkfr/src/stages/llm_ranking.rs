@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use hkfr_eval::Run;
+use hkfr_events::store::{FeatureRow, write_features};
 use hkfr_fuse::sanitise;
 use hkfr_lm::Candidates;
 use hkfr_rec::llm::{CaseScores, ItemHead, Ranker, recommend};
@@ -38,11 +39,11 @@ pub(super) struct LlmRanking {
 }
 
 impl LlmRanking {
-    pub fn open(_session: &Session, system: &str, dir: &Path) -> Result<Self> {
-        Ok(Self {
+    pub fn open(system: &str, dir: &Path) -> Self {
+        Self {
             system: system.into(),
             path: dir.join(format!("{system}.partial")),
-        })
+        }
     }
 
     /// Ranks for the cases that have no line yet; returns the file.
@@ -144,6 +145,25 @@ impl LlmRanking {
                 &mut line.category
             }))
         })
+    }
+
+    /// Writes the user vectors of a finished file as `<system>.features.parquet`.
+    pub fn write_features(path: &Path, system: &str, lists: &Lists) -> Result<()> {
+        let mut lines = read_lines(path)?;
+        let mut rows = Vec::with_capacity(lines.len());
+        for case in &lists.split.cases {
+            let line = lines
+                .remove(&case.case_id)
+                .with_context(|| format!("case {} is missing", case.case_id))?;
+            rows.push(FeatureRow {
+                user_id: lists.dataset.users[case.instance.user as usize].id.clone(),
+                as_of: case.instance.as_of,
+                case_id: line.case,
+                vector: line.vector,
+            });
+        }
+        let path = path.with_file_name(format!("{system}.features.parquet"));
+        Ok(write_features(&rows, &path)?)
     }
 
     /// Removes what only a continuation would need.

@@ -38,7 +38,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let dir = ctx.dir.clone();
         rank_all(ctx, &systems, |system, task| {
             if super::llm::system(system).is_some() {
-                let path = LlmRanking::open(session, system, &dir)?.finish(session, &lists)?;
+                let path = LlmRanking::open(system, &dir).finish(session, &lists)?;
+                if task == TASKS[0] {
+                    LlmRanking::write_features(&path, system, &lists)?;
+                }
                 return LlmRanking::read(&path, system, task, &lists);
             }
             let entities = lists.entities(task);

@@ -131,10 +131,8 @@ fn bad_logs_are_named() {
         err.contains("log.csv:2:") && err.contains("1 bad rows"),
         "{err}"
     );
-    let strict = CONFIG.replace("path = \"logs\"", "path = \"logs\"\nstrict = true");
-    std::fs::write(dir.path().join("toy.toml"), strict).unwrap();
-    let (code, _, err) = run(dir.path(), &["ingest", "toy.toml"]);
-    assert_eq!(code, Some(1));
+    let (code, _, err) = run(dir.path(), &["ingest", "toy.toml", "--strict"]);
+    assert_eq!(code, Some(1), "{err}");
     assert!(
         err.contains("error: stage ingest: ") && err.contains("log.csv:2:"),
         "{err}"
