@@ -17,6 +17,8 @@ pub struct Slot {
     pub name: &'static str,
     /// How many statements are chosen, before the budget.
     pub pick: usize,
+    /// How many a tight budget leaves for as long as another slot has more than its own number.
+    pub floor: usize,
     options: fn(&Facts) -> Vec<Count>,
 }
 
@@ -28,61 +30,73 @@ pub const SLOTS: &[Slot] = &[
     Slot {
         name: "favourite",
         pick: 6,
+        floor: 4,
         options: |f| f.categories.clone(),
     },
     Slot {
         name: "staple",
         pick: 5,
+        floor: 2,
         options: |f| f.items.iter().filter(|c| c.n >= 2).cloned().collect(),
     },
     Slot {
         name: "recent",
         pick: 5,
+        floor: 2,
         options: |f| f.recent_items.clone(),
     },
     Slot {
         name: "rising",
         pick: 2,
+        floor: 1,
         options: |f| f.rising.clone(),
     },
     Slot {
         name: "promotion",
         pick: 2,
+        floor: 1,
         options: |f| f.converted.clone(),
     },
     Slot {
         name: "ignored",
         pick: 1,
+        floor: 0,
         options: |f| f.ignored.clone(),
     },
     Slot {
         name: "disliked",
         pick: 3,
+        floor: 2,
         options: |f| f.disliked.clone(),
     },
     Slot {
         name: "weekday",
         pick: 1,
+        floor: 1,
         options: |f| common(&f.weekdays),
     },
     Slot {
         name: "daypart",
         pick: 1,
+        floor: 1,
         options: |f| common(&f.dayparts),
     },
     Slot {
         name: "price",
         pick: 1,
+        floor: 1,
         options: |f| common(&f.price_bands),
     },
     Slot {
         name: "brand",
         pick: 2,
+        floor: 0,
         options: |f| f.brands.clone(),
     },
     Slot {
         name: "household",
         pick: 3,
+        floor: 0,
         options: household,
     },
 ];
@@ -159,8 +173,8 @@ pub(crate) fn is_contested(statements: &[Statement], slot: &str) -> bool {
 }
 
 /// The best statements of each slot by `scores` (one a statement), worded by `knowledge.jinja`
-/// within `budget` tokens: where it does not fit, the slot with the most statements (the later of
-/// equals) gives up its worst, again and again.
+/// within `budget` tokens. Where it does not fit, a slot gives up its worst, again and again: the
+/// slot with the most beyond its floor (the later of equals), then the last one that has any.
 /// Returns the text, the claims in it, and how many claims the budget cut.
 pub fn assemble(
     facts: &Facts,
@@ -201,17 +215,15 @@ pub fn assemble(
             chosen.insert(slot.name, picks.into_iter().map(|s| &s.fact).collect());
         }
         let text = templates.render("knowledge.jinja", context! { facts, chosen })?;
-        let longest = picks
-            .iter_mut()
-            .rev()
-            .max_by_key(|p| p.len())
-            .filter(|p| !p.is_empty());
-        match longest {
-            Some(slot) if count(&text) > budget => {
-                slot.pop();
-                n_cut += 1;
-            }
-            _ => return Ok((text, claims, n_cut)),
+        if claims.is_empty() || count(&text) <= budget {
+            return Ok((text, claims, n_cut));
+        }
+        let beyond = |(p, slot): &(&mut Vec<&Statement>, &Slot)| p.len().saturating_sub(slot.floor);
+        let slots = picks.iter_mut().zip(SLOTS).filter(|(p, _)| !p.is_empty());
+        // Of equal keys the last one is the maximum.
+        if let Some((longest, _)) = slots.max_by_key(beyond) {
+            longest.pop();
+            n_cut += 1;
         }
     }
 }

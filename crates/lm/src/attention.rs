@@ -1,69 +1,160 @@
-//! Causal grouped-query attention over a [`TokenTree`]: `softmax(q kᵀ / √d) v`, segment by segment.
+//! Causal grouped-query attention over a [`TokenTree`]: `softmax(q kᵀ / √d) v`.
 //!
 //! In: queries (n, hidden) for the rows from `first_row` on; keys and values (rows, kv) for all rows.
 //! Heads h·g … h·g+g−1 share key-value head h. Probabilities are recomputed backward, not stored.
+//!
+//! Rows are taken in blocks. The branches of one prefix lie side by side, so that one product covers
+//! all of a block's rows against the prefix; only against its own segment a row is taken alone. A
+//! long segment is cut into blocks that stop at their own last row: the masked half is not computed.
 
 use std::ops::Range;
 
-use crate::kernels::{View, ViewMut, matmul, softmax};
+use crate::kernels::{View, ViewMut, matmul, softmax, softmax_back};
 use crate::model::LlamaConfig;
 use crate::tree::TokenTree;
 
-/// Scratch of one worker: scores and their gradient for one head of one segment.
+/// Rows of a block: scores of a block and a head then stay in the cache.
+const BLOCK: usize = 128;
+
+/// Scratch of one worker: scores of one block and head, their gradient, and the plan of the blocks.
 #[derive(Default)]
 pub(crate) struct Scratch {
     scores: Vec<f32>,
     grads: Vec<f32>,
+    blocks: Vec<Block>,
 }
 
-/// One head of one segment: where its rows and columns lie.
-struct Block<'a> {
-    context: &'a [Range<usize>],
-    n_rows: usize,
-    n_cols: usize,
-    /// First query row, counted from `first_row`.
-    q_row: usize,
+/// Rows of one segment: they see the prefix, and their segment up to themselves.
+struct Piece {
+    rows: Range<usize>,
+    /// First row of the segment.
+    start: usize,
 }
 
-fn blocks(tree: &TokenTree, first_row: usize, mut f: impl FnMut(Block)) {
+/// Consecutive rows that share a prefix.
+struct Block {
+    rows: Range<usize>,
+    prefix: Vec<Range<usize>>,
+    n_prefix: usize,
+    pieces: Vec<Piece>,
+    /// Columns of the scores: the prefix, then the longest own part.
+    width: usize,
+}
+
+/// The blocks of all rows from `first_row` on.
+fn plan(blocks: &mut Vec<Block>, tree: &TokenTree, first_row: usize) {
+    blocks.clear();
+    let mut parent = None;
     for segment in 0..tree.n_segments() {
         let rows = tree.rows(segment);
         if rows.start < first_row {
             continue;
         }
-        let context = tree.context(segment);
-        let n_cols = context.iter().map(Range::len).sum();
-        f(Block {
-            context: &context,
-            n_rows: rows.len(),
-            n_cols,
-            q_row: rows.start - first_row,
-        });
+        let mut at = rows.start;
+        while at < rows.end {
+            let open = blocks
+                .last_mut()
+                .filter(|b| parent == Some(tree.parent(segment)) && b.rows.len() < BLOCK);
+            let block = match open {
+                Some(block) => block,
+                None => {
+                    let mut prefix = tree.context(segment);
+                    prefix.pop();
+                    let n_prefix = prefix.iter().map(Range::len).sum();
+                    blocks.push(Block {
+                        rows: at..at,
+                        prefix,
+                        n_prefix,
+                        pieces: Vec::new(),
+                        width: 0,
+                    });
+                    blocks.last_mut().expect("just pushed")
+                }
+            };
+            let end = rows.end.min(at + BLOCK - block.rows.len());
+            block.width = block.width.max(block.n_prefix + end - rows.start);
+            block.rows.end = end;
+            block.pieces.push(Piece {
+                rows: at..end,
+                start: rows.start,
+            });
+            parent = Some(tree.parent(segment));
+            at = end;
+        }
     }
 }
 
-/// `scores = softmax(scale q kᵀ)`, the future of the own segment masked.
-fn probabilities(
-    scores: &mut Vec<f32>,
-    b: &Block,
-    q: View,
-    ks: &[f32],
+/// Sizes that all heads share.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// Width of a row of queries, of a row of keys, of a head.
+    d: usize,
     kv: usize,
-    head_dim: usize,
-) {
-    scores.resize(b.n_rows * b.n_cols, 0.0);
-    let mut col = 0;
-    for range in b.context {
-        let k = View::new(&ks[range.start * kv..], range.len(), head_dim, kv);
-        let dst = ViewMut::new(&mut scores[col..], b.n_rows, range.len(), b.n_cols);
-        matmul(dst, 0.0, 1.0 / (head_dim as f32).sqrt(), q, k.t());
-        col += range.len();
+    hd: usize,
+    first_row: usize,
+}
+
+impl Block {
+    fn q<'a>(&self, qs: &'a [f32], rows: &Range<usize>, s: Sizes) -> View<'a> {
+        View::new(
+            &qs[(rows.start - s.first_row) * s.d..],
+            rows.len(),
+            s.hd,
+            s.d,
+        )
     }
-    let seen = b.n_cols - b.n_rows;
-    for (i, row) in scores.chunks_exact_mut(b.n_cols).enumerate() {
-        let (past, future) = row.split_at_mut(seen + i + 1);
-        softmax(past);
-        future.fill(0.0);
+
+    fn q_mut<'a>(&self, qs: &'a mut [f32], rows: &Range<usize>, s: Sizes) -> ViewMut<'a> {
+        ViewMut::new(
+            &mut qs[(rows.start - s.first_row) * s.d..],
+            rows.len(),
+            s.hd,
+            s.d,
+        )
+    }
+
+    /// Calls `f(rows, keys, first element of the scores)` for every product of the block: its rows
+    /// with each range of the prefix, and each piece with its own segment.
+    fn products(&self, mut f: impl FnMut(&Range<usize>, Range<usize>, usize)) {
+        let mut col = 0;
+        for keys in &self.prefix {
+            f(&self.rows, keys.clone(), col);
+            col += keys.len();
+        }
+        for piece in &self.pieces {
+            let row = piece.rows.start - self.rows.start;
+            f(
+                &piece.rows,
+                piece.start..piece.rows.end,
+                row * self.width + col,
+            );
+        }
+    }
+
+    /// `scores = softmax(q kᵀ / √d)`; the future of the own segment is zero, and what lies beyond a
+    /// piece's own part is left as it was.
+    fn probabilities(&self, scores: &mut Vec<f32>, qs: &[f32], ks: &[f32], s: Sizes) {
+        scores.resize(self.rows.len() * self.width, 0.0);
+        self.products(|rows, keys, at| {
+            let k = View::new(&ks[keys.start * s.kv..], keys.len(), s.hd, s.kv);
+            let dst = ViewMut::new(&mut scores[at..], rows.len(), keys.len(), self.width);
+            matmul(
+                dst,
+                0.0,
+                1.0 / (s.hd as f32).sqrt(),
+                self.q(qs, rows, s),
+                k.t(),
+            );
+        });
+        for piece in &self.pieces {
+            for row in piece.rows.clone() {
+                let scores = &mut scores[(row - self.rows.start) * self.width..];
+                let seen = self.n_prefix + row + 1 - piece.start;
+                let own_end = self.n_prefix + piece.rows.end - piece.start;
+                softmax(&mut scores[..seen]);
+                scores[seen..own_end].fill(0.0);
+            }
+        }
     }
 }
 
@@ -77,34 +168,31 @@ pub(crate) fn forward(
     config: &LlamaConfig,
     scratch: &mut Scratch,
 ) {
-    let (d, hd, kv) = (config.hidden_size, config.head_dim(), config.kv_size());
+    let s = Sizes {
+        d: config.hidden_size,
+        kv: config.kv_size(),
+        hd: config.head_dim(),
+        first_row,
+    };
     let group = config.n_heads / config.n_kv_heads;
-    blocks(tree, first_row, |b| {
+    let Scratch { scores, blocks, .. } = scratch;
+    plan(blocks, tree, first_row);
+    for block in &*blocks {
         for h in 0..config.n_heads {
-            let (at, off) = (b.q_row * d + h * hd, h / group * hd);
-            probabilities(
-                &mut scratch.scores,
-                &b,
-                View::new(&qs[at..], b.n_rows, hd, d),
-                &ks[off..],
-                kv,
-                hd,
-            );
-            let mut col = 0;
-            for range in b.context {
-                let v = View::new(&vs[range.start * kv + off..], range.len(), hd, kv);
-                let p = View::new(&scratch.scores[col..], b.n_rows, range.len(), b.n_cols);
-                matmul(
-                    ViewMut::new(&mut out[at..], b.n_rows, hd, d),
-                    if col == 0 { 0.0 } else { 1.0 },
-                    1.0,
-                    p,
-                    v,
-                );
-                col += range.len();
-            }
+            let (q_col, kv_col) = (h * s.hd, h / group * s.hd);
+            block.probabilities(scores, &qs[q_col..], &ks[kv_col..], s);
+            // A row's first product writes, the others add.
+            let mut written = false;
+            block.products(|rows, keys, at| {
+                let first = block.prefix.is_empty() || !written;
+                written = true;
+                let v = View::new(&vs[keys.start * s.kv + kv_col..], keys.len(), s.hd, s.kv);
+                let p = View::new(&scores[at..], rows.len(), keys.len(), block.width);
+                let keep = if first { 0.0 } else { 1.0 };
+                matmul(block.q_mut(&mut out[q_col..], rows, s), keep, 1.0, p, v);
+            });
         }
-    });
+    }
 }
 
 /// Gradients of [`forward`] over a whole tree: `dqs`, `dks`, `dvs` are added to and must begin at zero.
@@ -118,62 +206,52 @@ pub(crate) fn backward(
     config: &LlamaConfig,
     scratch: &mut Scratch,
 ) {
-    let (d, hd, kv) = (config.hidden_size, config.head_dim(), config.kv_size());
+    let s = Sizes {
+        d: config.hidden_size,
+        kv: config.kv_size(),
+        hd: config.head_dim(),
+        first_row: 0,
+    };
     let group = config.n_heads / config.n_kv_heads;
-    let scale = 1.0 / (hd as f32).sqrt();
-    blocks(tree, 0, |b| {
+    let scale = 1.0 / (s.hd as f32).sqrt();
+    let Scratch {
+        scores,
+        grads,
+        blocks,
+    } = scratch;
+    plan(blocks, tree, 0);
+    for block in &*blocks {
         for h in 0..config.n_heads {
-            let (at, off) = (b.q_row * d + h * hd, h / group * hd);
-            let q = View::new(&qs[at..], b.n_rows, hd, d);
-            let dout = View::new(&douts[at..], b.n_rows, hd, d);
-            probabilities(&mut scratch.scores, &b, q, &ks[off..], kv, hd);
-            scratch.grads.resize(b.n_rows * b.n_cols, 0.0);
-            let mut col = 0;
-            for range in b.context {
-                let (n, row) = (range.len(), range.start * kv + off);
-                let p = View::new(&scratch.scores[col..], b.n_rows, n, b.n_cols);
-                matmul(
-                    ViewMut::new(&mut dvs[row..], n, hd, kv),
-                    1.0,
-                    1.0,
-                    p.t(),
-                    dout,
-                );
-                let dp = ViewMut::new(&mut scratch.grads[col..], b.n_rows, n, b.n_cols);
-                matmul(dp, 0.0, 1.0, dout, View::new(&vs[row..], n, hd, kv).t());
-                col += n;
+            let (q_col, kv_col) = (h * s.hd, h / group * s.hd);
+            let (qs, douts) = (&qs[q_col..], &douts[q_col..]);
+            block.probabilities(scores, qs, &ks[kv_col..], s);
+            grads.resize(scores.len(), 0.0);
+            block.products(|rows, keys, at| {
+                let (n, row) = (keys.len(), keys.start * s.kv + kv_col);
+                let dout = block.q(douts, rows, s);
+                let p = View::new(&scores[at..], rows.len(), n, block.width);
+                let dv = ViewMut::new(&mut dvs[row..], n, s.hd, s.kv);
+                matmul(dv, 1.0, 1.0, p.t(), dout);
+                let dp = ViewMut::new(&mut grads[at..], rows.len(), n, block.width);
+                matmul(dp, 0.0, 1.0, dout, View::new(&vs[row..], n, s.hd, s.kv).t());
+            });
+            for piece in &block.pieces {
+                for row in piece.rows.clone() {
+                    let at = (row - block.rows.start) * block.width;
+                    let seen = at + block.n_prefix + row + 1 - piece.start;
+                    let own_end = at + block.n_prefix + piece.rows.end - piece.start;
+                    softmax_back(&mut grads[at..seen], &scores[at..seen]);
+                    grads[seen..own_end].fill(0.0);
+                }
             }
-            // d softmax: ds = p (dp − Σ p dp); masked columns have p = 0.
-            for (dp, p) in scratch
-                .grads
-                .chunks_exact_mut(b.n_cols)
-                .zip(scratch.scores.chunks_exact(b.n_cols))
-            {
-                let dot: f32 = dp.iter().zip(p).map(|(a, b)| a * b).sum();
-                dp.iter_mut()
-                    .zip(p)
-                    .for_each(|(dp, p)| *dp = p * (*dp - dot));
-            }
-            let mut col = 0;
-            for range in b.context {
-                let (n, row) = (range.len(), range.start * kv + off);
-                let ds = View::new(&scratch.grads[col..], b.n_rows, n, b.n_cols);
-                matmul(
-                    ViewMut::new(&mut dqs[at..], b.n_rows, hd, d),
-                    1.0,
-                    scale,
-                    ds,
-                    View::new(&ks[row..], n, hd, kv),
-                );
-                matmul(
-                    ViewMut::new(&mut dks[row..], n, hd, kv),
-                    1.0,
-                    scale,
-                    ds.t(),
-                    q,
-                );
-                col += n;
-            }
+            block.products(|rows, keys, at| {
+                let (n, row) = (keys.len(), keys.start * s.kv + kv_col);
+                let ds = View::new(&grads[at..], rows.len(), n, block.width);
+                let k = View::new(&ks[row..], n, s.hd, s.kv);
+                matmul(block.q_mut(&mut dqs[q_col..], rows, s), 1.0, scale, ds, k);
+                let dk = ViewMut::new(&mut dks[row..], n, s.hd, s.kv);
+                matmul(dk, 1.0, scale, ds.t(), block.q(qs, rows, s));
+            });
         }
-    });
+    }
 }

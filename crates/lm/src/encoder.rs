@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::kernels::{View, ViewMut, linear, matmul, softmax};
+use crate::kernels::{View, ViewMut, gelu, layer_norm, linear, matmul, softmax};
 
 /// Texts that share one pass over the weights.
 const BATCH: usize = 16;
@@ -180,7 +180,7 @@ impl Encoder {
                 x[j] = word[j] + position[j] + self.token_type[j];
             }
         }
-        layer_norm(&mut b.x, &self.norm, eps);
+        layer_norm(&mut b.x, &self.norm.weight, &self.norm.bias, eps);
         for layer in &self.layers {
             affine(&mut b.q, &b.x, &layer.query, n, d, d);
             affine(&mut b.k, &b.x, &layer.key, n, d, d);
@@ -214,12 +214,22 @@ impl Encoder {
             }
             affine(&mut b.q, &b.mixed, &layer.attn_out, n, d, d);
             b.x.iter_mut().zip(&b.q).for_each(|(x, y)| *x += y);
-            layer_norm(&mut b.x, &layer.attn_norm, eps);
+            layer_norm(
+                &mut b.x,
+                &layer.attn_norm.weight,
+                &layer.attn_norm.bias,
+                eps,
+            );
             affine(&mut b.inner, &b.x, &layer.intermediate, n, d, f);
-            b.inner.iter_mut().for_each(|x| *x = gelu(*x));
+            gelu(&mut b.inner);
             affine(&mut b.q, &b.inner, &layer.output, n, f, d);
             b.x.iter_mut().zip(&b.q).for_each(|(x, y)| *x += y);
-            layer_norm(&mut b.x, &layer.output_norm, eps);
+            layer_norm(
+                &mut b.x,
+                &layer.output_norm.weight,
+                &layer.output_norm.bias,
+                eps,
+            );
         }
         for (t, out) in out.chunks_exact_mut(d).enumerate() {
             out.fill(0.0);
@@ -277,27 +287,4 @@ fn affine(ys: &mut [f32], xs: &[f32], a: &Affine, n: usize, d_in: usize, d_out: 
     ys.chunks_exact_mut(d_out)
         .for_each(|y| y.copy_from_slice(&a.bias));
     linear(ys, 1.0, xs, &a.weight, n, d_in, d_out);
-}
-
-fn layer_norm(xs: &mut [f32], a: &Affine, eps: f32) {
-    let d = a.weight.len();
-    for x in xs.chunks_exact_mut(d) {
-        let mean = x.iter().sum::<f32>() / d as f32;
-        let var = x.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / d as f32;
-        let inv = 1.0 / (var + eps).sqrt();
-        for ((x, w), b) in x.iter_mut().zip(&a.weight).zip(&a.bias) {
-            *x = (*x - mean) * inv * w + b;
-        }
-    }
-}
-
-/// `x Φ(x)`, with the error function by Abramowitz & Stegun 7.1.26 (absolute error below 1.5e-7).
-fn gelu(x: f32) -> f32 {
-    let z = x.abs() / std::f32::consts::SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let poly = t
-        * (0.254_829_6
-            + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
-    let erf = (1.0 - poly * (-z * z).exp()).copysign(x);
-    0.5 * x * (1.0 + erf)
 }

@@ -11,6 +11,9 @@ use crate::lora::Lora;
 use crate::model::Llama;
 use crate::tree::TokenTree;
 
+/// Labels whose logits are computed together.
+const LABELS: usize = 64;
+
 /// The hidden state of `row` should predict `token`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Label {
@@ -153,33 +156,26 @@ impl Worker {
         self.dhidden.clear();
         self.dhidden.resize(rows.len() * d, 0.0);
 
-        self.logits.resize(n_labels * v, 0.0);
-        linear(
-            &mut self.logits,
-            0.0,
-            &self.hidden[..n_labels * d],
-            &model.embed_tokens,
-            n_labels,
-            d,
-            v,
-        );
-        for (logits, label) in self.logits.chunks_exact_mut(v).zip(&example.labels) {
-            softmax(logits);
-            let p = &mut logits[label.token as usize];
-            self.label_loss -= f64::from(label.weight) * f64::from(p.max(1e-30).ln());
-            *p -= 1.0;
-            let weight = label.weight / total_weight;
-            logits.iter_mut().for_each(|l| *l *= weight);
+        // In chunks: the logits of all labels of a long example would not fit any cache.
+        for ((labels, hidden), dhidden) in example
+            .labels
+            .chunks(LABELS)
+            .zip(self.hidden[..n_labels * d].chunks(LABELS * d))
+            .zip(self.dhidden[..n_labels * d].chunks_mut(LABELS * d))
+        {
+            let n = labels.len();
+            self.logits.resize(n * v, 0.0);
+            linear(&mut self.logits, 0.0, hidden, &model.embed_tokens, n, d, v);
+            for (logits, label) in self.logits.chunks_exact_mut(v).zip(labels) {
+                softmax(logits);
+                let p = &mut logits[label.token as usize];
+                self.label_loss -= f64::from(label.weight) * f64::from(p.max(1e-30).ln());
+                *p -= 1.0;
+                let weight = label.weight / total_weight;
+                logits.iter_mut().for_each(|l| *l *= weight);
+            }
+            linear_back(dhidden, 0.0, &self.logits, &model.embed_tokens, n, d, v);
         }
-        linear_back(
-            &mut self.dhidden[..n_labels * d],
-            0.0,
-            &self.logits,
-            &model.embed_tokens,
-            n_labels,
-            d,
-            v,
-        );
         if let Some(tap) = tap.filter(|_| !example.taps.is_empty()) {
             let dhidden = &mut self.dhidden[n_labels * d..];
             self.tap_loss += f64::from(tap.loss(index, &self.hidden[n_labels * d..], dhidden));

@@ -80,6 +80,10 @@ impl TokenTree {
         self.segments[segment].rows.clone()
     }
 
+    pub fn parent(&self, segment: usize) -> Option<usize> {
+        self.segments[segment].parent
+    }
+
     /// The row ranges a segment attends to, root first, its own rows last.
     pub fn context(&self, segment: usize) -> Vec<Range<usize>> {
         let mut chain = vec![self.rows(segment)];

@@ -59,6 +59,11 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "knowledge_tokens",
             Some(c.fusion.knowledge_tokens),
         ),
+        (
+            "instructions",
+            "labels_per_task",
+            Some(c.instructions.labels_per_task),
+        ),
         ("tuning", "rank", Some(c.tuning.rank)),
         ("tuning", "batch_size", Some(c.tuning.batch_size)),
         (

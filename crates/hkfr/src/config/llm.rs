@@ -46,6 +46,8 @@ impl Default for FusionConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct InstructionsConfig {
     pub tasks: Vec<String>,
+    pub labels_per_task: u32,
+    pub other_tasks_per_instance: Option<u32>,
 }
 
 impl Default for InstructionsConfig {
@@ -64,6 +66,8 @@ impl Default for InstructionsConfig {
             ]
             .map(String::from)
             .into(),
+            labels_per_task: 8,
+            other_tasks_per_instance: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Knowledge and tasks → instruction rows, as Alpaca and as messages JSONL, one pair of files a variant.
 
 use anyhow::Result;
-use hkfr_rec::tasks::{ItemSampler, TaskSet, write_alpaca, write_messages};
+use hkfr_rec::tasks::{ItemSampler, RowsConfig, TaskSet, write_alpaca, write_messages};
 use serde_json::json;
 
 use super::Session;
@@ -29,6 +29,12 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     runner.stage(&spec, |ctx| {
         let (dataset, split) = (session.dataset()?, session.split()?);
         let sampler = ItemSampler::new(&dataset, &split);
+        let config = &session.config.instructions;
+        let asked = RowsConfig {
+            tasks: config.tasks.clone(),
+            labels: config.labels_per_task as usize,
+            others: config.other_tasks_per_instance.map(|n| n as usize),
+        };
         let mut skipped = 0;
         for variant in &variants {
             let texts = Texts::open(session, *variant)?;
@@ -36,14 +42,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             for instance in &split.train {
                 ctx.stop.check()?;
                 let input = texts.of(&dataset, instance)?;
-                let (made, n) = tasks.rows(
-                    &dataset,
-                    &sampler,
-                    instance,
-                    &input,
-                    &session.config.instructions.tasks,
-                    ctx.seed,
-                )?;
+                let (made, n) =
+                    tasks.rows(&dataset, &sampler, instance, &input, &asked, ctx.seed)?;
                 rows.extend(made);
                 skipped += n;
             }

@@ -1,7 +1,8 @@
 //! The chat layout of an instruction row, the same for tuning and for recommendation:
 //! system = what is known of the user, user = the instruction, assistant = the answer.
 //!
-//! All rows of one user share the system message, so they are packed as branches of one tree.
+//! All rows of one user share the system message, and rows of one task its question, so they are
+//! packed as branches of one tree.
 
 use hkfr_lm::{Example, Label, TokenTree, Tokenizer};
 
@@ -48,25 +49,31 @@ impl Prompt<'_> {
         let root = tree.push(None, &self.input(&example.input));
         let mut packed = Example::default();
         let mut item_row = None;
-        for row in &example.rows {
-            let question = self.question(&row.instruction);
-            let mut answer = self.tokenizer.encode(&row.output);
-            answer.push(self.tokenizer.chat.end);
-            // The last token of the answer predicts nothing and need not be computed.
-            let ids = [&question[..], &answer[..answer.len() - 1]].concat();
-            let rows = {
-                let segment = tree.push(Some(root), &ids);
-                tree.rows(segment)
-            };
-            let opening = rows.start + question.len() - 1;
-            packed
-                .labels
-                .extend(answer.iter().enumerate().map(|(i, &token)| Label {
-                    row: opening + i,
-                    token,
-                    weight: 1.0,
-                }));
-            if row.instruction == self.item_instruction {
+        // Rows of one instruction follow each other: the question is computed once.
+        for rows in example.rows.chunk_by(|a, b| a.instruction == b.instruction) {
+            let question = tree.push(Some(root), &self.question(&rows[0].instruction));
+            let opening = tree.rows(question).end - 1;
+            for row in rows {
+                let mut answer = self.tokenizer.encode(&row.output);
+                answer.push(self.tokenizer.chat.end);
+                let mut label = |row, token| {
+                    packed.labels.push(Label {
+                        row,
+                        token,
+                        weight: 1.0,
+                    });
+                };
+                label(opening, answer[0]);
+                // The last token of the answer predicts nothing and need not be computed.
+                let (said, predicted) = (&answer[..answer.len() - 1], &answer[1..]);
+                if !said.is_empty() {
+                    let segment = tree.push(Some(question), said);
+                    for (row, &token) in tree.rows(segment).zip(predicted) {
+                        label(row, token);
+                    }
+                }
+            }
+            if rows[0].instruction == self.item_instruction {
                 item_row = Some(opening);
             }
         }

@@ -3,24 +3,25 @@
 use hkfr_events::{Dataset, Instance, ItemIdx};
 use hkfr_fuse::{price_band, sanitise, time};
 use rand::Rng;
-use rand::seq::IndexedRandom;
 
 use super::ItemSampler;
 
 /// Characters that a title or a category may have.
 const MAX_NAME: usize = 80;
 
+#[derive(PartialEq)]
 pub(super) struct Labelled {
     /// Title of the item that the instruction names.
     pub asked: Option<String>,
     pub output: String,
 }
 
-/// `None` where the data set does not know the answer (no category, no price, no other item).
+/// The answer as `target`, one of the instance's, has it. `None` where the data set does not know the answer (no category, no price, no other item).
 pub(super) fn label(
     task: &str,
     ds: &Dataset,
     instance: &Instance,
+    target: ItemIdx,
     sampler: &ItemSampler,
     rng: &mut impl Rng,
 ) -> Option<Labelled> {
@@ -28,7 +29,6 @@ pub(super) fn label(
     let title = |item| clean(&ds.title(item));
     let category = |item| ds.category(item).and_then(clean);
     let band = |item: ItemIdx| ds.items[item as usize].price.map(price_band);
-    let target = *instance.targets.choose(rng)?;
     let answer = |output: String| {
         Some(Labelled {
             asked: None,

@@ -15,7 +15,8 @@
 //! | `category_of_item` | an item drawn by popularity | its category |
 //!
 //! Where an order has several targets, the label comes from one of them, drawn with a seed: over
-//! many rows the labels are distributed as the orders are.
+//! many rows the labels are distributed as the orders are. `next_category` and `next_item` may have
+//! several rows, one a distinct label.
 
 mod builtin;
 mod jsonl;
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use jsonl::{read_alpaca, read_messages, write_alpaca, write_messages};
 pub use sampler::ItemSampler;
-pub use set::TaskSet;
+pub use set::{RowsConfig, TaskSet};
 
 /// All tasks, in the order in which they are listed to people.
 pub const TASKS: [&str; 11] = [
@@ -44,6 +45,9 @@ pub const TASKS: [&str; 11] = [
     "basket_size",
 ];
 
+/// The tasks that rank: asked of every instance, and with as many rows as there are labels.
+pub const LABEL_TASKS: [&str; 2] = ["next_category", "next_item"];
+
 /// The tasks whose instruction names an item; the others' instructions are constant in a set.
 pub const ITEM_TASKS: [&str; 3] = ["yes_no", "describe_item", "category_of_item"];
 
@@ -51,7 +55,7 @@ pub const ITEM_TASKS: [&str; 3] = ["yes_no", "describe_item", "category_of_item"
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstructionRow {
-    /// Unique: `<user>@<as_of>[#<keep_last>]/<task>`.
+    /// Unique: `<user>@<as_of>[#<keep_last>]/<task>[#<row>]`, rows of a task counted from 2.
     pub id: String,
     pub task: String,
     pub user: String,

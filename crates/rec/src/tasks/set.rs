@@ -6,13 +6,47 @@ use std::path::Path;
 use hkfr_events::{Dataset, Instance};
 use minijinja::{Environment, UndefinedBehavior, context};
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::builtin::FILES;
-use super::label::label;
-use super::{ITEM_TASKS, InstructionRow, ItemSampler, TASKS};
+use super::label::{Labelled, label};
+use super::{ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, TASKS};
 use crate::error::{Error, Result};
 use crate::scores::hash;
+
+/// What an instance is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowsConfig {
+    pub tasks: Vec<String>,
+    /// Rows of each of [`LABEL_TASKS`] at most, one a distinct label of the order.
+    pub labels: usize,
+    /// Of the other tasks, so many are drawn for each instance; `None`: all.
+    pub others: Option<usize>,
+}
+
+impl RowsConfig {
+    /// The tasks of one instance in the order of the list: those of [`LABEL_TASKS`], and the others
+    /// with the least `key`.
+    fn draw(&self, key: impl Fn(&str) -> u64) -> Result<Vec<&str>> {
+        let mut others = Vec::new();
+        for task in &self.tasks {
+            known(task)?;
+            if !LABEL_TASKS.contains(&task.as_str()) {
+                others.push(task.as_str());
+            }
+        }
+        others.sort_by_key(|task| key(task));
+        others.truncate(self.others.unwrap_or(usize::MAX));
+        let drawn = |task: &&str| LABEL_TASKS.contains(task) || others.contains(task);
+        Ok(self
+            .tasks
+            .iter()
+            .map(String::as_str)
+            .filter(drawn)
+            .collect())
+    }
+}
 
 pub struct TaskSet {
     env: Environment<'static>,
@@ -85,9 +119,9 @@ impl TaskSet {
         self.render(task, None)
     }
 
-    /// The rows of an instance for these tasks, and how many tasks had no answer for it (no
-    /// category, no price, …). `input` must have been made from `instance.history()`. The same
-    /// arguments give the same rows; a row does not depend on which other tasks are asked.
+    /// The rows of an instance, and how many tasks had no answer for it (no category, no price, …).
+    /// `input` must have been made from `instance.history()`. The same arguments give the same rows;
+    /// a row does not depend on which other tasks are listed.
     ///
     /// # Errors
     /// An unknown task.
@@ -97,7 +131,7 @@ impl TaskSet {
         sampler: &ItemSampler,
         instance: &Instance,
         input: &str,
-        tasks: &[String],
+        config: &RowsConfig,
         seed: u64,
     ) -> Result<(Vec<InstructionRow>, usize)> {
         let user = &ds.users[instance.user as usize].id;
@@ -106,16 +140,37 @@ impl TaskSet {
             .keep_last
             .map(|n| format!("#{n}"))
             .unwrap_or_default();
-        let mut rows = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            known(task)?;
-            let id = format!("{user}@{as_of}{keep_last}/{task}");
+        let id = |task: &str| format!("{user}@{as_of}{keep_last}/{task}");
+        let mut rows = Vec::new();
+        let mut skipped = 0;
+        for task in config.draw(|task| hash(seed, &id(task)))? {
+            let id = id(task);
             let mut rng = ChaCha8Rng::seed_from_u64(hash(seed, &id));
-            if let Some(labelled) = label(task, ds, instance, sampler, &mut rng) {
+            let mut targets = instance.targets.clone();
+            targets.shuffle(&mut rng);
+            let wanted = if LABEL_TASKS.contains(&task) {
+                config.labels.max(1)
+            } else {
+                targets.truncate(1);
+                1
+            };
+            let mut labels: Vec<Labelled> = Vec::new();
+            for target in targets {
+                let label = label(task, ds, instance, target, sampler, &mut rng);
+                labels.extend(label.filter(|l| !labels.contains(l)));
+                if labels.len() == wanted {
+                    break;
+                }
+            }
+            skipped += usize::from(labels.is_empty());
+            for (n, labelled) in labels.into_iter().enumerate() {
                 rows.push(InstructionRow {
                     instruction: self.render(task, labelled.asked.as_deref())?,
-                    id,
-                    task: task.clone(),
+                    id: match n {
+                        0 => id.clone(),
+                        n => format!("{id}#{}", n + 1),
+                    },
+                    task: task.to_owned(),
                     user: user.clone(),
                     as_of,
                     keep_last: instance.keep_last,
@@ -124,7 +179,6 @@ impl TaskSet {
                 });
             }
         }
-        let skipped = tasks.len() - rows.len();
         Ok((rows, skipped))
     }
 

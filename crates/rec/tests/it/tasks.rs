@@ -5,16 +5,20 @@ use std::path::Path;
 use hkfr_events::{AsOf, Dataset, Instance, Phase, Split};
 use hkfr_rec::Error;
 use hkfr_rec::tasks::{
-    ITEM_TASKS, InstructionRow, ItemSampler, TASKS, TaskSet, read_alpaca, read_messages,
-    write_alpaca, write_messages,
+    ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, RowsConfig, TASKS, TaskSet, read_alpaca,
+    read_messages, write_alpaca, write_messages,
 };
 
 use crate::fixtures::{DAY, MONDAY, builder, dataset, push, split};
 
 const SETS: [&str; 4] = ["films", "generic", "grocery", "restaurants"];
 
-fn all_tasks() -> Vec<String> {
-    TASKS.map(str::to_owned).to_vec()
+fn asked(tasks: &[&str]) -> RowsConfig {
+    RowsConfig {
+        tasks: tasks.iter().map(|t| (*t).to_owned()).collect(),
+        labels: 1,
+        others: None,
+    }
 }
 
 fn instance(targets: Vec<u32>) -> Instance {
@@ -57,7 +61,7 @@ fn one(
             &ItemSampler::new(ds, split),
             instance,
             "known",
-            &[task.to_owned()],
+            &asked(&[task]),
             seed,
         )
         .unwrap();
@@ -210,7 +214,7 @@ fn marked_events_at_or_after_as_of_reach_labels_only() {
             .join(", ");
         for seed in 0..40 {
             let (rows, _) = set
-                .rows(&ds, &sampler, &case.instance, &input, &all_tasks(), seed)
+                .rows(&ds, &sampler, &case.instance, &input, &asked(&TASKS), seed)
                 .unwrap();
             for row in rows {
                 assert!(!row.input.contains("FUTURE"), "{row:?}");
@@ -236,21 +240,64 @@ fn rows_are_deterministic_and_independent_of_the_other_tasks() {
         ItemSampler::new(&ds, &split),
         TaskSet::load("generic", None).unwrap(),
     );
-    let rows = |tasks: &[String], seed| {
+    let rows = |tasks: &RowsConfig, seed| {
         set.rows(&ds, &sampler, &instance(vec![1, 2, 3]), "x", tasks, seed)
             .unwrap()
             .0
     };
-    let all = rows(&all_tasks(), 5);
+    let all = rows(&asked(&TASKS), 5);
     assert_eq!(all.len(), TASKS.len());
-    assert_eq!(all, rows(&all_tasks(), 5));
-    for (task, row) in all_tasks().into_iter().zip(&all) {
-        assert_eq!(&rows(&[task], 5)[0], row);
+    assert_eq!(all, rows(&asked(&TASKS), 5));
+    for (task, row) in TASKS.into_iter().zip(&all) {
+        assert_eq!(&rows(&asked(&[task]), 5)[0], row);
     }
-    assert!((6..40).any(|seed| rows(&all_tasks(), seed) != all));
+    assert!((6..40).any(|seed| rows(&asked(&TASKS), seed) != all));
     let mut ids: Vec<&str> = all.iter().map(|r| r.id.as_str()).collect();
     ids.dedup();
     assert_eq!(ids.len(), TASKS.len());
+}
+
+#[test]
+fn an_order_of_several_things_gives_several_labels_and_tasks_can_be_drawn() {
+    let (ds, split) = small();
+    let (sampler, set) = (
+        ItemSampler::new(&ds, &split),
+        TaskSet::load("generic", None).unwrap(),
+    );
+    let rows = |config: &RowsConfig, seed| {
+        let instance = instance(vec![1, 2, 2, 3]);
+        set.rows(&ds, &sampler, &instance, "x", config, seed)
+            .unwrap()
+            .0
+    };
+    let config = RowsConfig {
+        labels: 2,
+        others: Some(3),
+        ..asked(&TASKS)
+    };
+    let mut drawn = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let rows = rows(&config, seed);
+        let of = |task: &str| -> Vec<&InstructionRow> {
+            rows.iter().filter(|r| r.task == task).collect()
+        };
+        let items = of("next_item");
+        assert_eq!(items.len(), 2);
+        assert_ne!(items[0].output, items[1].output);
+        assert_eq!(format!("{}#2", items[0].id), items[1].id);
+        let others: Vec<&InstructionRow> = rows
+            .iter()
+            .filter(|r| !LABEL_TASKS.contains(&r.task.as_str()))
+            .collect();
+        assert_eq!(others.len(), 3, "{others:?}");
+        drawn.extend(others.iter().map(|r| r.task.clone()));
+    }
+    assert_eq!(drawn.len(), TASKS.len() - LABEL_TASKS.len());
+    let many = RowsConfig {
+        labels: 9,
+        ..asked(&["next_item"])
+    };
+    assert_eq!(rows(&many, 1).len(), 3, "as many as there are items");
 }
 
 #[test]
@@ -267,7 +314,7 @@ fn what_the_data_does_not_know_is_skipped_and_counted() {
             &ItemSampler::new(&ds, &split),
             &instance(vec![0]),
             "",
-            &all_tasks(),
+            &asked(&TASKS),
             1,
         )
         .unwrap();
@@ -380,7 +427,7 @@ fn sample_rows() -> Vec<InstructionRow> {
             &ItemSampler::new(&ds, &split),
             &basket,
             input,
-            &all_tasks(),
+            &asked(&TASKS),
             5,
         )
         .unwrap()

@@ -1,9 +1,19 @@
 //! The arithmetic of a decoder on plain `f32` slices, forward and backward.
 //!
-//! Matrix products go through the `gemm` crate, whose entry point is unsafe; this module checks the
-//! bounds and is the only one of the crate that may hold `unsafe`.
+//! The only module of the workspace that holds `unsafe`: its views check their bounds, and what
+//! lies behind them may then rely on it.
 
-use gemm::Parallelism;
+mod gemm;
+mod simd;
+mod tile;
+mod vector;
+
+pub use gemm::matmul;
+pub use simd::Simd;
+pub use vector::{
+    gelu, layer_norm, log_sum_exp, rms_norm, rms_norm_back, softmax, softmax_back, swiglu,
+    swiglu_back,
+};
 
 /// A matrix inside a slice: element (i, j) lies at `i * row_stride + j * col_stride`.
 #[derive(Clone, Copy)]
@@ -71,52 +81,6 @@ fn check(len: usize, rows: usize, cols: usize, row_stride: usize, col_stride: us
     }
 }
 
-/// `dst = keep * dst + scale * a b`, on the calling thread. With `keep == 0` the old content is not read.
-///
-/// # Panics
-/// If the shapes do not fit; the message names both.
-pub fn matmul(dst: ViewMut, keep: f32, scale: f32, a: View, b: View) {
-    assert!(
-        a.cols == b.rows && dst.rows == a.rows && dst.cols == b.cols,
-        "matmul: ({}, {}) x ({}, {}) into ({}, {})",
-        a.rows,
-        a.cols,
-        b.rows,
-        b.cols,
-        dst.rows,
-        dst.cols
-    );
-    if dst.rows == 0 || dst.cols == 0 {
-        return;
-    }
-    // SAFETY: every view was checked on construction to lie inside its slice, `dst` is borrowed
-    // mutably and therefore overlaps neither operand, and the strides are those of the views.
-    #[expect(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            dst.rows,
-            dst.cols,
-            a.cols,
-            dst.data.as_mut_ptr(),
-            1,
-            dst.row_stride as isize,
-            keep != 0.0,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            keep,
-            scale,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
-
 /// `ys = xs wᵀ`: xs (n, d_in), w (d_out, d_in), ys (n, d_out); `keep` as in [`matmul`].
 pub fn linear(
     ys: &mut [f32],
@@ -153,37 +117,6 @@ pub fn linear_back(
         View::new(dys, n, d_out, d_out),
         View::new(w, d_out, d_in, d_in),
     );
-}
-
-/// RMSNorm: `y = x / sqrt(mean(x²) + eps) * g` for each row of length `g.len()`.
-pub fn rms_norm(ys: &mut [f32], xs: &[f32], g: &[f32], eps: f32) {
-    for (y, x) in ys.chunks_exact_mut(g.len()).zip(xs.chunks_exact(g.len())) {
-        let inv = inv_rms(x, eps);
-        for ((y, x), g) in y.iter_mut().zip(x).zip(g) {
-            *y = x * inv * g;
-        }
-    }
-}
-
-/// Adds the gradient of [`rms_norm`] with respect to xs to `dxs`.
-pub fn rms_norm_back(dxs: &mut [f32], dys: &[f32], xs: &[f32], g: &[f32], eps: f32) {
-    let d = g.len();
-    for ((dx, dy), x) in dxs
-        .chunks_exact_mut(d)
-        .zip(dys.chunks_exact(d))
-        .zip(xs.chunks_exact(d))
-    {
-        let inv = inv_rms(x, eps);
-        let dot: f32 = dy.iter().zip(x).zip(g).map(|((dy, x), g)| dy * x * g).sum();
-        let c = dot * inv * inv * inv / d as f32;
-        for (((dx, dy), x), g) in dx.iter_mut().zip(dy).zip(x).zip(g) {
-            *dx += dy * g * inv - x * c;
-        }
-    }
-}
-
-fn inv_rms(x: &[f32], eps: f32) -> f32 {
-    1.0 / (x.iter().map(|v| v * v).sum::<f32>() / x.len() as f32 + eps).sqrt()
 }
 
 /// Rotary position embedding, half-split as in Hugging Face Llama: dimension i turns with i + d/2.
@@ -224,39 +157,4 @@ impl Rope {
             }
         }
     }
-}
-
-/// SwiGLU: `act = silu(gate) * up`.
-pub fn swiglu(act: &mut [f32], gate: &[f32], up: &[f32]) {
-    for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
-        *a = g / (1.0 + (-g).exp()) * u;
-    }
-}
-
-/// From `dact` to the gradients of gate and up, which overwrite `dgate` and `dup`.
-pub fn swiglu_back(dgate: &mut [f32], dup: &mut [f32], dact: &[f32], gate: &[f32], up: &[f32]) {
-    for i in 0..dact.len() {
-        let s = 1.0 / (1.0 + (-gate[i]).exp());
-        let silu = gate[i] * s;
-        dup[i] = dact[i] * silu;
-        dgate[i] = dact[i] * up[i] * (s + silu * (1.0 - s));
-    }
-}
-
-/// `ln Σ exp(x)`, stable.
-pub fn log_sum_exp(xs: &[f32]) -> f32 {
-    let max = xs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    max + xs.iter().map(|x| (x - max).exp()).sum::<f32>().ln()
-}
-
-/// Softmax in place.
-pub fn softmax(xs: &mut [f32]) {
-    let max = xs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for x in xs.iter_mut() {
-        *x = (*x - max).exp();
-        sum += *x;
-    }
-    let inv = 1.0 / sum;
-    xs.iter_mut().for_each(|x| *x *= inv);
 }
