@@ -43,7 +43,8 @@ pub const SLOTS: &[Slot] = &[
         name: "recent",
         pick: 5,
         floor: 2,
-        options: |f| f.recent_items.clone(),
+        // The latest are the latest: there is nothing for the model to choose.
+        options: |f| f.recent_items.iter().take(5).cloned().collect(),
     },
     Slot {
         name: "rising",

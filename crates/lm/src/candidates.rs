@@ -1,15 +1,19 @@
-//! Exact ranking of named candidates by the probability the model gives their names.
+//! Ranking of named candidates by constrained decoding: a distribution over the candidates alone.
 //!
-//! `score(c) = ln p(tokens of c, end of answer | prompt)`. The names form a trie. A node's bound is
-//! the log-probability of its prefix, and no name below it can score higher, so best-first
-//! expansion finds the exact top k while it computes only the prefixes whose bound is above the
-//! k-th score. Every answer is a candidate: the model cannot name what doesn't exist.
+//! The names form a trie. At each prefix the model chooses among the tokens that continue some name,
+//! or end one: `p(c) = Π_t softmax over the allowed tokens (logit of token t of c)`. The
+//! probabilities of all candidates sum to 1, every answer is a candidate, and where a prefix allows
+//! one token only there is nothing to compute. (Constrained decoding over entity names: GENRE,
+//! arXiv 2010.00904.)
+//!
+//! A prefix bounds all names below it, so that best-first expansion finds the exact top k while it
+//! computes only the prefixes whose bound is above the k-th score.
 
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 use crate::forward::Session;
-use crate::kernels::log_sum_exp;
+use crate::kernels::{dot, log_sum_exp};
 use crate::lora::Lora;
 use crate::model::Llama;
 use crate::tree::TokenTree;
@@ -31,6 +35,9 @@ struct Node {
 
 impl Candidates {
     /// `names[i]` are the tokens of candidate i, without the end-of-answer token `end`.
+    ///
+    /// # Errors
+    /// No names, or two that are equal.
     pub fn new(names: &[Vec<u32>], end: u32) -> Result<Self> {
         let mut nodes = vec![Node::default()];
         let mut edges: HashMap<(usize, u32), usize> = HashMap::new();
@@ -66,21 +73,30 @@ impl Candidates {
     pub fn is_empty(&self) -> bool {
         self.n == 0
     }
+
+    /// Follows the only way from `node` to where there is a choice or a candidate; appends the
+    /// tokens on it.
+    fn forced(&self, mut node: usize, tokens: &mut Vec<u32>) -> usize {
+        while let [(token, child)] = self.nodes[node].children[..] {
+            tokens.push(token);
+            node = child;
+        }
+        node
+    }
 }
 
-/// A node that was reached: its bound and where its tokens lie in the tree.
-#[derive(Clone, Copy)]
+/// A prefix after which there is a choice that has not been computed.
 struct Open {
     node: usize,
-    /// The token that leads to it.
-    token: u32,
+    /// The tokens from the parent's prefix to this one.
+    tokens: Vec<u32>,
     bound: f32,
-    /// Segment of the parent prefix.
+    /// Segment of the parent's prefix.
     parent: usize,
 }
 
-/// A score for each candidate: exact for (at least) the best `top`, and for the others the bound at
-/// which they were left, which is below the `top`-th score.
+/// `ln p` of each candidate: exact for (at least) the best `top`, and for the others the bound at
+/// which they were left, which is at most the `top`-th score.
 ///
 /// `tree` holds the prompt, whose last segment `prompt` was computed by the session's last call;
 /// branches are appended to it. `width` is how many prefixes one pass expands.
@@ -94,74 +110,106 @@ pub fn score_candidates(
     top: usize,
     width: usize,
 ) -> Vec<f32> {
-    let mut scores = vec![f32::NEG_INFINITY; candidates.n];
-    let mut exact = Vec::new();
-    let mut open = Vec::new();
-    let last = tree.rows(prompt).end - 1;
-    let logits = session.logits(model, &[last]);
-    reach(candidates, 0, 0.0, prompt, logits, &mut open, &mut exact);
+    let mut search = Search {
+        candidates,
+        open: Vec::new(),
+        exact: Vec::new(),
+        hidden: Vec::new(),
+    };
+    let mut begin = Vec::new();
+    let start = candidates.forced(0, &mut begin);
+    search.found(0.0, start, begin, prompt);
+    if search.open.first().is_some_and(|o| o.tokens.is_empty()) {
+        // The choice is right after the prompt, which is computed.
+        let root = search.open.swap_remove(0);
+        search.expand(session, model, tree, &[(root, prompt)]);
+    }
     loop {
-        exact.sort_by(|a: &(f32, usize), b| b.0.total_cmp(&a.0));
-        let threshold = exact.get(top.max(1) - 1).map_or(f32::NEG_INFINITY, |e| e.0);
-        open.sort_by(|a: &Open, b| b.bound.total_cmp(&a.bound));
-        let n = open
-            .iter()
-            .take(width.max(1))
-            .take_while(|o| o.bound >= threshold)
-            .count();
+        search.exact.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let kth = search.exact.get(top.max(1) - 1);
+        let threshold = kth.map_or(f32::NEG_INFINITY, |e| e.0);
+        search.open.sort_by(|a, b| b.bound.total_cmp(&a.bound));
+        let best = search.open.iter().take(width.max(1));
+        let n = best.take_while(|o| o.bound >= threshold).count();
         if n == 0 {
             break;
         }
-        let batch: Vec<Open> = open.drain(..n).collect();
-        let segments: Vec<usize> = batch
-            .iter()
-            .map(|o| tree.push(Some(o.parent), &[o.token]))
+        let batch: Vec<(Open, usize)> = search
+            .open
+            .drain(..n)
+            .map(|o| {
+                let segment = tree.push(Some(o.parent), &o.tokens);
+                (o, segment)
+            })
             .collect();
         session.extend(model, lora, tree);
-        let rows: Vec<usize> = segments.iter().map(|&s| tree.rows(s).end - 1).collect();
-        let v = model.config.vocab_size;
-        let logits = session.logits(model, &rows);
-        for ((o, &segment), logits) in batch.iter().zip(&segments).zip(logits.chunks_exact(v)) {
-            reach(
-                candidates, o.node, o.bound, segment, logits, &mut open, &mut exact,
-            );
-        }
+        search.expand(session, model, tree, &batch);
     }
-    for (score, candidate) in exact {
-        scores[candidate] = score;
-    }
-    let mut below: Vec<(usize, f32)> = open.iter().map(|o| (o.node, o.bound)).collect();
-    while let Some((node, bound)) = below.pop() {
-        if let Some(candidate) = candidates.nodes[node].candidate {
-            scores[candidate] = bound;
-        }
-        below.extend(candidates.nodes[node].children.iter().map(|c| (c.1, bound)));
-    }
-    scores
+    search.scores()
 }
 
-/// The children of a node whose next-token logits are known: prefixes become open, names exact.
-fn reach(
-    candidates: &Candidates,
-    node: usize,
-    bound: f32,
-    segment: usize,
-    logits: &[f32],
-    open: &mut Vec<Open>,
-    exact: &mut Vec<(f32, usize)>,
-) {
-    let norm = log_sum_exp(logits);
-    for &(token, child) in &candidates.nodes[node].children {
-        let bound = bound + logits[token as usize] - norm;
-        match candidates.nodes[child].candidate {
-            Some(candidate) => exact.push((bound, candidate)),
-            None => open.push(Open {
-                node: child,
-                token,
+struct Search<'a> {
+    candidates: &'a Candidates,
+    open: Vec<Open>,
+    exact: Vec<(f32, usize)>,
+    hidden: Vec<f32>,
+}
+
+impl Search<'_> {
+    /// Chooses after each computed prefix: (it, its segment).
+    fn expand(
+        &mut self,
+        session: &Session,
+        model: &Llama,
+        tree: &TokenTree,
+        batch: &[(Open, usize)],
+    ) {
+        let rows: Vec<usize> = batch.iter().map(|b| tree.rows(b.1).end - 1).collect();
+        let mut hidden = std::mem::take(&mut self.hidden);
+        session.hidden(model, &rows, &mut hidden);
+        let d = model.config.hidden_size;
+        for ((open, segment), hidden) in batch.iter().zip(hidden.chunks_exact(d)) {
+            let children = &self.candidates.nodes[open.node].children;
+            let logits: Vec<f32> = children
+                .iter()
+                .map(|&(token, _)| dot(hidden, model.embedding(token)))
+                .collect();
+            let norm = log_sum_exp(&logits);
+            for (&(token, child), logit) in children.iter().zip(logits) {
+                let mut tokens = vec![token];
+                let node = self.candidates.forced(child, &mut tokens);
+                self.found(open.bound + logit - norm, node, tokens, *segment);
+            }
+        }
+        self.hidden = hidden;
+    }
+
+    fn found(&mut self, bound: f32, node: usize, tokens: Vec<u32>, parent: usize) {
+        match self.candidates.nodes[node].candidate {
+            Some(candidate) => self.exact.push((bound, candidate)),
+            None => self.open.push(Open {
+                node,
+                tokens,
                 bound,
-                parent: segment,
+                parent,
             }),
         }
+    }
+
+    fn scores(self) -> Vec<f32> {
+        let mut scores = vec![f32::NEG_INFINITY; self.candidates.n];
+        for (score, candidate) in self.exact {
+            scores[candidate] = score;
+        }
+        let mut below: Vec<(usize, f32)> = self.open.iter().map(|o| (o.node, o.bound)).collect();
+        while let Some((node, bound)) = below.pop() {
+            let node = &self.candidates.nodes[node];
+            if let Some(candidate) = node.candidate {
+                scores[candidate] = bound;
+            }
+            below.extend(node.children.iter().map(|c| (c.1, bound)));
+        }
+        scores
     }
 }
 

@@ -27,7 +27,10 @@ pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use forward::Session;
 pub use gguf::{Gguf, Value};
-pub use kernels::{Simd, View, ViewMut, linear, linear_back, log_sum_exp, matmul, softmax};
+pub use kernels::{
+    Bits, Pool, QuantInput, QuantMatrix, Simd, View, ViewMut, linear, linear_back, log_sum_exp,
+    matmul, quant_linear, softmax,
+};
 pub use lora::{Lora, LoraConfig, Target};
 pub use model::{Llama, LlamaConfig};
 pub use tokenizer::{ChatTokens, Tokenizer};

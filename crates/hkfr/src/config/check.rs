@@ -77,11 +77,6 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "knn_neighbours",
             Some(c.recommend.knn_neighbours),
         ),
-        (
-            "recommend",
-            "exact_categories",
-            Some(c.recommend.exact_categories),
-        ),
     ] {
         if value == Some(0) {
             return bad(section, key, "must be at least 1");
@@ -94,6 +89,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         ("tuning", "epochs", c.tuning.epochs),
         ("tuning", "max_grad_norm", c.tuning.max_grad_norm),
         ("recommend", "ease_lambda", c.recommend.ease_lambda),
+        ("recommend", "evidence_weight", c.recommend.evidence_weight),
     ] {
         if !(value.is_finite() && value > 0.0) {
             return bad(section, key, "must be a finite number above 0");

@@ -19,7 +19,7 @@ pub struct RecommendConfig {
     pub knn_shrinkage: f32,
     pub ease_lambda: f32,
     pub ease_max_items: u32,
-    pub exact_categories: u32,
+    pub evidence_weight: f32,
 }
 
 impl Default for RecommendConfig {
@@ -38,7 +38,7 @@ impl Default for RecommendConfig {
             knn_shrinkage: 20.0,
             ease_lambda: 500.0,
             ease_max_items: 4000,
-            exact_categories: 20,
+            evidence_weight: 1.0,
         }
     }
 }

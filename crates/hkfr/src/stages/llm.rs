@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use hkfr_events::{Catalogue, Dataset, Instance};
+use hkfr_events::{Catalogue, Dataset, Instance, Split};
 use hkfr_fuse::{FusionMode, KnowledgeKey, KnowledgeStore, TemplateSet, sanitise};
 use hkfr_lm::{Encoder, Llama, Tokenizer, load_tensors, save_tensors};
 use hkfr_rec::llm::ItemVectors;
@@ -221,4 +221,25 @@ pub fn item_vectors(session: &mut Session, path: &Path) -> Result<ItemVectors> {
 
 pub fn n_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Choices of each catalogue item in the training histories.
+pub fn popularity(dataset: &Dataset, split: &Split) -> Vec<f32> {
+    let mut counts = vec![0.0; split.catalogue.items.len()];
+    for user in 0..dataset.n_users() as u32 {
+        for e in split
+            .training_history(dataset, user)
+            .into_iter()
+            .flat_map(|h| h.events())
+        {
+            if let Some(p) = e
+                .item
+                .filter(|_| dataset.is_target(e))
+                .and_then(|i| split.catalogue.position(i))
+            {
+                counts[p] += 1.0;
+            }
+        }
+    }
+    counts
 }

@@ -7,20 +7,23 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use hkfr_eval::Run;
 use hkfr_events::store::{FeatureRow, write_features};
 use hkfr_fuse::sanitise;
 use hkfr_lm::Candidates;
-use hkfr_rec::llm::{CaseScores, ItemHead, Ranker, recommend};
+use hkfr_rec::llm::{Calibration, CaseScores, ItemHead, Ranker, recommend};
 use hkfr_rec::tasks::TaskSet;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
-use super::llm::{MAX_NAME, Texts, item_vectors, n_threads, system};
+use super::llm::{MAX_NAME, Texts, item_vectors, n_threads, popularity, system};
 use super::recommend::Lists;
 use super::tune;
 use crate::progress::{Progress, Unit};
+
+/// Training users whose mean answer calibrates a system.
+const CALIBRATION_USERS: usize = 32;
 
 /// A case that is done, one line of the file.
 #[derive(Serialize, Deserialize)]
@@ -66,9 +69,14 @@ impl LlmRanking {
         let model = session.model()?;
         let tune_dir = session.dir("tune");
         let vectors = item_vectors(session, &tune_dir.join(tune::ITEMS))?;
+        let calibrated = self.system != "llm-untuned";
+        let popularity = popularity(lists.dataset, lists.split);
         let (lora, head) = if tuned {
             let (lora, head) = tune::load(&tune_dir, variant, &model, &vectors)?;
             (Some(lora), head)
+        } else if calibrated {
+            // Without tuning there is no learnt item head: the popularity, and the evidence.
+            (None, ItemHead::at_popularity(&vectors, &popularity))
         } else {
             (None, ItemHead::untuned(&vectors))
         };
@@ -82,7 +90,7 @@ impl LlmRanking {
         let categories = Candidates::new(&names, model.tokenizer.chat.end)?;
         let fusion = &session.config.fusion;
         let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
-        let ranker = Ranker {
+        let mut ranker = Ranker {
             model: &model.llama,
             tokenizer: &model.tokenizer,
             lora: lora.as_ref(),
@@ -91,8 +99,18 @@ impl LlmRanking {
             categories: &categories,
             category_instruction: &tasks.instruction("next_category")?,
             item_instruction: &tasks.instruction("next_item")?,
-            exact_categories: session.config.recommend.exact_categories as usize,
+            calibration: None,
         };
+        if calibrated {
+            ranker.calibration = Some(calibrate(
+                session,
+                &ranker,
+                &texts,
+                lists,
+                &popularity,
+                &self.system,
+            )?);
+        }
         let progress = Progress::new(
             &self.system,
             Unit::Things("cases"),
@@ -176,6 +194,45 @@ impl LlmRanking {
         }
         Ok(())
     }
+}
+
+/// From what the ranker says of some training users.
+fn calibrate(
+    session: &Session,
+    ranker: &Ranker,
+    texts: &Texts,
+    lists: &Lists,
+    popularity: &[f32],
+    system: &str,
+) -> Result<Calibration> {
+    let train = &lists.split.train;
+    let n = CALIBRATION_USERS.min(train.len());
+    ensure!(
+        n > 0,
+        "there is no training instance to calibrate on: widen the sample, or rank with \"llm-untuned\""
+    );
+    let inputs: Vec<String> = (0..n)
+        .map(|i| texts.of(lists.dataset, &train[i * train.len() / n]))
+        .collect::<Result<_>>()?;
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let label = format!("{system}, calibrating");
+    let progress = Progress::new(&label, Unit::Things("users"), Some(n as u64));
+    let stop = &session.stop;
+    let sample = Mutex::new(vec![Vec::new(); n]);
+    let finished = |i: usize, scores: CaseScores| {
+        sample.lock().expect("a worker panicked")[i] = scores.categories;
+        progress.inc(1);
+        !stop.requested()
+    };
+    recommend(ranker, &inputs, n_threads(), &finished);
+    drop(progress);
+    stop.check()?;
+    Ok(Calibration::new(
+        &sample.into_inner().expect("a worker panicked"),
+        popularity,
+        &lists.split.catalogue.category_of,
+        session.config.recommend.evidence_weight,
+    ))
 }
 
 /// By case. A last line that a stop cut in the middle is dropped from the file, and done again.

@@ -11,7 +11,7 @@ use hkfr_rec::tasks::{InstructionRow, TaskSet, read_messages};
 use serde_json::json;
 
 use super::Session;
-use super::llm::{Model, Variant, item_vectors, n_threads, variants};
+use super::llm::{Model, Variant, item_vectors, n_threads, popularity, variants};
 use crate::config::TuningConfig;
 use crate::stage::{Outcome, Spec};
 
@@ -207,25 +207,4 @@ fn examples(
         "instruction rows of instances that are not in the split; run with --force instruct"
     );
     Ok(examples)
-}
-
-/// Choices of each catalogue item in the training histories.
-fn popularity(dataset: &Dataset, split: &Split) -> Vec<f32> {
-    let mut counts = vec![0.0; split.catalogue.items.len()];
-    for user in 0..dataset.n_users() as u32 {
-        for e in split
-            .training_history(dataset, user)
-            .into_iter()
-            .flat_map(|h| h.events())
-        {
-            if let Some(p) = e
-                .item
-                .filter(|_| dataset.is_target(e))
-                .and_then(|i| split.catalogue.position(i))
-            {
-                counts[p] += 1.0;
-            }
-        }
-    }
-    counts
 }

@@ -4,14 +4,18 @@
 //! lies behind them may then rely on it.
 
 mod gemm;
+mod pool;
+mod quant;
 mod simd;
 mod tile;
 mod vector;
 
 pub use gemm::matmul;
+pub use pool::Pool;
+pub use quant::{Bits, QuantInput, QuantMatrix, quant_linear};
 pub use simd::Simd;
 pub use vector::{
-    gelu, layer_norm, log_sum_exp, rms_norm, rms_norm_back, softmax, softmax_back, swiglu,
+    dot, gelu, layer_norm, log_sum_exp, rms_norm, rms_norm_back, softmax, softmax_back, swiglu,
     swiglu_back,
 };
 

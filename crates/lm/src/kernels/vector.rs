@@ -167,6 +167,11 @@ vectorised! {
         }
     }
 
+    /// `a · b`.
+    pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+        sum2(a, b, |x, y| x * y)
+    }
+
     /// LayerNorm (arXiv 1607.06450) in place: `(x − mean) / sqrt(var + eps) · g + b`, row by row.
     pub fn layer_norm(xs: &mut [f32], g: &[f32], b: &[f32], eps: f32) {
         let d = g.len() as f32;

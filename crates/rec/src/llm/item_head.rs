@@ -1,6 +1,6 @@
 //! Ranks the whole catalogue by the LLM's user vector.
 //!
-//! `s(u, i) = τ·(h_u · e_i) + (W h_u)·m_i + b_i`: h_u is the final hidden state where the answer to
+//! `s(u, i) = τ·(h_u · e_i) + (W h_u)·m_i / √(d_h d_m) + b_i`: h_u is the final hidden state where the answer to
 //! the item instruction begins, scaled to unit mean square; e_i the mean output embedding of the
 //! tokens of item i's title (the LLM's own idea of the item); m_i a sentence embedding of its
 //! description; W (width of m × width of h), b and τ are learnt with the adapter by a softmax over
@@ -49,6 +49,13 @@ impl ItemVectors {
     }
 }
 
+impl ItemVectors {
+    /// Keeps the rate of W in step with that of τ and b: its gradient sums over both widths.
+    fn w_scale(&self) -> f32 {
+        1.0 / ((self.d_h * self.d_m.max(1)) as f32).sqrt()
+    }
+}
+
 /// The learnt part: τ, then W, then b in one vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemHead {
@@ -92,7 +99,7 @@ impl ItemHead {
         let mut scores = b.to_vec();
         product(&mut scores, 1.0, tau, &v.title, &h, v.n_items, v.d_h);
         let mut u = vec![0.0; v.d_m];
-        product(&mut u, 0.0, 1.0, w, &h, v.d_m, v.d_h);
+        product(&mut u, 0.0, v.w_scale(), w, &h, v.d_m, v.d_h);
         product(&mut scores, 1.0, 1.0, &v.sentence, &u, v.n_items, v.d_m);
         scores
     }
@@ -151,7 +158,16 @@ impl TapLoss for HeadLoss<'_> {
         let (tau, w, _) = self.head.parts(v);
         // s = τ E h + M W h + b, so dh = τ Eᵀds + Wᵀ(Mᵀds), dW = (Mᵀds) hᵀ, dτ = ds·E h.
         let mut d_u = vec![0.0; v.d_m];
-        product_t(&mut d_u, 0.0, 1.0, &v.sentence, &d_scores, v.n_items, v.d_m);
+        let scale = v.w_scale();
+        product_t(
+            &mut d_u,
+            0.0,
+            scale,
+            &v.sentence,
+            &d_scores,
+            v.n_items,
+            v.d_m,
+        );
         let mut d_title = vec![0.0; v.d_h];
         product_t(
             &mut d_title,

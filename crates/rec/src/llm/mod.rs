@@ -1,11 +1,13 @@
 //! The LLM as a recommender: rows → packed examples → tuning → adapter and item head → ranked lists.
 
+mod calibrate;
 mod embedded;
 mod item_head;
 mod pack;
 mod recommend;
 mod tune;
 
+pub use calibrate::Calibration;
 pub use embedded::EmbeddedScorer;
 pub use item_head::{ItemHead, ItemVectors};
 pub use pack::{Prompt, TuneExample, TuneRow};

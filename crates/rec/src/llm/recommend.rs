@@ -1,14 +1,18 @@
 //! Ranked categories and items for a user, from one prefill of the user's prompt.
 //!
-//! Categories: the exact top by the probability of their names ([`hkfr_lm::score_candidates`]).
+//! Categories: the probability of their names among the catalogue's ([`hkfr_lm::score_candidates`]).
 //! Items: the whole catalogue by the user vector ([`ItemHead::scores`]).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hkfr_lm::{Candidates, Llama, Lora, Session, TokenTree, Tokenizer, score_candidates};
 
+use super::calibrate::Calibration;
 use super::item_head::{ItemHead, ItemVectors};
 use super::pack::Prompt;
+
+/// Prefixes of names that one pass computes.
+const PREFIXES: usize = 256;
 
 /// A tuned or untuned model with all it needs to rank.
 pub struct Ranker<'a> {
@@ -20,12 +24,12 @@ pub struct Ranker<'a> {
     pub categories: &'a Candidates,
     pub category_instruction: &'a str,
     pub item_instruction: &'a str,
-    /// How many best categories get their exact score; the rest keep an upper bound below it.
-    pub exact_categories: usize,
+    /// `None`: the raw scores.
+    pub calibration: Option<Calibration>,
 }
 
 pub struct CaseScores {
-    /// `ln p(name)` by category position of the catalogue.
+    /// By category position of the catalogue: `ln p(name)`, or what calibration made of it.
     pub categories: Vec<f32>,
     /// By catalogue position.
     pub items: Vec<f32>,
@@ -48,7 +52,6 @@ impl Ranker<'_> {
         session.prefill(self.model, self.lora, &tree);
         let mut hidden = Vec::new();
         session.hidden(self.model, &[tree.rows(items).end - 1], &mut hidden);
-        let (top, width) = (self.exact_categories, 16);
         let categories = score_candidates(
             session,
             self.model,
@@ -56,15 +59,19 @@ impl Ranker<'_> {
             &mut tree,
             categories,
             self.categories,
-            top,
-            width,
+            self.categories.len(),
+            PREFIXES,
         );
-        CaseScores {
+        let mut scores = CaseScores {
             categories,
             items: self.head.scores(self.vectors, &hidden),
             user_vector: ItemHead::user_vector(self.vectors, &hidden),
             prompt_tokens,
+        };
+        if let Some(calibration) = &self.calibration {
+            calibration.apply(&mut scores);
         }
+        scores
     }
 }
 
