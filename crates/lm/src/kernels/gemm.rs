@@ -12,11 +12,14 @@ use std::cell::RefCell;
 
 use super::simd::Simd;
 use super::tile::{self, LANES, Out};
+use super::vector::dots;
 use super::{View, ViewMut};
 
 /// The inner dimension is cut into blocks of at most this: a tile's rows then stay in the
 /// first-level cache while it passes over all panels.
 const K_BLOCK: usize = 640;
+/// With at most so many rows, packing costs more than it saves.
+const FEW_ROWS: usize = 2;
 /// Packed elements: half of a second-level cache of 1 MiB.
 const PACKED: usize = 128 * 1024;
 
@@ -74,6 +77,15 @@ pub(crate) fn matmul_at(level: Simd, dst: ViewMut, keep: f32, scale: f32, a: Vie
         dst.cols
     );
     if dst.rows == 0 || dst.cols == 0 {
+        return;
+    }
+    if a.rows <= FEW_ROWS && a.col_stride == 1 && b.row_stride == 1 && level == Simd::detect() {
+        // Nothing to reuse: a row of one operand times every row of the other.
+        for i in 0..a.rows {
+            let x = &a.data[i * a.row_stride..][..a.cols];
+            let out = &mut dst.data[i * dst.row_stride..][..b.cols];
+            dots(out, keep, scale, x, b.data, b.col_stride);
+        }
         return;
     }
     let as_is = Job {

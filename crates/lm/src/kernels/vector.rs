@@ -172,6 +172,16 @@ vectorised! {
         sum2(a, b, |x, y| x * y)
     }
 
+    /// `out_j = keep·out_j + scale · x·y_j`, the rows y_j `stride` apart. With `keep == 0` the old
+    /// content is not read.
+    pub fn dots(out: &mut [f32], keep: f32, scale: f32, x: &[f32], ys: &[f32], stride: usize) {
+        for (j, out) in out.iter_mut().enumerate() {
+            let y = &ys[j * stride..][..x.len()];
+            let value = scale * sum2(x, y, |a, b| a * b);
+            *out = if keep == 0.0 { value } else { keep * *out + value };
+        }
+    }
+
     /// LayerNorm (arXiv 1607.06450) in place: `(x − mean) / sqrt(var + eps) · g + b`, row by row.
     pub fn layer_norm(xs: &mut [f32], g: &[f32], b: &[f32], eps: f32) {
         let d = g.len() as f32;
