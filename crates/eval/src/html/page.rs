@@ -30,10 +30,9 @@ pub(super) fn page(page: &ReportPage) -> Result<Markup> {
                     @if !page.subtitle.is_empty() { p class="subtitle" { (page.subtitle) } }
                 }
                 main {
-                    @if page.facts.len() + page.config.len() > 0 {
+                    @if !page.facts.is_empty() {
                         section class="facts" {
                             (facts("Data", &page.facts))
-                            (facts("Configuration", &page.config))
                         }
                     }
                     @for task in &report.tasks { (results(report, task)?) }
@@ -44,6 +43,14 @@ pub(super) fn page(page: &ReportPage) -> Result<Markup> {
                     @if !page.length_histograms.is_empty() { (lengths(page)?) }
                     @if !page.stages.is_empty() {
                         section { h2 { "What it took" } (tables::stages(&page.stages)) }
+                    }
+                    @if !page.config.is_empty() {
+                        section {
+                            details {
+                                summary { "Every key of the configuration" }
+                                (facts("Configuration", &page.config))
+                            }
+                        }
                     }
                     (notes(page))
                     @if !page.samples.is_empty() { (samples(page)) }

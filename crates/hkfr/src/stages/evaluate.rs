@@ -32,8 +32,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         for truth in &truths {
             truth.write(&ctx.dir.join(format!("truth.{}.jsonl", truth.task)))?;
         }
-        let runs = read_runs(&session.dir("recommend"))?;
         let config = &session.config;
+        let mut runs = read_runs(&session.dir("recommend"))?;
+        runs.sort_by_key(|run| config.systems().position(|s| s == run.system));
         let eval = EvalConfig {
             ks: config.evaluate.ks.iter().map(|&k| k as usize).collect(),
             resamples: config.evaluate.resamples as usize,
@@ -136,6 +137,11 @@ fn facts(dataset: &Dataset, split: &Split) -> Vec<(String, String)> {
 /// Every key of the config, as `section.key`.
 fn config_facts(config: &Config) -> Vec<(String, String)> {
     let mut facts = Vec::new();
+    let shown = |value: toml::Value| match value {
+        // The config holds f32: its shortest form is what the user wrote.
+        toml::Value::Float(x) => (x as f32).to_string(),
+        value => value.to_string(),
+    };
     let Ok(toml::Value::Table(top)) = toml::Value::try_from(config) else {
         return facts;
     };
@@ -144,9 +150,9 @@ fn config_facts(config: &Config) -> Vec<(String, String)> {
             toml::Value::Table(section) => facts.extend(
                 section
                     .into_iter()
-                    .map(|(k, v)| (format!("{key}.{k}"), v.to_string())),
+                    .map(|(k, v)| (format!("{key}.{k}"), shown(v))),
             ),
-            value => facts.push((key, value.to_string())),
+            value => facts.push((key, shown(value))),
         }
     }
     facts
