@@ -4,6 +4,7 @@ mod adapter;
 mod candidates;
 mod files;
 mod forward;
+mod golden;
 mod gradient;
 mod tiny;
 mod tokenizer;

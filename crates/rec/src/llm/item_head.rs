@@ -32,7 +32,7 @@ impl ItemVectors {
             let ids = tokenizer.encode(text);
             for &id in &ids {
                 row.iter_mut()
-                    .zip(model.embedding(id))
+                    .zip(model.output_embedding(id))
                     .for_each(|(r, e)| *r += e / ids.len() as f32);
             }
         }

@@ -83,6 +83,7 @@ pub fn tune(
         LoraConfig {
             rank: config.rank,
             alpha: config.alpha,
+            ..LoraConfig::default()
         },
         &model.config,
         config.seed,
@@ -125,6 +126,7 @@ pub fn tune(
             grads: vec![0.0; state.head.params.len()].into(),
             weight: config.item_loss_weight,
         };
+        trainer.set_step(config.seed, step as u64);
         let stats = trainer.gradient(model, &state.lora, &packed, Some(&loss), &mut grads);
         let mut head_grads = loss.grads.into_inner().expect("a worker panicked");
         if !stats.token_loss.is_finite() || !stats.grad_norm.is_finite() {
