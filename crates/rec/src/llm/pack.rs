@@ -46,7 +46,8 @@ impl Prompt<'_> {
     /// If the model has no ChatML, as [`Tokenizer::message`] does.
     fn end_of_answer(&self) -> u32 {
         let chat = self.tokenizer.chat();
-        chat.expect("a question in ChatML precedes every answer").end
+        chat.expect("a question in ChatML precedes every answer")
+            .end
     }
 
     /// A packed example: loss on the answers (and their end) only, the item head tapped where the
