@@ -145,7 +145,8 @@ pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
     let ours = fused == Some(2 * r) && widened == Some(2.0 * json.lora_alpha);
     let plain = json.rank_pattern.is_empty() && json.alpha_pattern.is_empty();
     let only_fused = json.rank_pattern.len() == 1 && json.alpha_pattern.len() == 1;
-    if r == 0 || !plain && !(ours && only_fused) {
+    let uniform = plain || ours && only_fused;
+    if r == 0 || !uniform {
         return Err(bad(
             "needs one rank above zero and one alpha for all modules; rank_pattern and alpha_pattern are not supported".into(),
         ));
