@@ -73,7 +73,7 @@ pub(crate) fn read(path: &Path, has_lm_head: bool) -> Result<LlamaConfig> {
     }
     if glm {
         architecture.qkv_bias = json.attention_bias.unwrap_or(true);
-    } else if json.attention_bias == Some(true) {
+    } else if json.attention_bias == Some(true) && architecture != Architecture::QWEN2 {
         return Err(bad(format!(
             "attention_bias true is not supported for {model_type:?}"
         )));
@@ -112,8 +112,10 @@ pub(crate) fn read(path: &Path, has_lm_head: bool) -> Result<LlamaConfig> {
         }
     };
     // What transformers assumes where a file is silent.
-    let silent_head_dim =
-        [Architecture::QWEN3, Architecture::GLM4].map(|a| a.model_type == model_type);
+    let head_dim = match architecture {
+        Architecture::LLAMA | Architecture::QWEN2 => json.head_dim,
+        _ => json.head_dim.or(Some(128)),
+    };
     Ok(LlamaConfig {
         vocab_size: json.vocab_size,
         hidden_size: json.hidden_size,
@@ -121,9 +123,7 @@ pub(crate) fn read(path: &Path, has_lm_head: bool) -> Result<LlamaConfig> {
         n_layers: json.num_hidden_layers,
         n_heads: json.num_attention_heads,
         n_kv_heads: json.num_key_value_heads.unwrap_or(json.num_attention_heads),
-        head_dim: json
-            .head_dim
-            .or(silent_head_dim.contains(&true).then_some(128)),
+        head_dim,
         rope_theta: rope.rope_theta.or(json.rope_theta).unwrap_or(10_000.0),
         rope_scaling,
         partial_rotary_factor: rope

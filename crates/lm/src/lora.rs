@@ -24,7 +24,7 @@ pub struct LoraConfig {
     pub alpha: f32,
     /// The projections that are adapted, in every layer.
     pub targets: Targets,
-    /// Probability that an element of x is left out of `A x` while training.
+    /// Probability, below 1, that an element of x is left out of `A x` while training.
     pub dropout: f32,
 }
 

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::LlamaConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gguf::Gguf;
 use crate::gguf_model::GgufModel;
 use crate::hf::Directory;
@@ -102,7 +102,17 @@ impl Llama {
     pub fn open(path: &Path) -> Result<(Self, Tokenizer)> {
         if path.is_dir() {
             let tokenizer = Tokenizer::from_json(&path.join("tokenizer.json"))?;
-            return Ok((Self::from_dir(path)?, tokenizer));
+            let model = Self::from_dir(path)?;
+            let (has, needs) = (model.config.vocab_size, tokenizer.vocab_size());
+            if needs > has {
+                return Err(Error::BadFile {
+                    path: path.into(),
+                    reason: format!(
+                        "tokenizer.json has {needs} tokens, the model {has}: they belong to different models; fetch both from one"
+                    ),
+                });
+            }
+            return Ok((model, tokenizer));
         }
         let gguf = Gguf::open(path)?;
         let tokenizer = Tokenizer::from_gguf(&gguf)?;

@@ -200,6 +200,30 @@ fn an_incomplete_directory_names_what_it_lacks() {
             "cut at {cut}: {error}"
         );
     }
-    let error = Llama::open(Path::new(&dir("qwen2"))).err().unwrap();
+    let error = Llama::open(&dir("qwen2")).err().unwrap();
     assert!(error.to_string().contains("tokenizer.json"), "{error}");
+}
+
+#[test]
+fn a_directory_opens_with_its_tokenizer_and_refuses_that_of_a_larger_model() {
+    let temp = tempfile::tempdir().unwrap();
+    let copy = |from: &Path| {
+        std::fs::copy(from, temp.path().join(from.file_name().unwrap())).unwrap();
+    };
+    copy(&dir("qwen2").join("config.json"));
+    copy(&dir("qwen2").join("model.safetensors"));
+    copy(&dir("tokenizer").join("tokenizer.json"));
+    let error = Llama::open(temp.path()).err().unwrap().to_string();
+    assert!(error.contains("the model 64"), "{error}");
+    // A vocabulary of single bytes that the model has rows for.
+    let small = r#"{"version": "1.0", "added_tokens": [{"id": 3, "content": "<|im_end|>",
+        "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
+        "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
+        "truncation": null, "padding": null,
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}}"#;
+    std::fs::write(temp.path().join("tokenizer.json"), small).unwrap();
+    let (model, tokenizer) = Llama::open(temp.path()).unwrap();
+    assert_eq!(model.config.vocab_size, 64);
+    assert_eq!(tokenizer.encode("aba"), [2, 0]);
+    assert_eq!(tokenizer.special("<|im_end|>"), Some(3));
 }
