@@ -1,7 +1,7 @@
 //! Logits of the next token after a text, as JSON: what another implementation is compared with.
 //!
-//! `cargo run --release -p hkfr-lm --example logits -- MODEL.gguf "text" [ADAPTER_DIR] > logits.json`
-//! prints `{"ids": [token ids], "logits": [one a token of the vocabulary]}`.
+//! `cargo run --release -p hkfr-lm --example logits -- MODEL "text" [ADAPTER_DIR] > logits.json`
+//! with MODEL a GGUF file or a Hugging Face directory, prints `{"ids": [token ids], "logits": [one a token of the vocabulary]}`.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use hkfr_lm::{Llama, Session, TokenTree, load_adapter};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [model, text, adapter @ ..] = &args[..] else {
-        return Err("usage: logits MODEL.gguf TEXT [ADAPTER_DIR]".into());
+        return Err("usage: logits MODEL TEXT [ADAPTER_DIR]".into());
     };
     let (model, tokenizer) = Llama::open(Path::new(model))?;
     let lora = match adapter {

@@ -79,6 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = LoraConfig {
         rank: 8,
         alpha: 16.0,
+        ..LoraConfig::default()
     };
     let lora = Lora::new(config, &model.config, 1);
     let packed: Vec<Example> = (0..8)

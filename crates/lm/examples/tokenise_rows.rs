@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ids.extend(tokenizer.answer_opening());
         let n_prompt = ids.len();
         ids.extend(tokenizer.encode(content(2)?));
-        ids.push(tokenizer.chat.end);
+        ids.push(tokenizer.chat()?.end);
         out.push(serde_json::json!({ "ids": ids, "n_prefix": n_prefix, "n_prompt": n_prompt }));
     }
     println!("{}", serde_json::to_string(&out)?);

@@ -53,6 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = LoraConfig {
         rank: 8,
         alpha: 16.0,
+        ..LoraConfig::default()
     };
     let mut lora = Lora::new(config, &model.config, 0);
     let mut adam = AdamW::new(lora.params.len(), 0.01);

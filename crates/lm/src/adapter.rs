@@ -1,85 +1,31 @@
-//! Adapters and checkpoints on disk.
+//! Adapters on disk: PEFT's directory (`adapter_config.json`, `adapter_model.safetensors`), so that
+//! Python's `peft` loads what is written here, and the other way round.
 //!
-//! An adapter directory is PEFT's (`adapter_config.json`, `adapter_model.safetensors`), so that
-//! Python's `peft` loads it. A checkpoint is one safetensors file with everything a training needs
-//! to continue as if it had not stopped. Both are written beside and renamed.
+//! Where a model file fuses gate_proj and up_proj, so does its adapter: `gate_up_proj` of rank 2r
+//! with A = [A_gate; A_up] and B = diag(B_gate, B_up), and twice the α, which is the same update.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
+use crate::config::LlamaConfig;
 use crate::error::{Error, Result};
-use crate::lora::{Lora, LoraConfig, Target};
-use crate::model::LlamaConfig;
+use crate::lora::{Lora, LoraConfig};
+use crate::targets::{Target, Targets};
+use crate::tensors::{load_tensors, save_tensors, write_atomically};
 
-/// Named vectors and metadata as one safetensors file, written atomically.
-pub fn save_tensors(
-    path: &Path,
-    tensors: &[(String, Vec<usize>, &[f32])],
-    metadata: HashMap<String, String>,
-) -> Result<()> {
-    let views: Vec<(&str, TensorView)> = tensors
-        .iter()
-        .map(|(name, shape, data)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(data));
-            Ok((
-                name.as_str(),
-                view.map_err(|e| Error::BadFile {
-                    path: path.into(),
-                    reason: e.to_string(),
-                })?,
-            ))
-        })
-        .collect::<Result<_>>()?;
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| Error::BadFile {
-        path: path.into(),
-        reason: e.to_string(),
-    })?;
-    write_atomically(path, &bytes)
+const PREFIX: &str = "base_model.model.model.layers.";
+const FUSED: &str = "gate_up_proj";
+
+fn weight_name(layer: usize, parent: &str, module: &str, side: char) -> String {
+    format!("{PREFIX}{layer}.{parent}.{module}.lora_{side}.weight")
 }
 
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temp = path.with_extension("partial");
-    fs_err::write(&temp, bytes)?;
-    fs_err::rename(&temp, path)?;
-    Ok(())
-}
-
-/// All `f32` tensors of a safetensors file with their shapes, and its metadata.
-pub type Tensors = (
-    HashMap<String, (Vec<usize>, Vec<f32>)>,
-    HashMap<String, String>,
-);
-
-pub fn load_tensors(path: &Path) -> Result<Tensors> {
-    let bad = |reason: String| Error::BadFile {
-        path: path.into(),
-        reason: format!("{reason}; the file is damaged: fetch or make it again"),
-    };
-    let bytes = fs_err::read(path)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
-    let mut tensors = HashMap::new();
-    for (name, view) in file.tensors() {
-        if view.dtype() == Dtype::F32 {
-            let data = view
-                .data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect();
-            tensors.insert(name, (view.shape().to_vec(), data));
-        }
-    }
-    Ok((tensors, header.metadata().clone().unwrap_or_default()))
-}
-
-fn weight_name(layer: usize, target: Target, side: char) -> String {
-    format!(
-        "base_model.model.model.layers.{layer}.self_attn.{}.lora_{side}.weight",
-        target.module()
-    )
+/// Is the target a half of a fused projection?
+fn is_fused(target: Target, model: &LlamaConfig) -> bool {
+    model.architecture.fused_gate_up && matches!(target, Target::Gate | Target::Up)
 }
 
 /// Writes a PEFT adapter directory.
@@ -88,21 +34,40 @@ pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &s
     let r = lora.config.rank;
     let mut tensors = Vec::new();
     for layer in 0..lora.n_layers() {
-        for target in Target::ALL {
+        for target in lora.config.targets.iter() {
+            if is_fused(target, model) {
+                continue;
+            }
             let (d_in, d_out) = target.shape(model);
             let (a, b) = lora.ranges(layer, target);
-            tensors.push((
-                weight_name(layer, target, 'A'),
-                vec![r, d_in],
-                &lora.params[a],
-            ));
-            tensors.push((
-                weight_name(layer, target, 'B'),
-                vec![d_out, r],
-                &lora.params[b],
-            ));
+            let name = |side| weight_name(layer, target.parent(), target.module(), side);
+            tensors.push((name('A'), vec![r, d_in], lora.params[a].to_vec()));
+            tensors.push((name('B'), vec![d_out, r], lora.params[b].to_vec()));
         }
     }
+    let mut modules: BTreeSet<&str> = BTreeSet::new();
+    let (mut ranks, mut alphas) = (json!({}), json!({}));
+    for target in lora.config.targets.iter() {
+        if is_fused(target, model) {
+            modules.insert(FUSED);
+        } else {
+            modules.insert(target.module());
+        }
+    }
+    if modules.contains(FUSED) {
+        for layer in 0..lora.n_layers() {
+            let (a, b) = fuse(lora, layer, model);
+            let name = |side| weight_name(layer, "mlp", FUSED, side);
+            tensors.push((name('A'), vec![2 * r, model.hidden_size], a));
+            tensors.push((name('B'), vec![2 * model.intermediate_size, 2 * r], b));
+        }
+        ranks = json!({ FUSED: 2 * r });
+        alphas = json!({ FUSED: 2.0 * lora.config.alpha });
+    }
+    let tensors: Vec<_> = tensors
+        .iter()
+        .map(|(name, shape, data)| (name.clone(), shape.clone(), &data[..]))
+        .collect();
     save_tensors(
         &dir.join("adapter_model.safetensors"),
         &tensors,
@@ -114,12 +79,14 @@ pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &s
         "base_model_name_or_path": base_model,
         "r": r,
         "lora_alpha": lora.config.alpha,
-        "lora_dropout": 0.0,
+        "lora_dropout": lora.config.dropout,
+        "rank_pattern": ranks,
+        "alpha_pattern": alphas,
         "bias": "none",
         "fan_in_fan_out": false,
         "inference_mode": true,
         "init_lora_weights": true,
-        "target_modules": Target::ALL.map(Target::module),
+        "target_modules": modules,
     });
     write_atomically(
         &dir.join("adapter_config.json"),
@@ -129,51 +96,210 @@ pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &s
     )
 }
 
-/// Reads a PEFT adapter directory; every projection of every layer must be there in the right shape.
+/// A (2r, d) and B (2f, 2r) of `gate_up_proj`; a half that is no target stays zero.
+fn fuse(lora: &Lora, layer: usize, model: &LlamaConfig) -> (Vec<f32>, Vec<f32>) {
+    let (r, d, f) = (lora.config.rank, model.hidden_size, model.intermediate_size);
+    let (mut a, mut b) = (vec![0.0; 2 * r * d], vec![0.0; 2 * f * 2 * r]);
+    for (half, target) in [Target::Gate, Target::Up].into_iter().enumerate() {
+        if lora.config.targets.contains(target) {
+            let (from_a, from_b) = lora.ranges(layer, target);
+            a[half * r * d..][..r * d].copy_from_slice(&lora.params[from_a]);
+            let rows = b.chunks_exact_mut(2 * r).skip(half * f);
+            for (to, from) in rows.zip(lora.params[from_b].chunks_exact(r)) {
+                to[half * r..][..r].copy_from_slice(from);
+            }
+        }
+    }
+    (a, b)
+}
+
+#[derive(Deserialize)]
+struct ConfigJson {
+    r: usize,
+    lora_alpha: f32,
+    #[serde(default)]
+    lora_dropout: f32,
+    #[serde(default)]
+    use_rslora: bool,
+    #[serde(default)]
+    rank_pattern: HashMap<String, usize>,
+    #[serde(default)]
+    alpha_pattern: HashMap<String, f32>,
+}
+
+/// Reads a PEFT adapter directory. Its targets are the modules that the file has tensors for; each
+/// must be there in every layer, in the right shape.
 pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
     let path = dir.join("adapter_config.json");
     let bad = |reason: String| Error::BadFile {
         path: path.clone(),
         reason,
     };
-    let config: serde_json::Value =
+    let value: Value =
         serde_json::from_slice(&fs_err::read(&path)?).map_err(|e| bad(e.to_string()))?;
-    let number = |key: &str| {
-        config[key]
-            .as_f64()
-            .ok_or_else(|| bad(format!("lacks the number {key:?}")))
+    refuse_other_methods(&value).map_err(&bad)?;
+    let json: ConfigJson = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+    let r = json.r;
+    let fused = json.rank_pattern.get(FUSED).copied();
+    let widened = json.alpha_pattern.get(FUSED).copied();
+    let ours = fused == Some(2 * r) && widened == Some(2.0 * json.lora_alpha);
+    let plain = json.rank_pattern.is_empty() && json.alpha_pattern.is_empty();
+    let only_fused = json.rank_pattern.len() == 1 && json.alpha_pattern.len() == 1;
+    let uniform = plain || ours && only_fused;
+    if r == 0 || !uniform {
+        return Err(bad(
+            "needs one rank above zero and one alpha for all modules; rank_pattern and alpha_pattern are not supported".into(),
+        ));
+    }
+    // rsLoRA scales by α / √r instead of α / r.
+    let stretch = if json.use_rslora {
+        (r as f32).sqrt()
+    } else {
+        1.0
     };
-    let config = LoraConfig {
-        rank: number("r")? as usize,
-        alpha: number("lora_alpha")? as f32,
-    };
-    let mut lora = Lora::new(config, model, 0);
     let path = dir.join("adapter_model.safetensors");
     let (mut tensors, _) = load_tensors(&path)?;
+    let bad = |reason: String| Error::BadFile {
+        path: path.clone(),
+        reason,
+    };
+    let config = LoraConfig {
+        rank: r,
+        alpha: json.lora_alpha * stretch,
+        targets: targets_of(tensors.keys(), model).map_err(&bad)?,
+        dropout: json.lora_dropout,
+    };
+    let mut lora = Lora::new(config, model, 0);
+    let mut take = |name: String, expected: Vec<usize>| -> Result<Vec<f32>> {
+        let found = tensors.remove(&name);
+        let (shape, data) = found.ok_or_else(|| bad(format!("lacks the tensor {name:?}")))?;
+        if shape != expected {
+            return Err(Error::Shape {
+                name,
+                expected,
+                found: shape,
+            });
+        }
+        Ok(data)
+    };
     for layer in 0..model.n_layers {
-        for target in Target::ALL {
+        for target in config.targets.iter().filter(|&t| !is_fused(t, model)) {
             let (d_in, d_out) = target.shape(model);
+            let name = |side| weight_name(layer, target.parent(), target.module(), side);
             let (a, b) = lora.ranges(layer, target);
-            for (side, range, expected) in [
-                ('A', a, vec![config.rank, d_in]),
-                ('B', b, vec![d_out, config.rank]),
-            ] {
-                let name = weight_name(layer, target, side);
-                let found = tensors.remove(&name);
-                let (shape, data) = found.ok_or_else(|| Error::BadFile {
-                    path: path.clone(),
-                    reason: format!("lacks the tensor {name:?}"),
-                })?;
-                if shape != expected {
-                    return Err(Error::Shape {
-                        name,
-                        expected,
-                        found: shape,
-                    });
-                }
-                lora.params[range].copy_from_slice(&data);
-            }
+            lora.params[a].copy_from_slice(&take(name('A'), vec![r, d_in])?);
+            lora.params[b].copy_from_slice(&take(name('B'), vec![d_out, r])?);
+        }
+        if model.architecture.fused_gate_up && config.targets.contains(Target::Gate) {
+            let (d, f, wide) = (
+                model.hidden_size,
+                model.intermediate_size,
+                fused.unwrap_or(r),
+            );
+            let name = |side| weight_name(layer, "mlp", FUSED, side);
+            let a = take(name('A'), vec![wide, d])?;
+            let b = take(name('B'), vec![2 * f, wide])?;
+            split(&mut lora, layer, &a, &b, (d, f, wide)).map_err(&bad)?;
         }
     }
     Ok(lora)
+}
+
+/// From `gate_up_proj` to its halves: of rank r both share A; of rank 2r each has its own block.
+fn split(
+    lora: &mut Lora,
+    layer: usize,
+    a: &[f32],
+    b: &[f32],
+    (d, f, wide): (usize, usize, usize),
+) -> std::result::Result<(), String> {
+    let r = lora.config.rank;
+    for (half, target) in [Target::Gate, Target::Up].into_iter().enumerate() {
+        let own = if wide == r { 0 } else { half * r };
+        let (to_a, to_b) = lora.ranges(layer, target);
+        lora.params[to_a].copy_from_slice(&a[own * d..][..r * d]);
+        let to = lora.params[to_b].chunks_exact_mut(r);
+        for (to, row) in to.zip(b.chunks_exact(wide).skip(half * f)) {
+            to.copy_from_slice(&row[own..own + r]);
+            let others = row[..own].iter().chain(&row[own + r..]);
+            if others.into_iter().any(|&w| w != 0.0) {
+                return Err(format!(
+                    "{FUSED} of rank {wide} mixes gate and up; train it with the rank {r} of the other modules"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What changes the arithmetic of an adapter and is not computed here.
+fn refuse_other_methods(config: &Value) -> std::result::Result<(), String> {
+    let kind = config["peft_type"].as_str().unwrap_or("LORA");
+    if kind != "LORA" {
+        return Err(format!("peft_type {kind:?} is not supported; \"LORA\" is"));
+    }
+    if let Some(bias) = config["bias"].as_str().filter(|&b| b != "none") {
+        return Err(format!("bias {bias:?} is not supported; \"none\" is"));
+    }
+    let refuse = |key: &str| Err(format!("{key} is not supported; train the adapter without"));
+    for (key, value) in config.as_object().into_iter().flatten() {
+        let variant = key.starts_with("use_") && key != "use_rslora" || key == "lora_bias";
+        if variant && *value == true {
+            return refuse(key);
+        }
+    }
+    for key in [
+        "alora_invocation_tokens",
+        "layer_replication",
+        "layers_to_transform",
+        "modules_to_save",
+        "target_parameters",
+        "trainable_token_indices",
+    ] {
+        let empty = config[key].as_array().is_some_and(Vec::is_empty);
+        if !config[key].is_null() && !empty {
+            return refuse(key);
+        }
+    }
+    Ok(())
+}
+
+/// The targets that tensors of these names adapt.
+fn targets_of<'a>(
+    names: impl Iterator<Item = &'a String>,
+    model: &LlamaConfig,
+) -> std::result::Result<Targets, String> {
+    let mut targets = Vec::new();
+    for name in names {
+        let parts: Vec<&str> = name
+            .strip_prefix(PREFIX)
+            .unwrap_or_default()
+            .split('.')
+            .collect();
+        let found: Vec<Target> = match parts[..] {
+            [_, parent, module, "lora_A" | "lora_B", "weight"] => Target::ALL
+                .into_iter()
+                .filter(|&t| {
+                    let expected = if is_fused(t, model) {
+                        FUSED
+                    } else {
+                        t.module()
+                    };
+                    (t.parent(), expected) == (parent, module)
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        if found.is_empty() {
+            let all = Target::ALL.map(Target::module).join(", ");
+            return Err(format!(
+                "the tensor {name:?} is no LoRA weight of this model; {all} can be adapted"
+            ));
+        }
+        targets.extend(found);
+    }
+    if targets.is_empty() {
+        return Err("has no LoRA weights".into());
+    }
+    Ok(targets.into_iter().collect())
 }

@@ -1,6 +1,6 @@
 //! Causal grouped-query attention over a [`TokenTree`]: `softmax(q kᵀ / √d) v`.
 //!
-//! In: queries (n, hidden) for the rows from `first_row` on; keys and values (rows, kv) for all rows.
+//! In: queries (n, heads × head) for the rows from `first_row` on; keys and values (rows, kv) for all rows.
 //! Heads h·g … h·g+g−1 share key-value head h. Probabilities are recomputed backward, not stored.
 //!
 //! Rows are taken in blocks. The branches of one prefix lie side by side, so that one product covers
@@ -9,8 +9,8 @@
 
 use std::ops::Range;
 
+use crate::config::LlamaConfig;
 use crate::kernels::{View, ViewMut, matmul, softmax, softmax_back};
-use crate::model::LlamaConfig;
 use crate::tree::TokenTree;
 
 /// Rows of a block: scores of a block and a head then stay in the cache.
@@ -169,7 +169,7 @@ pub(crate) fn forward(
     scratch: &mut Scratch,
 ) {
     let s = Sizes {
-        d: config.hidden_size,
+        d: config.q_size(),
         kv: config.kv_size(),
         hd: config.head_dim(),
         first_row,
@@ -207,7 +207,7 @@ pub(crate) fn backward(
     scratch: &mut Scratch,
 ) {
     let s = Sizes {
-        d: config.hidden_size,
+        d: config.q_size(),
         kv: config.kv_size(),
         hd: config.head_dim(),
         first_row: 0,

@@ -172,7 +172,7 @@ impl Search<'_> {
             let children = &self.candidates.nodes[open.node].children;
             let logits: Vec<f32> = children
                 .iter()
-                .map(|&(token, _)| dot(hidden, model.embedding(token)))
+                .map(|&(token, _)| dot(hidden, model.output_embedding(token)))
                 .collect();
             let norm = log_sum_exp(&logits);
             for (&(token, child), logit) in children.iter().zip(logits) {

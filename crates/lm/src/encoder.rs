@@ -78,7 +78,7 @@ impl Encoder {
             .with_truncation(None)
             .map_err(|e| Error::Tokenizer(e.to_string()))?;
         let path = dir.join("model.safetensors");
-        let (mut tensors, _) = crate::adapter::load_tensors(&path)?;
+        let (mut tensors, _) = crate::tensors::load_tensors(&path)?;
         let mut source = Source {
             path: &path,
             tensors: &mut tensors,

@@ -4,9 +4,12 @@
 //! rows are computed. Buffers are reused: fresh memory costs page faults on every step.
 
 use crate::attention::{self, Scratch};
+use crate::config::LlamaConfig;
+use crate::dropout::Dropout;
 use crate::kernels::{linear, log_sum_exp, rms_norm, swiglu};
-use crate::lora::{Lora, Target};
+use crate::lora::Lora;
 use crate::model::Llama;
+use crate::targets::Target;
 use crate::tree::TokenTree;
 
 /// What a layer computed on the way; training keeps one a layer, inference one in all.
@@ -14,32 +17,79 @@ use crate::tree::TokenTree;
 pub(crate) struct Activations {
     pub x_in: Vec<f32>,
     pub x_norm: Vec<f32>,
+    /// Queries and keys before their norms; empty in an architecture without them.
+    pub q_raw: Vec<f32>,
+    pub k_raw: Vec<f32>,
     pub q: Vec<f32>,
     pub attn: Vec<f32>,
+    /// What attention and feed-forward give before the norms of their results; empty in an
+    /// architecture without them.
+    pub attn_out: Vec<f32>,
+    pub mlp_out: Vec<f32>,
     pub x_mid: Vec<f32>,
     pub x_norm2: Vec<f32>,
     pub gate: Vec<f32>,
     pub up: Vec<f32>,
     /// `A x` by target.
-    pub xa: [Vec<f32>; 4],
+    pub xa: [Vec<f32>; 7],
 }
 
 impl Activations {
-    fn resize(&mut self, n: usize, d: usize, f: usize, r: usize) {
+    fn resize(&mut self, n: usize, c: &LlamaConfig) {
+        let (d, f, q) = (c.hidden_size, c.intermediate_size, c.q_size());
         for v in [
             &mut self.x_in,
             &mut self.x_norm,
-            &mut self.q,
-            &mut self.attn,
             &mut self.x_mid,
             &mut self.x_norm2,
         ] {
             v.resize(n * d, 0.0);
         }
-        self.gate.resize(n * f, 0.0);
-        self.up.resize(n * f, 0.0);
-        self.xa.iter_mut().for_each(|v| v.resize(n * r, 0.0));
+        for v in [&mut self.q, &mut self.attn] {
+            v.resize(n * q, 0.0);
+        }
+        for v in [&mut self.gate, &mut self.up] {
+            v.resize(n * f, 0.0);
+        }
+        if c.architecture.qk_norm {
+            self.q_raw.resize(n * q, 0.0);
+            self.k_raw.resize(n * c.kv_size(), 0.0);
+        }
+        if c.architecture.post_norms {
+            self.attn_out.resize(n * d, 0.0);
+            self.mlp_out.resize(n * d, 0.0);
+        }
     }
+}
+
+/// `ys = xs wᵀ + bias`.
+fn affine(
+    ys: &mut [f32],
+    xs: &[f32],
+    w: &[f32],
+    bias: Option<&Vec<f32>>,
+    (n, d_in, d_out): (usize, usize, usize),
+) {
+    match bias {
+        None => linear(ys, 0.0, xs, w, n, d_in, d_out),
+        Some(bias) => {
+            ys.chunks_exact_mut(d_out)
+                .for_each(|y| y.copy_from_slice(bias));
+            linear(ys, 1.0, xs, w, n, d_in, d_out);
+        }
+    }
+}
+
+/// RMSNorm of each head in place; what came in stays in `raw`.
+fn norm_heads(xs: &mut [f32], raw: &mut [f32], g: Option<&Vec<f32>>, eps: f32) {
+    if let Some(g) = g {
+        raw.copy_from_slice(xs);
+        rms_norm(xs, raw, g, eps);
+    }
+}
+
+fn add(xs: &mut [f32], ys: &[f32]) {
+    xs.iter_mut().zip(ys).for_each(|(x, y)| *x += y);
 }
 
 /// Buffers of one worker.
@@ -52,6 +102,9 @@ pub struct Session {
     pub(crate) x: Vec<f32>,
     pub(crate) act: Vec<f32>,
     pub(crate) scratch: Scratch,
+    /// Active only while a trainer runs it.
+    pub(crate) dropout: Dropout,
+    branch: Vec<f32>,
     first_row: usize,
     n_rows: usize,
     normed: Vec<f32>,
@@ -76,7 +129,8 @@ impl Session {
 
     pub(crate) fn run(&mut self, model: &Llama, lora: Option<&Lora>, tree: &TokenTree, keep: bool) {
         let c = &model.config;
-        let (d, f, kv) = (c.hidden_size, c.intermediate_size, c.kv_size());
+        let (d, f, q, kv) = (c.hidden_size, c.intermediate_size, c.q_size(), c.kv_size());
+        let eps = c.rms_norm_eps;
         let first = self.n_rows;
         let n = tree.len() - first;
         let positions = &tree.positions()[first..];
@@ -85,7 +139,6 @@ impl Session {
             "a sequence is longer than the model's {} positions",
             c.max_positions
         );
-        let r = lora.map_or(0, |l| l.config.rank);
         self.acts
             .resize_with(if keep { c.n_layers } else { 1 }, Activations::default);
         self.kv.resize_with(c.n_layers, Default::default);
@@ -96,41 +149,69 @@ impl Session {
         }
         for (l, w) in model.layers.iter().enumerate() {
             let a = &mut self.acts[if keep { l } else { 0 }];
-            a.resize(n, d, f, r);
+            a.resize(n, c);
             let (ks, vs) = &mut self.kv[l];
             ks.resize(tree.len() * kv, 0.0);
             vs.resize(tree.len() * kv, 0.0);
             let (k, v) = (&mut ks[first * kv..], &mut vs[first * kv..]);
+            let drop = &mut self.dropout;
+            let xa = &mut a.xa;
 
             a.x_in.copy_from_slice(&self.x);
-            rms_norm(&mut a.x_norm, &a.x_in, &w.input_layernorm, c.rms_norm_eps);
-            linear(&mut a.q, 0.0, &a.x_norm, &w.q_proj, n, d, d);
-            linear(k, 0.0, &a.x_norm, &w.k_proj, n, d, kv);
-            linear(v, 0.0, &a.x_norm, &w.v_proj, n, d, kv);
+            rms_norm(&mut a.x_norm, &a.x_in, &w.input_layernorm, eps);
+            let (to_q, to_kv) = ((n, d, q), (n, d, kv));
+            affine(&mut a.q, &a.x_norm, &w.q_proj, w.q_bias.as_ref(), to_q);
+            affine(k, &a.x_norm, &w.k_proj, w.k_bias.as_ref(), to_kv);
+            affine(v, &a.x_norm, &w.v_proj, w.v_bias.as_ref(), to_kv);
             if let Some(lora) = lora {
-                lora.forward(l, Target::Q, &mut a.q, &a.x_norm, &mut a.xa[0], n);
-                lora.forward(l, Target::K, k, &a.x_norm, &mut a.xa[1], n);
-                lora.forward(l, Target::V, v, &a.x_norm, &mut a.xa[2], n);
+                lora.forward(l, Target::Q, &mut a.q, &a.x_norm, xa, n, drop);
+                lora.forward(l, Target::K, k, &a.x_norm, xa, n, drop);
+                lora.forward(l, Target::V, v, &a.x_norm, xa, n, drop);
             }
-            model.rope.rotate(&mut a.q, d, positions, 1.0);
+            norm_heads(&mut a.q, &mut a.q_raw, w.q_norm.as_ref(), eps);
+            norm_heads(k, &mut a.k_raw, w.k_norm.as_ref(), eps);
+            model.rope.rotate(&mut a.q, q, positions, 1.0);
             model.rope.rotate(k, kv, positions, 1.0);
             attention::forward(&mut a.attn, &a.q, ks, vs, tree, first, c, &mut self.scratch);
+
+            // Where nothing stands between a block and the residual stream, it adds to it directly.
             a.x_mid.copy_from_slice(&a.x_in);
-            linear(&mut a.x_mid, 1.0, &a.attn, &w.o_proj, n, d, d);
+            let (out, keep) = match w.post_self_attn_layernorm {
+                None => (&mut a.x_mid, 1.0),
+                Some(_) => (&mut a.attn_out, 0.0),
+            };
+            linear(out, keep, &a.attn, &w.o_proj, n, q, d);
             if let Some(lora) = lora {
-                lora.forward(l, Target::O, &mut a.x_mid, &a.attn, &mut a.xa[3], n);
+                lora.forward(l, Target::O, out, &a.attn, xa, n, drop);
             }
-            rms_norm(
-                &mut a.x_norm2,
-                &a.x_mid,
-                &w.post_attention_layernorm,
-                c.rms_norm_eps,
-            );
+            if let Some(g) = &w.post_self_attn_layernorm {
+                self.branch.resize(n * d, 0.0);
+                rms_norm(&mut self.branch, &a.attn_out, g, eps);
+                add(&mut a.x_mid, &self.branch);
+            }
+
+            rms_norm(&mut a.x_norm2, &a.x_mid, &w.post_attention_layernorm, eps);
             linear(&mut a.gate, 0.0, &a.x_norm2, &w.gate_proj, n, d, f);
             linear(&mut a.up, 0.0, &a.x_norm2, &w.up_proj, n, d, f);
+            if let Some(lora) = lora {
+                lora.forward(l, Target::Gate, &mut a.gate, &a.x_norm2, xa, n, drop);
+                lora.forward(l, Target::Up, &mut a.up, &a.x_norm2, xa, n, drop);
+            }
             swiglu(&mut self.act, &a.gate, &a.up);
             self.x.copy_from_slice(&a.x_mid);
-            linear(&mut self.x, 1.0, &self.act, &w.down_proj, n, f, d);
+            let (out, keep) = match w.post_mlp_layernorm {
+                None => (&mut self.x, 1.0),
+                Some(_) => (&mut a.mlp_out, 0.0),
+            };
+            linear(out, keep, &self.act, &w.down_proj, n, f, d);
+            if let Some(lora) = lora {
+                lora.forward(l, Target::Down, out, &self.act, xa, n, drop);
+            }
+            if let Some(g) = &w.post_mlp_layernorm {
+                self.branch.resize(n * d, 0.0);
+                rms_norm(&mut self.branch, &a.mlp_out, g, eps);
+                add(&mut self.x, &self.branch);
+            }
         }
         self.first_row = first;
         self.n_rows = tree.len();
@@ -168,7 +249,7 @@ impl Session {
             &mut self.logits,
             0.0,
             &normed,
-            &model.embed_tokens,
+            model.output_weights(),
             rows.len(),
             c.hidden_size,
             c.vocab_size,

@@ -154,6 +154,10 @@ impl Gguf {
             .ok_or_else(|| self.bad(format!("metadata {key:?} is not a number")))
     }
 
+    pub fn has(&self, tensor: &str) -> bool {
+        self.entries.contains_key(tensor)
+    }
+
     /// A tensor as `f32`, checked against `shape`.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let entry = self

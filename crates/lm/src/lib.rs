@@ -10,19 +10,30 @@ mod adapter;
 mod attention;
 mod backward;
 mod candidates;
+mod config;
+mod dropout;
 mod encoder;
 mod error;
 mod forward;
 mod gguf;
+mod gguf_model;
+mod hf;
+mod hf_config;
 mod kernels;
 mod lora;
+mod merge;
 mod model;
+mod pre_tokenizer;
+mod rope;
+mod targets;
+mod tensors;
 mod tokenizer;
 mod train;
 mod tree;
 
-pub use adapter::{load_adapter, load_tensors, save_adapter, save_tensors};
+pub use adapter::{load_adapter, save_adapter};
 pub use candidates::{Candidates, score_candidates, score_continuations};
+pub use config::{Architecture, LlamaConfig, RopeScaling};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use forward::Session;
@@ -31,8 +42,10 @@ pub use kernels::{
     Bits, Pool, QuantInput, QuantMatrix, Simd, View, ViewMut, linear, linear_back, log_sum_exp,
     matmul, quant_linear, softmax,
 };
-pub use lora::{Lora, LoraConfig, Target};
-pub use model::{Llama, LlamaConfig};
+pub use lora::{Lora, LoraConfig};
+pub use model::Llama;
+pub use targets::{Target, Targets};
+pub use tensors::{Tensors, load_tensors, save_tensors};
 pub use tokenizer::{ChatTokens, Tokenizer};
 pub use train::{AdamW, Example, Label, StepStats, TapLoss, Trainer};
 pub use tree::TokenTree;

@@ -1,57 +1,20 @@
-//! A Llama decoder's weights (Touvron et al., arXiv 2302.13971) in `f32`, with tied embeddings.
+//! The weights of a decoder in `f32`, from a GGUF file or a Hugging Face directory.
 //!
-//! Names are Hugging Face's; matrices are row-major (d_out, d_in). GGUF stores the query and key
-//! rows of a head interleaved for its RoPE; they are put back into Hugging Face order at load, so
-//! that an adapter means the same here and in `peft`.
+//! Names are Hugging Face's; matrices are row-major (d_out, d_in). Whatever holds weights answers to
+//! these names ([`Weights`]), so that an adapter means the same here and in `peft`.
 
 use std::path::Path;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::config::LlamaConfig;
 use crate::error::{Error, Result};
 use crate::gguf::Gguf;
-use crate::kernels::Rope;
+use crate::gguf_model::GgufModel;
+use crate::hf::Directory;
+use crate::rope::Rope;
 use crate::tokenizer::Tokenizer;
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct LlamaConfig {
-    pub vocab_size: usize,
-    pub hidden_size: usize,
-    pub intermediate_size: usize,
-    pub n_layers: usize,
-    pub n_heads: usize,
-    pub n_kv_heads: usize,
-    pub rope_theta: f32,
-    pub rms_norm_eps: f32,
-    pub max_positions: usize,
-}
-
-impl LlamaConfig {
-    pub fn head_dim(&self) -> usize {
-        self.hidden_size / self.n_heads
-    }
-
-    /// Width of keys and values: n_kv_heads × head_dim.
-    pub fn kv_size(&self) -> usize {
-        self.n_kv_heads * self.head_dim()
-    }
-
-    fn check(self) -> Result<Self> {
-        let c = &self;
-        let fits = c.n_heads > 0
-            && c.n_kv_heads > 0
-            && c.hidden_size.is_multiple_of(c.n_heads)
-            && c.n_heads.is_multiple_of(c.n_kv_heads)
-            && c.head_dim().is_multiple_of(2)
-            && c.n_layers > 0;
-        if fits {
-            Ok(self)
-        } else {
-            Err(Error::Config(format!("not a Llama geometry: {self:?}")))
-        }
-    }
-}
 
 pub(crate) struct Layer {
     pub input_layernorm: Vec<f32>,
@@ -63,6 +26,62 @@ pub(crate) struct Layer {
     pub gate_proj: Vec<f32>,
     pub up_proj: Vec<f32>,
     pub down_proj: Vec<f32>,
+    /// What only some architectures have; see [`crate::Architecture`].
+    pub q_bias: Option<Vec<f32>>,
+    pub k_bias: Option<Vec<f32>>,
+    pub v_bias: Option<Vec<f32>>,
+    pub q_norm: Option<Vec<f32>>,
+    pub k_norm: Option<Vec<f32>>,
+    pub post_self_attn_layernorm: Option<Vec<f32>>,
+    pub post_mlp_layernorm: Option<Vec<f32>>,
+}
+
+/// A source of tensors by their Hugging Face names.
+pub(crate) trait Weights {
+    /// A tensor as `f32`, checked against `shape`.
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
+}
+
+impl Layer {
+    /// `get(name below the layer, shape)`.
+    fn load(
+        c: &LlamaConfig,
+        mut get: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        let (d, f, q, kv) = (c.hidden_size, c.intermediate_size, c.q_size(), c.kv_size());
+        let a = c.architecture;
+        let (gate_proj, up_proj) = if a.fused_gate_up {
+            let mut gate = get("mlp.gate_up_proj.weight", &[2 * f, d])?;
+            let up = gate.split_off(f * d);
+            (gate, up)
+        } else {
+            (
+                get("mlp.gate_proj.weight", &[f, d])?,
+                get("mlp.up_proj.weight", &[f, d])?,
+            )
+        };
+        let mut maybe = |has: bool, name: &str, width: usize| -> Result<Option<Vec<f32>>> {
+            has.then(|| get(name, &[width])).transpose()
+        };
+        Ok(Self {
+            q_bias: maybe(a.qkv_bias, "self_attn.q_proj.bias", q)?,
+            k_bias: maybe(a.qkv_bias, "self_attn.k_proj.bias", kv)?,
+            v_bias: maybe(a.qkv_bias, "self_attn.v_proj.bias", kv)?,
+            q_norm: maybe(a.qk_norm, "self_attn.q_norm.weight", c.head_dim())?,
+            k_norm: maybe(a.qk_norm, "self_attn.k_norm.weight", c.head_dim())?,
+            post_self_attn_layernorm: maybe(a.post_norms, "post_self_attn_layernorm.weight", d)?,
+            post_mlp_layernorm: maybe(a.post_norms, "post_mlp_layernorm.weight", d)?,
+            input_layernorm: get("input_layernorm.weight", &[d])?,
+            q_proj: get("self_attn.q_proj.weight", &[q, d])?,
+            k_proj: get("self_attn.k_proj.weight", &[kv, d])?,
+            v_proj: get("self_attn.v_proj.weight", &[kv, d])?,
+            o_proj: get("self_attn.o_proj.weight", &[d, q])?,
+            post_attention_layernorm: get("post_attention_layernorm.weight", &[d])?,
+            gate_proj,
+            up_proj,
+            down_proj: get("mlp.down_proj.weight", &[d, f])?,
+        })
+    }
 }
 
 pub struct Llama {
@@ -70,111 +89,74 @@ pub struct Llama {
     pub(crate) embed_tokens: Vec<f32>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: Vec<f32>,
+    /// `None` if the embeddings are tied.
+    pub(crate) lm_head: Option<Vec<f32>>,
     pub(crate) rope: Rope,
     /// Name for manifests and `adapter_config.json`.
     pub name: String,
 }
 
 impl Llama {
-    /// Weights and tokenizer of one GGUF file.
+    /// Weights and tokenizer of one GGUF file, or of a directory as Hugging Face lays it out
+    /// (`config.json`, `tokenizer.json`, `model.safetensors` or its shards and their index).
     pub fn open(path: &Path) -> Result<(Self, Tokenizer)> {
+        if path.is_dir() {
+            let tokenizer = Tokenizer::from_json(&path.join("tokenizer.json"))?;
+            let model = Self::from_dir(path)?;
+            let (has, needs) = (model.config.vocab_size, tokenizer.vocab_size());
+            if needs > has {
+                return Err(Error::BadFile {
+                    path: path.into(),
+                    reason: format!(
+                        "tokenizer.json has {needs} tokens, the model {has}: they belong to different models; fetch both from one"
+                    ),
+                });
+            }
+            return Ok((model, tokenizer));
+        }
         let gguf = Gguf::open(path)?;
         let tokenizer = Tokenizer::from_gguf(&gguf)?;
-        let architecture = gguf.metadata("general.architecture")?.as_text();
-        if architecture != Some("llama") {
-            return Err(Error::BadFile {
-                path: path.into(),
-                reason: format!("architecture {architecture:?}; only \"llama\" is supported"),
-            });
-        }
-        let config = LlamaConfig {
-            vocab_size: tokenizer.vocab_size(),
-            hidden_size: gguf.int("llama.embedding_length")?,
-            intermediate_size: gguf.int("llama.feed_forward_length")?,
-            n_layers: gguf.int("llama.block_count")?,
-            n_heads: gguf.int("llama.attention.head_count")?,
-            n_kv_heads: gguf.int("llama.attention.head_count_kv")?,
-            rope_theta: gguf.float("llama.rope.freq_base")?,
-            rms_norm_eps: gguf.float("llama.attention.layer_norm_rms_epsilon")?,
-            max_positions: gguf.int("llama.context_length")?,
-        }
-        .check()?;
-        let (d, f, kv) = (
-            config.hidden_size,
-            config.intermediate_size,
-            config.kv_size(),
-        );
+        let mut source = GgufModel::new(&gguf, path, tokenizer.vocab_size())?;
+        let (config, name) = (source.config.clone(), source.name());
+        Ok((Self::load(config, name, &mut source)?, tokenizer))
+    }
+
+    /// Weights of a Hugging Face directory, without its tokenizer.
+    pub fn from_dir(dir: &Path) -> Result<Self> {
+        let mut source = Directory::open(dir)?;
+        let (config, name) = (source.config()?, source.name());
+        Self::load(config, name, &mut source)
+    }
+
+    fn load(config: LlamaConfig, name: String, weights: &mut dyn Weights) -> Result<Self> {
+        let config = config.check()?;
+        let (v, d) = (config.vocab_size, config.hidden_size);
         let mut layers = Vec::with_capacity(config.n_layers);
         for i in 0..config.n_layers {
-            let tensor =
-                |name: &str, shape: &[usize]| gguf.tensor(&format!("blk.{i}.{name}.weight"), shape);
-            layers.push(Layer {
-                input_layernorm: tensor("attn_norm", &[d])?,
-                q_proj: uninterleave(&tensor("attn_q", &[d, d])?, config.head_dim(), d),
-                k_proj: uninterleave(&tensor("attn_k", &[kv, d])?, config.head_dim(), d),
-                v_proj: tensor("attn_v", &[kv, d])?,
-                o_proj: tensor("attn_output", &[d, d])?,
-                post_attention_layernorm: tensor("ffn_norm", &[d])?,
-                gate_proj: tensor("ffn_gate", &[f, d])?,
-                up_proj: tensor("ffn_up", &[f, d])?,
-                down_proj: tensor("ffn_down", &[d, f])?,
-            });
+            layers.push(Layer::load(&config, |name, shape| {
+                weights.tensor(&format!("model.layers.{i}.{name}"), shape)
+            })?);
         }
-        let name = gguf
-            .metadata("general.basename")
-            .ok()
-            .and_then(|v| v.as_text())
-            .unwrap_or("llama");
-        let size = gguf
-            .metadata("general.size_label")
-            .ok()
-            .and_then(|v| v.as_text())
-            .unwrap_or_default();
-        let model = Self {
-            embed_tokens: gguf.tensor("token_embd.weight", &[config.vocab_size, d])?,
-            norm: gguf.tensor("output_norm.weight", &[d])?,
+        Ok(Self {
+            embed_tokens: weights.tensor("model.embed_tokens.weight", &[v, d])?,
+            norm: weights.tensor("model.norm.weight", &[d])?,
+            lm_head: (!config.tie_word_embeddings)
+                .then(|| weights.tensor("lm_head.weight", &[v, d]))
+                .transpose()?,
             layers,
-            rope: Rope::new(config.head_dim(), config.rope_theta, config.max_positions),
-            name: format!("{name}-{size}").trim_end_matches('-').to_owned(),
+            rope: Rope::new(&config),
+            name,
             config,
-        };
-        Ok((model, tokenizer))
+        })
     }
 
     /// Random weights: a model for tests, of any geometry, that needs no file.
     pub fn random(config: LlamaConfig, seed: u64) -> Result<Self> {
-        let config = config.check()?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut matrix = |n: usize, d_in: usize| -> Vec<f32> {
-            let bound = (3.0 / d_in as f32).sqrt();
-            (0..n).map(|_| rng.random_range(-bound..bound)).collect()
-        };
-        let (d, f, kv) = (
-            config.hidden_size,
-            config.intermediate_size,
-            config.kv_size(),
-        );
-        let layers = (0..config.n_layers)
-            .map(|_| Layer {
-                input_layernorm: vec![1.0; d],
-                q_proj: matrix(d * d, d),
-                k_proj: matrix(kv * d, d),
-                v_proj: matrix(kv * d, d),
-                o_proj: matrix(d * d, d),
-                post_attention_layernorm: vec![1.0; d],
-                gate_proj: matrix(f * d, d),
-                up_proj: matrix(f * d, d),
-                down_proj: matrix(d * f, f),
-            })
-            .collect();
-        Ok(Self {
-            embed_tokens: matrix(config.vocab_size * d, 3),
-            norm: vec![1.0; d],
-            layers,
-            rope: Rope::new(config.head_dim(), config.rope_theta, config.max_positions),
-            name: "random".into(),
+        Self::load(
             config,
-        })
+            "random".into(),
+            &mut Random(ChaCha8Rng::seed_from_u64(seed)),
+        )
     }
 
     /// The scale of the final RMSNorm, width `hidden_size`.
@@ -182,20 +164,38 @@ impl Llama {
         &self.norm
     }
 
-    /// The (tied) embedding of a token, width `hidden_size`.
+    /// The input embedding of a token, width `hidden_size`.
     pub fn embedding(&self, token: u32) -> &[f32] {
         let d = self.config.hidden_size;
         &self.embed_tokens[token as usize * d..(token as usize + 1) * d]
     }
+
+    /// What a final hidden state is multiplied with for the logit of a token: the input embedding if
+    /// the two are tied.
+    pub fn output_embedding(&self, token: u32) -> &[f32] {
+        let d = self.config.hidden_size;
+        &self.output_weights()[token as usize * d..(token as usize + 1) * d]
+    }
+
+    /// (vocab_size, hidden_size).
+    pub(crate) fn output_weights(&self) -> &[f32] {
+        self.lm_head.as_ref().unwrap_or(&self.embed_tokens)
+    }
 }
 
-/// Row 2j + s of a head goes to row s·(d/2) + j.
-fn uninterleave(w: &[f32], head_dim: usize, d_in: usize) -> Vec<f32> {
-    let mut out = vec![0.0; w.len()];
-    for (row, values) in w.chunks_exact(d_in).enumerate() {
-        let (head, r) = (row / head_dim, row % head_dim);
-        let to = head * head_dim + r % 2 * (head_dim / 2) + r / 2;
-        out[to * d_in..(to + 1) * d_in].copy_from_slice(values);
+/// Matrices uniform with unit gain, norms one, biases small.
+struct Random(ChaCha8Rng);
+
+impl Weights for Random {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let n = shape.iter().product();
+        let bound = match shape {
+            [_] if name.ends_with(".bias") => 0.5,
+            [_] => return Ok(vec![1.0; n]),
+            // Hidden states of unit size from the first layer on.
+            _ if name == "model.embed_tokens.weight" => 1.0,
+            _ => (3.0 / shape[1] as f32).sqrt(),
+        };
+        Ok((0..n).map(|_| self.0.random_range(-bound..bound)).collect())
     }
-    out
 }

@@ -1,20 +1,29 @@
-//! Byte-level BPE of a GGUF model, through the `tokenizers` crate, and the ChatML layout of a row.
+//! Text ↔ token ids through the `tokenizers` crate, from a GGUF file's vocabulary or a
+//! `tokenizer.json`, and the ChatML layout of a row.
 //!
-//! User text never becomes a special token: only [`ChatTokens`] puts `<|im_start|>` and
-//! `<|im_end|>` into a sequence, and [`Tokenizer::encode`] reads such a string as plain bytes.
+//! User text never becomes a special token: those are taken out of what [`Tokenizer::encode`] can
+//! produce, so that it reads `<|im_end|>` as plain characters. Only [`ChatTokens`] and
+//! [`Tokenizer::special`] put them into a sequence.
 
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+use tokenizers::Decoder;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
 
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, Value};
+use crate::pre_tokenizer::PreTokenizer;
 
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// Ids of the special tokens, which `inner` does not know, and the way back.
+    specials: HashMap<String, u32>,
+    special_texts: HashMap<u32, String>,
     vocab_size: usize,
-    pub chat: ChatTokens,
+    chat: Option<ChatTokens>,
 }
 
 /// The ids that delimit a chat: `<|im_start|>`, `<|im_end|>`, and the newline between them.
@@ -27,82 +36,152 @@ pub struct ChatTokens {
 
 impl Tokenizer {
     /// From vocabulary (id = position) and merges ("a b"), as GGUF stores them. Digits are split
-    /// one by one and no leading space is added (the `smollm` pre-tokenizer).
+    /// one by one and no leading space is added (the `smollm` pre-tokenizer); tokens written
+    /// `<|so|>` are special.
     pub fn new(tokens: Vec<String>, merges: Vec<(String, String)>) -> Result<Self> {
+        let special = tokens.iter().map(|t| is_marker(t)).collect();
+        Self::with_pre_tokenizer(tokens, merges, special, "smollm")
+    }
+
+    /// From vocabulary, merges, which tokens are special, and the name of the pre-tokenizer.
+    pub fn with_pre_tokenizer(
+        tokens: Vec<String>,
+        merges: Vec<(String, String)>,
+        special: Vec<bool>,
+        pre: &str,
+    ) -> Result<Self> {
         let error = |e: tokenizers::Error| Error::Tokenizer(e.to_string());
+        let pre = PreTokenizer::named(pre)?;
         let vocab_size = tokens.len();
-        let vocab = tokens
+        let mut vocab = Vocab::default();
+        let mut specials = HashMap::new();
+        for (i, token) in tokens.into_iter().enumerate() {
+            if special.get(i) == Some(&true) {
+                specials.insert(token, i as u32);
+            } else {
+                vocab.insert(token, i as u32);
+            }
+        }
+        let merges = merges
             .into_iter()
-            .enumerate()
-            .map(|(i, t)| (t, i as u32))
-            .collect::<Vocab>();
-        let id = |t: &str| {
-            vocab
-                .get(t)
-                .copied()
-                .ok_or_else(|| Error::Tokenizer(format!("the vocabulary lacks {t:?}")))
-        };
-        let chat = ChatTokens {
-            start: id("<|im_start|>")?,
-            end: id("<|im_end|>")?,
-            newline: id("Ċ")?,
-        };
+            .filter(|(a, b)| !specials.contains_key(&format!("{a}{b}")))
+            .collect();
         let bpe = BPE::builder()
             .vocab_and_merges(vocab, merges)
+            .ignore_merges(pre.whole_words)
             .build()
             .map_err(error)?;
         let mut inner = tokenizers::Tokenizer::new(bpe);
-        inner.with_pre_tokenizer(Some(Sequence::new(vec![
-            Digits::new(true).into(),
-            ByteLevel::new(false, true, true).into(),
-        ])));
+        inner.with_normalizer(pre.normalizer).map_err(error)?;
+        inner.with_pre_tokenizer(Some(pre.splits));
         inner.with_decoder(Some(ByteLevel::new(false, true, true)));
-        Ok(Self {
-            inner,
-            vocab_size,
-            chat,
-        })
+        Ok(Self::assemble(inner, specials, vocab_size))
     }
 
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
+        let list = |key: &str| -> Result<&[Value]> {
+            Ok(gguf.metadata(key)?.as_list().unwrap_or_default())
+        };
         let texts = |key: &str| -> Result<Vec<String>> {
-            let list = gguf.metadata(key)?.as_list().unwrap_or_default();
-            Ok(list
-                .iter()
-                .filter_map(Value::as_text)
-                .map(str::to_owned)
-                .collect())
+            let texts = list(key)?.iter().filter_map(Value::as_text);
+            Ok(texts.map(str::to_owned).collect())
         };
         let pre = gguf
             .metadata("tokenizer.ggml.pre")?
             .as_text()
             .unwrap_or_default();
-        if pre != "smollm" {
-            return Err(Error::Tokenizer(format!(
-                "pre-tokenizer {pre:?} is not known; only \"smollm\" is"
-            )));
-        }
         let merges = texts("tokenizer.ggml.merges")?;
         let merges = merges
             .iter()
             .filter_map(|m| m.split_once(' '))
             .map(|(a, b)| (a.into(), b.into()))
             .collect();
-        Self::new(texts("tokenizer.ggml.tokens")?, merges)
+        let tokens = texts("tokenizer.ggml.tokens")?;
+        // Token types: 3 is control; 4, added by the model's maker, may be text.
+        let types = list("tokenizer.ggml.token_type").unwrap_or_default();
+        let special = tokens
+            .iter()
+            .enumerate()
+            .map(|(i, token)| match types.get(i).and_then(Value::as_int) {
+                Some(3) => true,
+                Some(4) => token.starts_with('<') || is_marker(token),
+                Some(_) => false,
+                None => is_marker(token),
+            })
+            .collect();
+        Self::with_pre_tokenizer(tokens, merges, special, pre)
     }
 
+    /// From a Hugging Face `tokenizer.json`. Its templates, padding and truncation are left out: an
+    /// encoding is the text's tokens and nothing else.
+    pub fn from_json(path: &Path) -> Result<Self> {
+        let bad = |reason: String| Error::BadFile {
+            path: path.into(),
+            reason: format!("{reason}; fetch the model's tokenizer.json again"),
+        };
+        let mut json: Json =
+            serde_json::from_slice(&fs_err::read(path)?).map_err(|e| bad(e.to_string()))?;
+        let specials = take_specials(&mut json);
+        for key in ["post_processor", "padding", "truncation"] {
+            json[key] = Json::Null;
+        }
+        let inner: tokenizers::Tokenizer =
+            serde_json::from_value(json).map_err(|e| bad(e.to_string()))?;
+        let last = specials.values().max().map_or(0, |&id| id as usize + 1);
+        let vocab = inner.get_vocab(true);
+        let last = vocab
+            .values()
+            .map(|&id| id as usize + 1)
+            .fold(last, usize::max);
+        Ok(Self::assemble(inner, specials, last))
+    }
+
+    fn assemble(
+        inner: tokenizers::Tokenizer,
+        specials: HashMap<String, u32>,
+        vocab_size: usize,
+    ) -> Self {
+        let special_texts = specials.iter().map(|(t, &id)| (id, t.clone())).collect();
+        let mut tokenizer = Self {
+            inner,
+            special_texts,
+            specials,
+            vocab_size,
+            chat: None,
+        };
+        let (start, end) = (
+            tokenizer.special("<|im_start|>"),
+            tokenizer.special("<|im_end|>"),
+        );
+        if let (Some(start), Some(end), [newline]) = (start, end, &tokenizer.encode("\n")[..]) {
+            tokenizer.chat = Some(ChatTokens {
+                start,
+                end,
+                newline: *newline,
+            });
+        }
+        tokenizer
+    }
+
+    /// Ids go from 0 to below this; a model's own `vocab_size` may be larger.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
+    }
+
+    /// The id of a special token such as `<|endoftext|>`.
+    pub fn special(&self, text: &str) -> Option<u32> {
+        self.specials.get(text).copied()
     }
 
     /// Token ids of plain text; markers such as `<|im_end|>` inside it stay plain text.
     ///
     /// # Panics
-    /// Never for valid UTF-8: byte-level BPE covers all bytes.
+    /// Never for valid UTF-8 with a vocabulary that covers all bytes, as those of the supported
+    /// models do.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         self.inner
             .encode_fast(text, false)
-            .expect("byte-level BPE covers all bytes")
+            .expect("the vocabulary covers all bytes")
             .get_ids()
             .to_vec()
     }
@@ -112,26 +191,101 @@ impl Tokenizer {
     }
 
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner
-            .decode(ids, false)
-            .map_err(|e| Error::Tokenizer(e.to_string()))
+        let tokens: Vec<String> = ids
+            .iter()
+            .filter_map(|id| {
+                let special = self.special_texts.get(id).cloned();
+                special.or_else(|| self.inner.id_to_token(*id))
+            })
+            .collect();
+        match self.inner.get_decoder() {
+            Some(decoder) => decoder
+                .decode(tokens)
+                .map_err(|e| Error::Tokenizer(e.to_string())),
+            None => Ok(tokens.join(" ")),
+        }
+    }
+
+    /// The delimiters of ChatML.
+    ///
+    /// # Errors
+    /// If the model was not made for it: its vocabulary lacks them.
+    pub fn chat(&self) -> Result<ChatTokens> {
+        self.chat.ok_or_else(|| {
+            Error::Tokenizer(
+                "the vocabulary lacks <|im_start|>, <|im_end|> or a newline: the model is not made for the ChatML layout; use an instruction-tuned SmolLM2 or Qwen".into(),
+            )
+        })
     }
 
     /// `<|im_start|>role\ncontent<|im_end|>\n`
+    ///
+    /// # Panics
+    /// If the model has no ChatML; [`Tokenizer::chat`] tells.
     pub fn message(&self, role: &str, content: &str) -> Vec<u32> {
-        let mut ids = vec![self.chat.start];
+        let chat = self.chat_or_panic();
+        let mut ids = vec![chat.start];
         ids.extend(self.encode(role));
-        ids.push(self.chat.newline);
+        ids.push(chat.newline);
         ids.extend(self.encode(content));
-        ids.extend([self.chat.end, self.chat.newline]);
+        ids.extend([chat.end, chat.newline]);
         ids
     }
 
     /// `<|im_start|>assistant\n`: what an answer follows. The answer ends with [`ChatTokens::end`].
+    ///
+    /// # Panics
+    /// If the model has no ChatML; [`Tokenizer::chat`] tells.
     pub fn answer_opening(&self) -> Vec<u32> {
-        let mut ids = vec![self.chat.start];
+        let chat = self.chat_or_panic();
+        let mut ids = vec![chat.start];
         ids.extend(self.encode("assistant"));
-        ids.push(self.chat.newline);
+        ids.push(chat.newline);
         ids
     }
+
+    fn chat_or_panic(&self) -> ChatTokens {
+        self.chat().unwrap_or_else(|e| panic!("{e}"))
+    }
+}
+
+/// Is it written as vocabularies write what is not text?
+fn is_marker(token: &str) -> bool {
+    token.len() > 4 && token.starts_with("<|") && token.ends_with("|>")
+}
+
+/// Takes special tokens out of a `tokenizer.json`: its list of added tokens, its vocabulary and the
+/// merges that lead to one. Added tokens that are neither special nor in brackets are text (runs of
+/// spaces, in some vocabularies) and stay.
+fn take_specials(json: &mut Json) -> HashMap<String, u32> {
+    let mut specials = HashMap::new();
+    if let Some(added) = json["added_tokens"].as_array_mut() {
+        added.retain(|token| {
+            let content = token["content"].as_str().unwrap_or_default();
+            let bracketed = content.starts_with(['<', '[']);
+            let special = token["special"] == json!(true) || bracketed;
+            if let Some(id) = token["id"].as_u64().filter(|_| special) {
+                specials.insert(content.to_owned(), id as u32);
+            }
+            !special
+        });
+    }
+    let model = &mut json["model"];
+    // What unknown characters become must stay, and no text is spelt like it.
+    let unknown = model["unk_token"].as_str().map(str::to_owned);
+    let goes = |token: &str| specials.contains_key(token) && Some(token) != unknown.as_deref();
+    if let Some(vocab) = model["vocab"].as_object_mut() {
+        vocab.retain(|token, _| !goes(token));
+    }
+    if let Some(merges) = model["merges"].as_array_mut() {
+        merges.retain(|merge| match merge {
+            Json::String(pair) => !goes(&pair.replacen(' ', "", 1)),
+            Json::Array(pair) => {
+                let parts: Option<Vec<&str>> = pair.iter().map(Json::as_str).collect();
+                !parts.is_some_and(|p| goes(&p.concat()))
+            }
+            _ => true,
+        });
+    }
+    specials
 }

@@ -1,10 +1,16 @@
 //! One optimiser step: packed examples → loss on the outputs only → gradients → AdamW.
 //!
 //! `loss = Σ w·(−ln p(token | row)) / Σ w` over the labels of a batch, plus, if a [`TapLoss`] is
-//! given, the mean of its loss over the examples. Examples are dealt to the workers by length, the
-//! same way every time, so a seed and a thread count give the same numbers.
+//! given, the mean of its loss over the examples.
+//!
+//! Examples are dealt to lanes by length, each lane sums its gradients in the order of its examples,
+//! and lanes are added in their order. Threads only decide who computes a lane, so a seed gives the
+//! same bytes on any number of them.
+
+use std::sync::Mutex;
 
 use crate::backward::{Gradients, backward};
+use crate::dropout;
 use crate::forward::Session;
 use crate::kernels::{linear, linear_back, softmax};
 use crate::lora::Lora;
@@ -13,6 +19,10 @@ use crate::tree::TokenTree;
 
 /// Labels whose logits are computed together.
 const LABELS: usize = 64;
+
+/// Sums of gradients that are kept apart: the most threads that can work on one batch. Each costs a
+/// copy of the adapter's parameters, if the batch has an example for it.
+const MAX_LANES: usize = 16;
 
 /// The hidden state of `row` should predict `token`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,28 +58,59 @@ pub struct StepStats {
     pub grad_norm: f32,
 }
 
+/// Buffers of one thread.
 #[derive(Default)]
 struct Worker {
     session: Session,
     gradients: Gradients,
-    grads: Vec<f32>,
     hidden: Vec<f32>,
     dhidden: Vec<f32>,
     logits: Vec<f32>,
+}
+
+/// A share of a batch, and the sums over it.
+#[derive(Default)]
+struct Lane {
+    examples: Vec<usize>,
+    grads: Vec<f32>,
     label_loss: f64,
     tap_loss: f64,
+}
+
+/// What all examples of a batch share.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    model: &'a Llama,
+    lora: &'a Lora,
+    batch: &'a [Example],
+    total_weight: f32,
+    tap: Option<&'a dyn TapLoss>,
+    /// Seed and step of the dropout masks.
+    at: (u64, u64),
 }
 
 /// Workers with their buffers; one a core.
 pub struct Trainer {
     workers: Vec<Worker>,
+    lanes: Vec<Lane>,
+    at: (u64, u64),
 }
 
 impl Trainer {
     pub fn new(n_threads: usize) -> Self {
         let mut workers = Vec::new();
         workers.resize_with(n_threads.max(1), Worker::default);
-        Self { workers }
+        Self {
+            workers,
+            lanes: Vec::new(),
+            at: (0, 0),
+        }
+    }
+
+    /// Dropout masks of the gradients from now on: a pair (seed, step) always gives the same ones,
+    /// so that a training which was stopped continues as if it had not been.
+    pub fn set_step(&mut self, seed: u64, step: u64) {
+        self.at = (seed, step);
     }
 
     /// Loss and gradient (laid out as `lora.params`) of a batch.
@@ -82,15 +123,26 @@ impl Trainer {
         grads: &mut [f32],
     ) -> StepStats {
         let total_weight: f32 = batch.iter().flat_map(|e| &e.labels).map(|l| l.weight).sum();
-        let shares = deal(batch, self.workers.len());
+        let n_lanes = batch.len().min(MAX_LANES);
+        self.lanes.resize_with(n_lanes, Lane::default);
+        for (lane, examples) in self.lanes.iter_mut().zip(deal(batch, n_lanes)) {
+            lane.examples = examples;
+        }
+        let task = Task {
+            model,
+            lora,
+            batch,
+            total_weight,
+            tap,
+            at: self.at,
+        };
+        let lanes = Mutex::new(self.lanes.iter_mut());
         std::thread::scope(|scope| {
-            for (worker, share) in self.workers.iter_mut().zip(&shares) {
-                scope.spawn(move || {
-                    worker.grads.clear();
-                    worker.grads.resize(lora.params.len(), 0.0);
-                    (worker.label_loss, worker.tap_loss) = (0.0, 0.0);
-                    for &i in share {
-                        worker.example(model, lora, i, &batch[i], total_weight, tap, batch.len());
+            for worker in &mut self.workers {
+                scope.spawn(|| {
+                    let next = || lanes.lock().expect("a worker panicked").next();
+                    while let Some(lane) = next() {
+                        worker.lane(task, lane);
                     }
                 });
             }
@@ -98,13 +150,10 @@ impl Trainer {
         grads.fill(0.0);
         let mut stats = StepStats::default();
         let (mut label_loss, mut tap_loss) = (0.0, 0.0);
-        for worker in &self.workers {
-            grads
-                .iter_mut()
-                .zip(&worker.grads)
-                .for_each(|(g, w)| *g += w);
-            label_loss += worker.label_loss;
-            tap_loss += worker.tap_loss;
+        for lane in &self.lanes {
+            grads.iter_mut().zip(&lane.grads).for_each(|(g, l)| *g += l);
+            label_loss += lane.label_loss;
+            tap_loss += lane.tap_loss;
         }
         stats.token_loss = (label_loss / f64::from(total_weight.max(f32::MIN_POSITIVE))) as f32;
         stats.tap_loss = (tap_loss / batch.len().max(1) as f64) as f32;
@@ -119,7 +168,8 @@ impl Trainer {
     }
 }
 
-/// Longest first, each to the worker with the fewest tokens so far.
+/// Longest first, each to the lane with the fewest tokens so far; the heaviest lanes come first, so
+/// that threads end together.
 fn deal(batch: &[Example], n: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..batch.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(batch[i].tree.len()), i));
@@ -128,24 +178,29 @@ fn deal(batch: &[Example], n: usize) -> Vec<Vec<usize>> {
         let share = shares
             .iter_mut()
             .min_by_key(|s| s.0)
-            .expect("there is a worker");
+            .expect("a lane for each example");
         share.0 += batch[i].tree.len();
         share.1.push(i);
     }
+    shares.sort_by_key(|s| std::cmp::Reverse(s.0));
     shares.into_iter().map(|s| s.1).collect()
 }
 
 impl Worker {
-    fn example(
-        &mut self,
-        model: &Llama,
-        lora: &Lora,
-        index: usize,
-        example: &Example,
-        total_weight: f32,
-        tap: Option<&dyn TapLoss>,
-        n_examples: usize,
-    ) {
+    fn lane(&mut self, task: Task, lane: &mut Lane) {
+        lane.grads.clear();
+        lane.grads.resize(task.lora.params.len(), 0.0);
+        (lane.label_loss, lane.tap_loss) = (0.0, 0.0);
+        for i in std::mem::take(&mut lane.examples) {
+            self.example(task, i, lane);
+        }
+    }
+
+    fn example(&mut self, task: Task, index: usize, lane: &mut Lane) {
+        let Task { model, lora, .. } = task;
+        let example = &task.batch[index];
+        let (seed, step) = task.at;
+        self.session.dropout.key = Some(dropout::key(seed, step, index));
         let (d, v) = (model.config.hidden_size, model.config.vocab_size);
         self.session.restart();
         self.session.run(model, Some(lora), &example.tree, true);
@@ -165,21 +220,31 @@ impl Worker {
         {
             let n = labels.len();
             self.logits.resize(n * v, 0.0);
-            linear(&mut self.logits, 0.0, hidden, &model.embed_tokens, n, d, v);
+            linear(
+                &mut self.logits,
+                0.0,
+                hidden,
+                model.output_weights(),
+                n,
+                d,
+                v,
+            );
             for (logits, label) in self.logits.chunks_exact_mut(v).zip(labels) {
                 softmax(logits);
                 let p = &mut logits[label.token as usize];
-                self.label_loss -= f64::from(label.weight) * f64::from(p.max(1e-30).ln());
+                lane.label_loss -= f64::from(label.weight) * f64::from(p.max(1e-30).ln());
                 *p -= 1.0;
-                let weight = label.weight / total_weight;
+                let weight = label.weight / task.total_weight;
                 logits.iter_mut().for_each(|l| *l *= weight);
             }
-            linear_back(dhidden, 0.0, &self.logits, &model.embed_tokens, n, d, v);
+            linear_back(dhidden, 0.0, &self.logits, model.output_weights(), n, d, v);
         }
-        if let Some(tap) = tap.filter(|_| !example.taps.is_empty()) {
+        if let Some(tap) = task.tap.filter(|_| !example.taps.is_empty()) {
             let dhidden = &mut self.dhidden[n_labels * d..];
-            self.tap_loss += f64::from(tap.loss(index, &self.hidden[n_labels * d..], dhidden));
-            dhidden.iter_mut().for_each(|g| *g /= n_examples as f32);
+            lane.tap_loss += f64::from(tap.loss(index, &self.hidden[n_labels * d..], dhidden));
+            dhidden
+                .iter_mut()
+                .for_each(|g| *g /= task.batch.len() as f32);
         }
         let (session, gradients) = (&mut self.session, &mut self.gradients);
         backward(
@@ -190,7 +255,7 @@ impl Worker {
             gradients,
             &rows,
             &self.dhidden,
-            &mut self.grads,
+            &mut lane.grads,
         );
     }
 }

@@ -85,6 +85,8 @@ impl Session {
         let dir = self.asset_dir(&name)?;
         let path = file_with_extension(&dir, "gguf")?;
         let (llama, tokenizer) = Llama::open(&path)?;
+        // The stages speak ChatML: a model without it is refused here, not amid a stage.
+        tokenizer.chat()?;
         let model = Rc::new(Model {
             llama: Arc::new(llama),
             tokenizer: Arc::new(tokenizer),

@@ -87,7 +87,7 @@ impl LlmRanking {
             .iter()
             .map(|c| model.tokenizer.encode(&sanitise(c, MAX_NAME).0))
             .collect();
-        let categories = Candidates::new(&names, model.tokenizer.chat.end)?;
+        let categories = Candidates::new(&names, model.tokenizer.chat()?.end)?;
         let fusion = &session.config.fusion;
         let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
         let mut ranker = Ranker {

@@ -1,6 +1,6 @@
 //! A random Llama with grouped queries, small enough for finite differences.
 
-use hkfr_lm::{Llama, LlamaConfig, Lora, LoraConfig};
+use hkfr_lm::{Architecture, Llama, LlamaConfig, Lora, LoraConfig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -12,9 +12,14 @@ pub fn model() -> Llama {
         n_layers: 3,
         n_heads: 6,
         n_kv_heads: 2,
+        head_dim: None,
         rope_theta: 10_000.0,
+        rope_scaling: None,
+        partial_rotary_factor: 1.0,
         rms_norm_eps: 1e-5,
         max_positions: 64,
+        tie_word_embeddings: true,
+        architecture: Architecture::LLAMA,
     };
     Llama::random(config, 7).unwrap()
 }
@@ -25,6 +30,7 @@ pub fn lora(model: &Llama) -> Lora {
         LoraConfig {
             rank: 4,
             alpha: 6.0,
+            ..LoraConfig::default()
         },
         &model.config,
         3,

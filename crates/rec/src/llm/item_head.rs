@@ -32,7 +32,7 @@ impl ItemVectors {
             let ids = tokenizer.encode(text);
             for &id in &ids {
                 row.iter_mut()
-                    .zip(model.embedding(id))
+                    .zip(model.output_embedding(id))
                     .for_each(|(r, e)| *r += e / ids.len() as f32);
             }
         }
@@ -133,10 +133,41 @@ pub(super) struct HeadLoss<'a> {
     pub head: &'a ItemHead,
     /// Targets by example of the batch.
     pub targets: Vec<&'a [u32]>,
-    /// Sum over the batch of the gradient of the parameters.
-    pub grads: Mutex<Vec<f32>>,
+    /// What the gradient of the parameters is made of, by example.
+    pub factors: Mutex<Vec<Option<Factors>>>,
     /// Multiplies the gradient that goes on into the LLM.
     pub weight: f32,
+}
+
+/// One example's part in the gradient of the parameters: dτ, dW = d_u hᵀ, db.
+pub(super) struct Factors {
+    d_tau: f32,
+    d_u: Vec<f32>,
+    h: Vec<f32>,
+    d_b: Vec<f32>,
+}
+
+impl HeadLoss<'_> {
+    /// Sum over the batch of the gradient of the parameters, in the order of the examples: the
+    /// order in which threads finish them does not show.
+    pub fn into_grads(self) -> Vec<f32> {
+        let v = self.vectors;
+        let mut grads = vec![0.0; self.head.params.len()];
+        let factors = self.factors.into_inner().expect("a worker panicked");
+        for f in factors.into_iter().flatten() {
+            grads[0] += f.d_tau;
+            let (d_w, d_b) = grads[1..].split_at_mut(v.d_m * v.d_h);
+            matmul(
+                ViewMut::new(d_w, v.d_m, v.d_h, v.d_h),
+                1.0,
+                1.0,
+                View::new(&f.d_u, v.d_m, 1, 1),
+                View::new(&f.h, 1, v.d_h, v.d_h),
+            );
+            d_b.iter_mut().zip(&f.d_b).for_each(|(b, s)| *b += s);
+        }
+        grads
+    }
 }
 
 impl TapLoss for HeadLoss<'_> {
@@ -183,17 +214,13 @@ impl TapLoss for HeadLoss<'_> {
             .zip(&d_title)
             .for_each(|(g, t)| *g += self.weight * v.h_scale * tau * t);
 
-        let mut grads = self.grads.lock().expect("a worker panicked");
-        grads[0] += d_title.iter().zip(&h).map(|(a, b)| a * b).sum::<f32>();
-        let (d_w, d_b) = grads[1..].split_at_mut(v.d_m * v.d_h);
-        matmul(
-            ViewMut::new(d_w, v.d_m, v.d_h, v.d_h),
-            1.0,
-            1.0,
-            View::new(&d_u, v.d_m, 1, 1),
-            View::new(&h, 1, v.d_h, v.d_h),
-        );
-        d_b.iter_mut().zip(&d_scores).for_each(|(b, s)| *b += s);
+        let d_tau = d_title.iter().zip(&h).map(|(a, b)| a * b).sum::<f32>();
+        self.factors.lock().expect("a worker panicked")[example] = Some(Factors {
+            d_tau,
+            d_u,
+            h,
+            d_b: d_scores,
+        });
         loss
     }
 }

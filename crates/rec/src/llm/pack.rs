@@ -42,6 +42,14 @@ impl Prompt<'_> {
         ids
     }
 
+    /// # Panics
+    /// If the model has no ChatML, as [`Tokenizer::message`] does.
+    fn end_of_answer(&self) -> u32 {
+        let chat = self.tokenizer.chat();
+        chat.expect("a question in ChatML precedes every answer")
+            .end
+    }
+
     /// A packed example: loss on the answers (and their end) only, the item head tapped where the
     /// answer to the item instruction begins.
     pub fn pack(&self, example: &TuneExample) -> Example {
@@ -55,7 +63,7 @@ impl Prompt<'_> {
             let opening = tree.rows(question).end - 1;
             for row in rows {
                 let mut answer = self.tokenizer.encode(&row.output);
-                answer.push(self.tokenizer.chat.end);
+                answer.push(self.end_of_answer());
                 let mut label = |row, token| {
                     packed.labels.push(Label {
                         row,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Mutex;
 
 use hkfr_lm::{AdamW, Llama, Lora, LoraConfig, Tokenizer, Trainer, load_tensors, save_tensors};
 use rand::SeedableRng;
@@ -83,6 +84,7 @@ pub fn tune(
         LoraConfig {
             rank: config.rank,
             alpha: config.alpha,
+            ..LoraConfig::default()
         },
         &model.config,
         config.seed,
@@ -122,11 +124,12 @@ pub fn tune(
             vectors,
             head: &state.head,
             targets: batch.iter().map(|e| &e.targets[..]).collect(),
-            grads: vec![0.0; state.head.params.len()].into(),
+            factors: Mutex::new(batch.iter().map(|_| None).collect()),
             weight: config.item_loss_weight,
         };
+        trainer.set_step(config.seed, step as u64);
         let stats = trainer.gradient(model, &state.lora, &packed, Some(&loss), &mut grads);
-        let mut head_grads = loss.grads.into_inner().expect("a worker panicked");
+        let mut head_grads = loss.into_grads();
         if !stats.token_loss.is_finite() || !stats.grad_norm.is_finite() {
             return Err(Error::Tuning(format!(
                 "the loss is not a number at step {}; lower learning_rate",
