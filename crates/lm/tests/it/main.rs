@@ -2,8 +2,13 @@
 
 mod adapter;
 mod candidates;
+mod constrain;
 mod files;
 mod forward;
+mod generate;
 mod gradient;
+mod sampler;
+mod score;
 mod tiny;
 mod tokenizer;
+mod tree;
