@@ -78,6 +78,9 @@ pub trait Automaton: Send + Sync {
     /// A shortest text from here to an end. After its first byte, it is the rest of it.
     fn shortest(&self, state: &Self::State) -> Vec<u8>;
 
+    /// Whether a byte can be part of a shortest ending. A vocabulary must have it as a token.
+    fn in_endings(&self, byte: u8) -> bool;
+
     /// The length of [`Automaton::shortest`].
     fn distance(&self, state: &Self::State) -> usize {
         self.shortest(state).len()
@@ -97,9 +100,15 @@ impl<A: Automaton> ByteConstraint<A> {
     /// `ends` are the tokens that end the output; they are the request's stop tokens.
     ///
     /// # Errors
-    /// If there is no end token, or the vocabulary lacks single bytes.
+    /// If there is no end token, or the vocabulary lacks a byte of an ending as a token of its own:
+    /// an output could then get stuck.
     pub fn new(automaton: Arc<A>, vocabulary: Arc<Vocabulary>, ends: &[u32]) -> Result<Self> {
-        vocabulary.check_covers_utf8()?;
+        let lacks = |&byte: &u8| automaton.in_endings(byte) && !vocabulary.has_byte(byte);
+        if let Some(byte) = (0..=255).find(lacks) {
+            return Err(Error::Tokenizer(format!(
+                "no token stands for the byte 0x{byte:02X} alone, which an output may need to end: use a model with byte-level BPE, or leave out the strings with that byte"
+            )));
+        }
         if ends.is_empty() {
             return Err(Error::Config(
                 "a constraint needs an end token: give the request's stop tokens".into(),
@@ -113,7 +122,7 @@ impl<A: Automaton> ByteConstraint<A> {
         })
     }
 
-    /// Tokens of the shortest ending, the end token included. The vocabulary covers all bytes, so
+    /// Tokens of the shortest ending, the end token included. The vocabulary has its bytes, so
     /// there is one.
     fn cost(&self, state: &A::State) -> usize {
         let rest = self.automaton.shortest(state);

@@ -550,6 +550,16 @@ impl Automaton for JsonAutomaton {
         text
     }
 
+    /// Any syntax and the rest of any character; else what the schema's literals and keys hold.
+    fn in_endings(&self, byte: u8) -> bool {
+        matches!(byte, 0x20..=0x7E | 0x80..=0xBF)
+            || self.schema.kinds.iter().any(|kind| match kind {
+                Kind::Literal(set) => set.in_endings(byte),
+                Kind::Object(properties) => properties.iter().any(|p| p.key.contains(&byte)),
+                _ => false,
+            })
+    }
+
     fn distance(&self, state: &JsonState) -> usize {
         self.length(state.top) + state.below.as_ref().map_or(0, |link| link.distance)
     }

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 pub struct StringSet {
     /// Sorted, unique, at least one.
     strings: Vec<Vec<u8>>,
+    /// Which bytes occur.
+    bytes: [bool; 256],
 }
 
 /// The strings `lo..hi` share their first `depth` bytes.
@@ -34,7 +36,14 @@ impl StringSet {
             Some(first) if first.is_empty() => Err(Error::Config(
                 "one of the strings to choose from is empty: leave it out".into(),
             )),
-            _ => Ok(Self { strings }),
+            _ => {
+                let mut bytes = [false; 256];
+                strings
+                    .iter()
+                    .flatten()
+                    .for_each(|&b| bytes[b as usize] = true);
+                Ok(Self { strings, bytes })
+            }
         }
     }
 
@@ -85,6 +94,10 @@ impl Automaton for StringSet {
 
     fn shortest(&self, span: &Span) -> Vec<u8> {
         self.nearest(span)[span.depth as usize..].to_vec()
+    }
+
+    fn in_endings(&self, byte: u8) -> bool {
+        self.bytes[byte as usize]
     }
 
     fn distance(&self, span: &Span) -> usize {

@@ -11,7 +11,6 @@
 //! assert_eq!(vocabulary.min_tokens(b"aab"), Some(2));
 //! ```
 
-use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
 /// A node in preorder: its first child follows it, its next sibling is at `skip`.
@@ -154,20 +153,9 @@ impl Vocabulary {
         fewest[0]
     }
 
-    /// Fails unless every byte of printable UTF-8 text is a token: then, and only then, can any
-    /// text be continued byte by byte.
-    pub(crate) fn check_covers_utf8(&self) -> Result<()> {
-        let lacks = |byte: &u8| {
-            let node = self.nodes.get(self.roots[*byte as usize]);
-            node.is_none_or(|n| n.ids.0 == n.ids.1)
-        };
-        // Control characters are in no title and escaped in JSON.
-        let utf8 = (0x20..=0xBF).chain(0xC2..=0xF4);
-        match utf8.filter(lacks).min() {
-            None => Ok(()),
-            Some(byte) => Err(Error::Tokenizer(format!(
-                "no token stands for the byte 0x{byte:02X} alone; a constraint needs a byte-level vocabulary: use a model with byte-level BPE"
-            ))),
-        }
+    /// Whether a token stands for this byte alone.
+    pub fn has_byte(&self, byte: u8) -> bool {
+        let node = self.nodes.get(self.roots[byte as usize]);
+        node.is_some_and(|n| n.ids.0 < n.ids.1)
     }
 }

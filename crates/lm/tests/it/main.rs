@@ -2,6 +2,7 @@
 
 mod adapter;
 mod candidates;
+mod chat;
 mod constrain;
 mod files;
 mod forward;
