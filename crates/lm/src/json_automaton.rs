@@ -1,18 +1,15 @@
 //! JSON that a schema allows, as an automaton over bytes.
 //!
 //! The texts are compact, but for at most one space after each `:` and `,`, as models write them.
-//! Strings are valid UTF-8 (The Unicode Standard, table 3-7) with any escape but those of surrogates;
-//! numbers have at most 18 digits and no exponent, so that every reader parses them. A state is the
-//! innermost unfinished value and, shared between states, those around it.
+//! Numbers have at most 18 digits and no exponent, so that every reader parses them. A state is the
+//! innermost unfinished value and, shared between states, those around it. Steps within strings and
+//! numbers are in `json_scalar.rs`, the shortest endings in `json_ending.rs`.
 
 use std::sync::Arc;
 
 use crate::constrain::Automaton;
 use crate::json_schema::{JsonSchema, Kind, Property};
 use crate::strings::Span;
-
-/// Digits before and after the point: 18 fit an `i64`.
-const MAX_DIGITS: u8 = 18;
 
 /// A schema with the shortest text of each of its values.
 ///
@@ -30,9 +27,9 @@ const MAX_DIGITS: u8 = 18;
 pub struct JsonAutomaton {
     schema: JsonSchema,
     /// A shortest text by node.
-    least: Vec<Vec<u8>>,
+    pub(crate) least: Vec<Vec<u8>>,
     /// Of an object by the next property that may come: the shortest text after a value.
-    closing: Vec<Vec<Vec<u8>>>,
+    pub(crate) closing: Vec<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,7 +48,7 @@ struct Link {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Frame {
+pub(crate) enum Frame {
     Done,
     Literal { node: u32, span: Span },
     Text { node: u32, len: u32, at: Text },
@@ -61,7 +58,7 @@ enum Frame {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Text {
+pub(crate) enum Text {
     Open,
     Inside,
     Escape,
@@ -79,7 +76,7 @@ enum Text {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Digits {
+pub(crate) enum Digits {
     Start,
     Minus,
     Zero,
@@ -89,7 +86,7 @@ enum Digits {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum List {
+pub(crate) enum List {
     Open,
     First,
     Item { space: bool },
@@ -97,7 +94,7 @@ enum List {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Keyed {
+pub(crate) enum Keyed {
     Open,
     First,
     BeforeKey {
@@ -115,7 +112,7 @@ enum Keyed {
     After,
 }
 
-enum Move {
+pub(crate) enum Move {
     /// The byte is taken.
     To(Frame),
     /// The byte is taken and ends the value.
@@ -148,25 +145,11 @@ impl JsonAutomaton {
         a
     }
 
-    fn closings(&self, properties: &[Property]) -> Vec<Vec<u8>> {
-        let mut closings = vec![b"}".to_vec()];
-        for p in properties.iter().rev() {
-            let rest = closings.last().expect("begins with one").clone();
-            closings.push(if p.required {
-                [b",", &p.key[..], &self.least[p.value], &rest].concat()
-            } else {
-                rest
-            });
-        }
-        closings.reverse();
-        closings
-    }
-
-    fn kind(&self, node: u32) -> &Kind {
+    pub(crate) fn kind(&self, node: u32) -> &Kind {
         &self.schema.kinds[node as usize]
     }
 
-    fn properties(&self, node: u32) -> &[Property] {
+    pub(crate) fn properties(&self, node: u32) -> &[Property] {
         match self.kind(node) {
             Kind::Object(properties) => properties,
             _ => unreachable!("only an object has properties"),
@@ -206,7 +189,7 @@ impl JsonAutomaton {
     }
 
     /// The properties that may come next: up to the first that is required.
-    fn window(&self, node: u32, next: u32) -> std::ops::Range<usize> {
+    pub(crate) fn window(&self, node: u32, next: u32) -> std::ops::Range<usize> {
         let properties = self.properties(node);
         let next = next as usize;
         let required = properties[next..].iter().position(|p| p.required);
@@ -230,86 +213,6 @@ impl JsonAutomaton {
             Frame::Number { node, at, n } => self.number(node, at, n, byte),
             Frame::Array { node, count, at } => self.array(node, count, at, byte),
             Frame::Object { node, next, at } => self.object(node, next, at, byte),
-        }
-    }
-
-    fn text(&self, node: u32, len: u32, at: Text, byte: u8) -> Move {
-        let Kind::Text { max } = *self.kind(node) else {
-            unreachable!("a text frame has a text node")
-        };
-        let to = |len, at| Move::To(Frame::Text { node, len, at });
-        // Without a limit nothing is counted, so that all insides are one state.
-        let more = if max.is_some() { len + 1 } else { 0 };
-        let room = max.is_none_or(|max| len < max);
-        let utf8 = |left, low, high| to(more, Text::Utf8 { left, low, high });
-        match (at, byte) {
-            (Text::Open, b'"') => to(0, Text::Inside),
-            (Text::Inside, b'"') => Move::Close,
-            (Text::Inside, _) if !room => Move::Dead,
-            (Text::Inside, b'\\') => to(more, Text::Escape),
-            (Text::Inside, 0x20..=0x7F) => to(more, Text::Inside),
-            (Text::Inside, 0xC2..=0xDF) => utf8(1, 0x80, 0xBF),
-            (Text::Inside, 0xE0) => utf8(2, 0xA0, 0xBF),
-            (Text::Inside, 0xED) => utf8(2, 0x80, 0x9F),
-            (Text::Inside, 0xE1..=0xEF) => utf8(2, 0x80, 0xBF),
-            (Text::Inside, 0xF0) => utf8(3, 0x90, 0xBF),
-            (Text::Inside, 0xF1..=0xF3) => utf8(3, 0x80, 0xBF),
-            (Text::Inside, 0xF4) => utf8(3, 0x80, 0x8F),
-            (Text::Utf8 { left, low, high }, _) if (low..=high).contains(&byte) => match left {
-                1 => to(len, Text::Inside),
-                _ => to(
-                    len,
-                    Text::Utf8 {
-                        left: left - 1,
-                        low: 0x80,
-                        high: 0xBF,
-                    },
-                ),
-            },
-            (Text::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                to(len, Text::Inside)
-            }
-            (Text::Escape, b'u') => to(
-                len,
-                Text::Hex {
-                    left: 4,
-                    after_d: false,
-                },
-            ),
-            (Text::Hex { left, after_d }, _)
-                if byte.is_ascii_hexdigit() && (!after_d || (b'0'..=b'7').contains(&byte)) =>
-            {
-                match left {
-                    1 => to(len, Text::Inside),
-                    _ => to(
-                        len,
-                        Text::Hex {
-                            left: left - 1,
-                            after_d: left == 4 && byte.eq_ignore_ascii_case(&b'd'),
-                        },
-                    ),
-                }
-            }
-            _ => Move::Dead,
-        }
-    }
-
-    fn number(&self, node: u32, at: Digits, n: u8, byte: u8) -> Move {
-        let fraction = matches!(self.kind(node), Kind::Number { fraction: true });
-        let to = |at, n| Move::To(Frame::Number { node, at, n });
-        match (at, byte) {
-            (Digits::Start, b'-') => to(Digits::Minus, 0),
-            // "-0" is no integer to every reader.
-            (Digits::Start, b'0') => to(Digits::Zero, 1),
-            (Digits::Minus, b'0') if fraction => to(Digits::Zero, 1),
-            (Digits::Start | Digits::Minus, b'1'..=b'9') => to(Digits::Whole, 1),
-            (Digits::Whole, b'0'..=b'9') if n < MAX_DIGITS => to(at, n + 1),
-            (Digits::Zero | Digits::Whole, b'.') if fraction => to(Digits::Point, 0),
-            (Digits::Point | Digits::Fraction, b'0'..=b'9') if n < MAX_DIGITS => {
-                to(Digits::Fraction, n + 1)
-            }
-            (Digits::Zero | Digits::Whole | Digits::Fraction, _) => Move::Leave,
-            _ => Move::Dead,
         }
     }
 
@@ -383,98 +286,6 @@ impl JsonAutomaton {
             ),
             _ => Move::Dead,
         }
-    }
-
-    /// Gives the shortest ending of a frame to `out`, in pieces.
-    fn finish(&self, frame: Frame, out: &mut dyn FnMut(&[u8])) {
-        match frame {
-            Frame::Done => {}
-            Frame::Literal { node, span } => {
-                if let Kind::Literal(set) = self.kind(node) {
-                    out(&set.shortest(&span));
-                }
-            }
-            Frame::Text { at, .. } => {
-                match at {
-                    Text::Open => out(b"\""),
-                    Text::Inside => {}
-                    Text::Escape => out(b"n"),
-                    Text::Hex { left, .. } => out(&b"0000"[..left as usize]),
-                    Text::Utf8 { left, low, .. } => {
-                        out(&[low]);
-                        out(&[0x80; 2][..left as usize - 1]);
-                    }
-                }
-                out(b"\"");
-            }
-            Frame::Number { at, .. } => match at {
-                Digits::Start | Digits::Point => out(b"0"),
-                Digits::Minus => out(b"1"),
-                _ => {}
-            },
-            Frame::Array { node, count, at } => {
-                let Kind::Array { item, min, .. } = *self.kind(node) else {
-                    unreachable!("an array frame has an array node")
-                };
-                if at == List::Open {
-                    out(b"[");
-                }
-                let mut comma = at == List::After;
-                let n = match at {
-                    List::Item { .. } => min.max(count + 1),
-                    _ => min,
-                };
-                for _ in count..n {
-                    if comma {
-                        out(b",");
-                    }
-                    out(&self.least[item]);
-                    comma = true;
-                }
-                out(b"]");
-            }
-            Frame::Object { node, next, at } => self.finish_object(node, next, at, out),
-        }
-    }
-
-    fn finish_object(&self, node: u32, next: u32, at: Keyed, out: &mut dyn FnMut(&[u8])) {
-        let properties = self.properties(node);
-        let closing = &self.closing[node as usize];
-        let rest = &closing[next as usize];
-        let (property, depth) = match at {
-            Keyed::After => return out(rest),
-            Keyed::Value { .. } => {
-                out(&self.least[properties[next as usize - 1].value]);
-                return out(rest);
-            }
-            Keyed::Open | Keyed::First => {
-                if at == Keyed::Open {
-                    out(b"{");
-                }
-                return out(rest.strip_prefix(b",").unwrap_or(rest));
-            }
-            Keyed::BeforeKey { .. } => (next, 0),
-            Keyed::Key { property, depth } => (property, depth as usize),
-        };
-        let said = &properties[property as usize].key[..depth];
-        let best = self
-            .window(node, next)
-            .filter(|&j| properties[j].key.starts_with(said))
-            .min_by_key(|&j| {
-                properties[j].key.len()
-                    + self.least[properties[j].value].len()
-                    + closing[j + 1].len()
-            })
-            .expect("a key is begun only if there is one");
-        out(&properties[best].key[depth..]);
-        out(&self.least[properties[best].value]);
-        out(&closing[best + 1]);
-    }
-
-    fn length(&self, frame: Frame) -> usize {
-        let mut n = 0;
-        self.finish(frame, &mut |bytes| n += bytes.len());
-        n
     }
 }
 

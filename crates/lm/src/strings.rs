@@ -11,7 +11,7 @@ pub struct StringSet {
     /// Sorted, unique, at least one.
     strings: Vec<Vec<u8>>,
     /// Which bytes occur.
-    bytes: [bool; 256],
+    bytes: Box<[bool; 256]>,
 }
 
 /// The strings `lo..hi` share their first `depth` bytes.
@@ -37,7 +37,7 @@ impl StringSet {
                 "one of the strings to choose from is empty: leave it out".into(),
             )),
             _ => {
-                let mut bytes = [false; 256];
+                let mut bytes = Box::new([false; 256]);
                 strings
                     .iter()
                     .flatten()

@@ -81,8 +81,8 @@ fn a_request_says_in_any_batch_what_it_says_alone() {
     let make = |i: u64| {
         let sampling = Sampling {
             temperature: Some(0.8),
-            top_k: (i % 2 == 0).then_some(10),
-            repetition_penalty: (i % 3 == 0).then_some(1.3),
+            top_k: i.is_multiple_of(2).then_some(10),
+            repetition_penalty: i.is_multiple_of(3).then_some(1.3),
             seed: i,
             ..Sampling::default()
         };
@@ -286,5 +286,82 @@ fn a_beam_of_width_1_is_greedy_and_scores_are_those_of_the_tokens() {
             }
             assert_close(&[*score], &[sum], 1e-3);
         }
+    }
+}
+
+/// Bytes in random order, with whole and half characters.
+fn byte_soup() -> (Llama, Arc<Vocabulary>) {
+    let mut bytes: Vec<_> = (0..=255u8).map(|b| Some(vec![b])).collect();
+    bytes.extend(["中", "é", "ab", "ba"].map(|t| Some(t.as_bytes().to_vec())));
+    bytes.extend([&b"\xE4"[..], b"\xE4\xB8", b"\xAD", b"a\xF0\x9F"].map(|t| Some(t.to_vec())));
+    let config = LlamaConfig {
+        vocab_size: bytes.len(),
+        max_positions: 700,
+        ..model().config
+    };
+    (
+        Llama::random(config, 3).unwrap(),
+        Arc::new(Vocabulary::new(bytes)),
+    )
+}
+
+fn drawn(seed: u64) -> Sampling {
+    Sampling {
+        temperature: Some(3.0),
+        seed,
+        ..Sampling::default()
+    }
+}
+
+#[test]
+fn streamed_text_adds_up_to_the_text_whatever_the_bytes() {
+    let (model, vocabulary) = byte_soup();
+    let mut generator = Generator::new(&model, None, vocabulary);
+    let requests = (0..40).map(|i| {
+        let mut request = request(vec![i], 60, drawn(i.into()));
+        request.config.stop_strings = vec!["abba".into(), "中é".into(), "a".repeat(i as usize % 3)];
+        request
+    });
+    let mut streamed = vec![String::new(); 40];
+    let outputs = generator
+        .generate_streaming(&[1], requests.collect(), |step| {
+            streamed[step.request] += step.text;
+            true
+        })
+        .unwrap();
+    for (output, text) in outputs.iter().zip(&streamed) {
+        assert_eq!(&output.text, text);
+        assert!(!text.contains("abba"));
+    }
+    assert!(outputs.iter().any(|o| o.finish == Finish::StopString));
+}
+
+#[test]
+fn an_output_that_outgrows_its_reserved_rows_is_still_the_models() {
+    let (model, vocabulary) = byte_soup();
+    let mut generator = Generator::new(&model, None, vocabulary);
+    let requests = (0..3).map(|i| request(vec![i], 560, drawn(i.into())));
+    for (i, output) in (0..).zip(generator.generate(&[9, 8], requests.collect()).unwrap()) {
+        let ids = [&[9, 8, i], &output.tokens[..]].concat();
+        let mut tree = TokenTree::default();
+        tree.push(None, &ids);
+        let mut session = Session::default();
+        session.prefill(&model, None, &tree);
+        let asked: Vec<(usize, u32)> = (3..ids.len()).map(|at| (at - 1, ids[at])).collect();
+        assert_close(&output.log_probs, &session.log_probs(&model, &asked), 1e-3);
+    }
+}
+
+#[test]
+fn another_prefix_or_none_is_computed_anew() {
+    let model = model();
+    let mut generator = Generator::new(&model, None, vocabulary());
+    let (a, b) = (tokens(5, 1), tokens(8, 2));
+    for prefix in [&a[..], &b, &[], &a, &a] {
+        let make = || request(tokens(3, 5), 6, Sampling::default());
+        let found = generator.generate(prefix, vec![make()]).unwrap();
+        let fresh = run(prefix, vec![make()]);
+        assert_eq!(found[0].tokens, fresh[0].tokens);
+        assert_close(&found[0].log_probs, &fresh[0].log_probs, 1e-4);
     }
 }
