@@ -56,8 +56,8 @@ impl Generator<'_> {
         config: &BeamConfig,
         constraint: Option<Box<dyn Constraint>>,
     ) -> Result<Vec<(f32, Generated)>> {
-        let c = &self.shared.model.config;
-        let left = (c.max_positions + 1).saturating_sub(prefix.len() + prompt.len());
+        self.shared.check(prefix, &[prompt])?;
+        let left = self.shared.model.config.max_positions + 1 - prefix.len() - prompt.len();
         let budget = config.max_new_tokens.unwrap_or(left).min(left);
         check_budget(budget, constraint.as_deref())?;
         if config.width == 0 {
@@ -71,19 +71,20 @@ impl Generator<'_> {
             constraint,
             narrowed: false,
         }];
-        let mut done: Vec<(Hypothesis, Finish)> = Vec::new();
+        // With whether it ended by a token of its own.
+        let mut done: Vec<(Hypothesis, bool)> = Vec::new();
         for budget in (1..=budget).rev() {
             let best = self.expand(&mut live, config.width - done.len(), budget);
             let mut next = Vec::new();
             for (parent, token, log_prob) in best {
-                let mut h = live[parent].continued(token, log_prob);
-                let stop = config.stop_tokens.contains(&token);
-                if stop && !h.narrowed {
-                    done.push((h, Finish::Stop));
-                } else if stop || budget == 1 {
-                    done.push((h, Finish::Length));
+                let h = live[parent].continued(token, log_prob);
+                let stop = match &h.constraint {
+                    Some(constraint) => constraint.is_done(),
+                    None => config.stop_tokens.contains(&token),
+                };
+                if stop || budget == 1 {
+                    done.push((h, stop));
                 } else {
-                    h.constraint.iter_mut().for_each(|c| c.advance(token));
                     next.push((parent, h));
                 }
             }
@@ -110,17 +111,21 @@ impl Generator<'_> {
         done.sort_by(|a, b| score(&b.0).total_cmp(&score(&a.0)));
         Ok(done
             .into_iter()
-            .map(|(h, finish)| {
-                let stop = |t: &u32| config.stop_tokens.contains(t);
-                let said = h.tokens.iter().filter(|t| !stop(t));
+            .map(|(h, ended)| {
+                let said = &h.tokens[..h.tokens.len() - usize::from(ended)];
                 let bytes: Vec<u8> = said
+                    .iter()
                     .filter_map(|&t| self.vocabulary.bytes(t))
                     .flatten()
                     .copied()
                     .collect();
                 let generated = Generated {
                     text: String::from_utf8_lossy(&bytes).into_owned(),
-                    finish,
+                    finish: if ended && !h.narrowed {
+                        Finish::Stop
+                    } else {
+                        Finish::Length
+                    },
                     log_probs: h.log_probs.clone(),
                     tokens: h.tokens.clone(),
                 };
@@ -175,12 +180,14 @@ impl Generator<'_> {
 
 impl Hypothesis {
     fn continued(&self, token: u32, log_prob: f32) -> Self {
+        let mut constraint = self.constraint.as_ref().map(|c| c.fork());
+        constraint.iter_mut().for_each(|c| c.advance(token));
         Self {
             segment: self.segment,
             tokens: [&self.tokens[..], &[token]].concat(),
             log_probs: [&self.log_probs[..], &[log_prob]].concat(),
             sum: self.sum + log_prob,
-            constraint: self.constraint.as_ref().map(|c| c.fork()),
+            constraint,
             narrowed: self.narrowed,
         }
     }

@@ -56,6 +56,9 @@ pub trait Constraint: Send {
     /// Goes on by a token that the mask allowed.
     fn advance(&mut self, token: u32);
 
+    /// Whether the output has ended: an end token was said.
+    fn is_done(&self) -> bool;
+
     /// The fewest tokens that complete the output, the end token included.
     fn min_tokens(&self) -> usize;
 
@@ -97,7 +100,7 @@ pub struct ByteConstraint<A: Automaton> {
 }
 
 impl<A: Automaton> ByteConstraint<A> {
-    /// `ends` are the tokens that end the output; they are the request's stop tokens.
+    /// `ends` are the tokens that end the output, such as the model's end-of-turn token.
     ///
     /// # Errors
     /// If there is no end token, or the vocabulary lacks a byte of an ending as a token of its own:
@@ -111,7 +114,7 @@ impl<A: Automaton> ByteConstraint<A> {
         }
         if ends.is_empty() {
             return Err(Error::Config(
-                "a constraint needs an end token: give the request's stop tokens".into(),
+                "a constraint needs an end token: give the model's end-of-turn token".into(),
             ));
         }
         Ok(Self {
@@ -164,19 +167,19 @@ impl<A: Automaton + 'static> Constraint for ByteConstraint<A> {
     }
 
     fn advance(&mut self, token: u32) {
-        let bytes = match self.vocabulary.bytes(token) {
-            Some(bytes) if !self.ends.contains(&token) => bytes,
-            _ => {
-                self.state = None;
-                return;
-            }
-        };
-        for &byte in bytes {
+        if self.ends.contains(&token) {
+            self.state = None;
+        }
+        for &byte in self.vocabulary.bytes(token).unwrap_or_default() {
             self.state = self
                 .state
                 .as_ref()
                 .and_then(|s| self.automaton.step(s, byte));
         }
+    }
+
+    fn is_done(&self) -> bool {
+        self.state.is_none()
     }
 
     fn min_tokens(&self) -> usize {

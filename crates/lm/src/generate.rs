@@ -41,6 +41,7 @@ pub struct GenerateConfig {
 pub struct Request {
     pub prompt: Vec<u32>,
     pub config: GenerateConfig,
+    /// It says by its own end tokens when the output ends; stop tokens are not asked.
     pub constraint: Option<Box<dyn Constraint>>,
 }
 
@@ -128,51 +129,63 @@ impl<'a> Generator<'a> {
         requests: Vec<Request>,
         mut on_token: impl FnMut(&Step) -> bool,
     ) -> Result<Vec<Generated>> {
-        let mut done = Vec::with_capacity(requests.len());
-        let mut waiting = requests.into_iter().enumerate().peekable();
+        // All requests are checked before the first is computed.
+        let mut waiting = Vec::with_capacity(requests.len());
+        for (i, request) in requests.into_iter().enumerate() {
+            waiting.push(
+                self.prepare(prefix, i, request)
+                    .map_err(|e| Error::Config(format!("request {i}: {e}")))?,
+            );
+        }
+        let mut done = Vec::with_capacity(waiting.len());
+        let mut waiting = waiting.into_iter().peekable();
         while waiting.peek().is_some() {
-            let wave: Vec<_> = waiting.by_ref().take(self.batch_size.max(1)).collect();
+            let wave = waiting.by_ref().take(self.batch_size.max(1)).unzip();
             done.extend(self.wave(prefix, wave, &mut on_token)?);
         }
-        done.sort_unstable_by_key(|d| d.0);
+        done.sort_unstable_by_key(|d: &(usize, Generated)| d.0);
         Ok(done.into_iter().map(|d| d.1).collect())
+    }
+
+    fn prepare(&self, prefix: &[u32], i: usize, request: Request) -> Result<(Live, Vec<u32>)> {
+        let Request {
+            prompt,
+            config,
+            constraint,
+        } = request;
+        self.shared.check(prefix, &[&prompt])?;
+        // The last token is not computed any more: it needs no position.
+        let left = self.shared.model.config.max_positions + 1 - prefix.len() - prompt.len();
+        let budget = config.max_new_tokens.unwrap_or(left).min(left);
+        check_budget(budget, constraint.as_deref())?;
+        if constraint.is_some() && !config.stop_strings.is_empty() {
+            return Err(Error::Config(
+                "a stop string would cut a constrained output: take out one of the two".into(),
+            ));
+        }
+        let mut sampler = Sampler::new(&config.sampling, prefix)?;
+        prompt.iter().for_each(|&token| sampler.observe(token));
+        let live = Live {
+            request: i,
+            segment: 0,
+            sampler,
+            constraint,
+            stop_tokens: config.stop_tokens,
+            text: TextStream::new(config.stop_strings),
+            tokens: Vec::new(),
+            log_probs: Vec::new(),
+            budget,
+            narrowed: false,
+        };
+        Ok((live, prompt))
     }
 
     fn wave(
         &mut self,
         prefix: &[u32],
-        requests: Vec<(usize, Request)>,
+        (mut live, prompts): (Vec<Live>, Vec<Vec<u32>>),
         on_token: &mut impl FnMut(&Step) -> bool,
     ) -> Result<Vec<(usize, Generated)>> {
-        let mut live = Vec::with_capacity(requests.len());
-        let mut prompts = Vec::with_capacity(requests.len());
-        for (i, request) in requests {
-            let Request {
-                prompt,
-                config,
-                constraint,
-            } = request;
-            let n = prefix.len() + prompt.len();
-            let left = (self.shared.model.config.max_positions + 1).saturating_sub(n);
-            let budget = config.max_new_tokens.unwrap_or(left).min(left);
-            check_budget(budget, constraint.as_deref())
-                .map_err(|e| Error::Config(format!("request {i}: {e}")))?;
-            let mut sampler = Sampler::new(&config.sampling, prefix)?;
-            prompt.iter().for_each(|&token| sampler.observe(token));
-            live.push(Live {
-                request: i,
-                segment: 0,
-                sampler,
-                constraint,
-                stop_tokens: config.stop_tokens,
-                text: TextStream::new(config.stop_strings),
-                tokens: Vec::new(),
-                log_probs: Vec::new(),
-                budget,
-                narrowed: false,
-            });
-            prompts.push(prompt);
-        }
         let prompts: Vec<&[u32]> = prompts.iter().map(|p| &p[..]).collect();
         let room = live.iter().map(|l| l.budget).max().unwrap_or(0).min(ROOM);
         let segments = self.shared.branch(prefix, &prompts, room)?;
@@ -260,10 +273,13 @@ impl Live {
         self.tokens.push(token);
         self.log_probs.push(log_prob);
         self.budget -= 1;
-        let stop = self.stop_tokens.contains(&token);
-        if let Some(constraint) = &mut self.constraint {
-            constraint.advance(token);
-        }
+        let stop = match &mut self.constraint {
+            Some(constraint) => {
+                constraint.advance(token);
+                constraint.is_done()
+            }
+            None => self.stop_tokens.contains(&token),
+        };
         let bytes = if stop { None } else { vocabulary.bytes(token) };
         let text = self.text.push(bytes.unwrap_or_default());
         let stop_string = self.text.stopped();

@@ -27,18 +27,8 @@ impl<'a> SharedPrefix<'a> {
         }
     }
 
-    /// Computes `prefix` followed by each of `prompts` in one pass and returns the segments of the
-    /// prompts, each with `room` to grow. What an earlier call branched off is forgotten; its prefix
-    /// is reused if it is the same. If a prompt is empty, all begin with the prefix's last token.
-    ///
-    /// # Errors
-    /// If a sequence is empty, has an id beyond the vocabulary, or is longer than the context.
-    pub fn branch(
-        &mut self,
-        prefix: &[u32],
-        prompts: &[&[u32]],
-        room: usize,
-    ) -> Result<Vec<usize>> {
+    /// What [`SharedPrefix::branch`] refuses; else how many tokens of the prefix each prompt takes.
+    pub(crate) fn check(&self, prefix: &[u32], prompts: &[&[u32]]) -> Result<usize> {
         let c = &self.model.config;
         let n_own = usize::from(prompts.iter().any(|p| p.is_empty()));
         if n_own > prefix.len() {
@@ -65,6 +55,22 @@ impl<'a> SharedPrefix<'a> {
                 )));
             }
         }
+        Ok(n_own)
+    }
+
+    /// Computes `prefix` followed by each of `prompts` in one pass and returns the segments of the
+    /// prompts, each with `room` to grow. What an earlier call branched off is forgotten; its prefix
+    /// is reused if it is the same. If a prompt is empty, all begin with the prefix's last token.
+    ///
+    /// # Errors
+    /// If a sequence is empty, has an id beyond the vocabulary, or is longer than the context.
+    pub fn branch(
+        &mut self,
+        prefix: &[u32],
+        prompts: &[&[u32]],
+        room: usize,
+    ) -> Result<Vec<usize>> {
+        let n_own = self.check(prefix, prompts)?;
         let (shared, own) = prefix.split_at(prefix.len() - n_own);
         if self.cached == shared {
             self.tree.truncate(usize::from(!shared.is_empty()));

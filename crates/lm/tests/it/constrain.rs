@@ -284,7 +284,6 @@ fn whatever_the_model_says_parses_and_validates() {
                 prompt: vec![1 + i],
                 config: GenerateConfig {
                     max_new_tokens: Some(shortest + 4 * i as usize),
-                    stop_tokens: vec![END],
                     sampling: Sampling {
                         temperature: (i % 5 != 0).then_some(1.0 + (i % 3) as f32),
                         seed: u64::from(i),
@@ -307,26 +306,42 @@ fn whatever_the_model_says_parses_and_validates() {
 }
 
 #[test]
-fn a_budget_below_the_shortest_output_is_refused() {
+fn a_request_that_could_not_end_well_is_refused_before_any_is_computed() {
     let vocabulary = vocabulary();
     let model = model(&vocabulary, 1);
     let automaton = json(SCHEMA);
-    let request = Request {
-        prompt: vec![1],
-        config: GenerateConfig {
-            max_new_tokens: Some(9),
-            stop_tokens: vec![END],
-            ..GenerateConfig::default()
-        },
-        constraint: Some(constraint(&automaton, &vocabulary)),
+    let refused = |config: GenerateConfig| {
+        let request = Request {
+            prompt: vec![1],
+            config,
+            constraint: Some(constraint(&automaton, &vocabulary)),
+        };
+        let mut generator = Generator::new(&model, None, vocabulary.clone());
+        let first = Request {
+            prompt: vec![1],
+            ..Request::default()
+        };
+        let requests = vec![first, request];
+        let generated = generator.generate_streaming(&[], requests, |_| panic!("checked first"));
+        generated.unwrap_err().to_string()
     };
-    let error = Generator::new(&model, None, vocabulary)
-        .generate(&[], vec![request])
-        .unwrap_err();
+    let error = refused(GenerateConfig {
+        max_new_tokens: Some(9),
+        ..GenerateConfig::default()
+    });
     assert!(
-        error.to_string().contains("raise max_new_tokens"),
+        error.starts_with("request 1: the shortest output"),
         "{error}"
     );
+    assert!(
+        error.ends_with("raise max_new_tokens or shorten the prompt"),
+        "{error}"
+    );
+    let error = refused(GenerateConfig {
+        stop_strings: vec!["}".into()],
+        ..GenerateConfig::default()
+    });
+    assert!(error.contains("a stop string would cut"), "{error}");
 }
 
 #[test]
