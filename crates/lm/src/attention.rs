@@ -1,6 +1,6 @@
 //! Causal grouped-query attention over a [`TokenTree`]: `softmax(q kᵀ / √d) v`.
 //!
-//! In: queries (n, heads × head) for the rows from `first_row` on; keys and values (rows, kv) for all rows.
+//! In: queries (n, heads × head) for n `rows` of the tree, ascending; keys and values (rows, kv) for all rows.
 //! Heads h·g … h·g+g−1 share key-value head h. Probabilities are recomputed backward, not stored.
 //!
 //! Rows are taken in blocks. The branches of one prefix lie side by side, so that one product covers
@@ -26,12 +26,20 @@ pub(crate) struct Scratch {
 
 /// Rows of one segment: they see the prefix, and their segment up to themselves.
 struct Piece {
+    /// Rows of the queries.
     rows: Range<usize>,
-    /// First row of the segment.
-    start: usize,
+    /// Rows of the keys: from the first of the segment to that of the last query.
+    keys: Range<usize>,
 }
 
-/// Consecutive rows that share a prefix.
+impl Piece {
+    /// How many keys of its own segment a query sees.
+    fn seen(&self, row: usize) -> usize {
+        self.keys.len() + row + 1 - self.rows.end
+    }
+}
+
+/// Consecutive rows of the queries that share a prefix.
 struct Block {
     rows: Range<usize>,
     prefix: Vec<Range<usize>>,
@@ -41,46 +49,46 @@ struct Block {
     width: usize,
 }
 
-/// The blocks of all rows from `first_row` on.
-fn plan(blocks: &mut Vec<Block>, tree: &TokenTree, first_row: usize) {
+/// The blocks of the queries of `rows`, which ascend. In a block, query i + 1 follows query i, while
+/// their keys may lie apart: generation appends a token to each of many segments.
+fn plan(blocks: &mut Vec<Block>, tree: &TokenTree, rows: &[usize]) {
     blocks.clear();
-    let mut parent = None;
-    for segment in 0..tree.n_segments() {
-        let rows = tree.rows(segment);
-        if rows.start < first_row {
-            continue;
-        }
-        let mut at = rows.start;
-        while at < rows.end {
-            let open = blocks
-                .last_mut()
-                .filter(|b| parent == Some(tree.parent(segment)) && b.rows.len() < BLOCK);
-            let block = match open {
-                Some(block) => block,
-                None => {
-                    let mut prefix = tree.context(segment);
-                    prefix.pop();
-                    let n_prefix = prefix.iter().map(Range::len).sum();
-                    blocks.push(Block {
-                        rows: at..at,
-                        prefix,
-                        n_prefix,
-                        pieces: Vec::new(),
-                        width: 0,
-                    });
-                    blocks.last_mut().expect("just pushed")
-                }
-            };
-            let end = rows.end.min(at + BLOCK - block.rows.len());
-            block.width = block.width.max(block.n_prefix + end - rows.start);
-            block.rows.end = end;
-            block.pieces.push(Piece {
-                rows: at..end,
-                start: rows.start,
-            });
-            parent = Some(tree.parent(segment));
-            at = end;
-        }
+    let mut fork = None;
+    let mut at = 0;
+    while at < rows.len() {
+        let segment = tree.segment_at(rows[at]);
+        let segment_rows = tree.rows(segment);
+        let n = rows[at..].partition_point(|&row| row < segment_rows.end);
+        let segment_fork = Some(tree.fork(segment));
+        let open = blocks
+            .last_mut()
+            .filter(|b| fork == segment_fork && b.rows.len() < BLOCK);
+        let block = match open {
+            Some(block) => block,
+            None => {
+                let mut prefix = tree.context(segment);
+                prefix.pop();
+                let n_prefix = prefix.iter().map(Range::len).sum();
+                blocks.push(Block {
+                    rows: at..at,
+                    prefix,
+                    n_prefix,
+                    pieces: Vec::new(),
+                    width: 0,
+                });
+                blocks.last_mut().expect("just pushed")
+            }
+        };
+        let n = n.min(BLOCK - block.rows.len());
+        let piece = Piece {
+            rows: at..at + n,
+            keys: segment_rows.start..rows[at + n - 1] + 1,
+        };
+        block.width = block.width.max(block.n_prefix + piece.keys.len());
+        block.rows.end = at + n;
+        block.pieces.push(piece);
+        fork = segment_fork;
+        at += n;
     }
 }
 
@@ -91,26 +99,15 @@ struct Sizes {
     d: usize,
     kv: usize,
     hd: usize,
-    first_row: usize,
 }
 
 impl Block {
     fn q<'a>(&self, qs: &'a [f32], rows: &Range<usize>, s: Sizes) -> View<'a> {
-        View::new(
-            &qs[(rows.start - s.first_row) * s.d..],
-            rows.len(),
-            s.hd,
-            s.d,
-        )
+        View::new(&qs[rows.start * s.d..], rows.len(), s.hd, s.d)
     }
 
     fn q_mut<'a>(&self, qs: &'a mut [f32], rows: &Range<usize>, s: Sizes) -> ViewMut<'a> {
-        ViewMut::new(
-            &mut qs[(rows.start - s.first_row) * s.d..],
-            rows.len(),
-            s.hd,
-            s.d,
-        )
+        ViewMut::new(&mut qs[rows.start * s.d..], rows.len(), s.hd, s.d)
     }
 
     /// Calls `f(rows, keys, first element of the scores)` for every product of the block: its rows
@@ -123,11 +120,7 @@ impl Block {
         }
         for piece in &self.pieces {
             let row = piece.rows.start - self.rows.start;
-            f(
-                &piece.rows,
-                piece.start..piece.rows.end,
-                row * self.width + col,
-            );
+            f(&piece.rows, piece.keys.clone(), row * self.width + col);
         }
     }
 
@@ -149,8 +142,8 @@ impl Block {
         for piece in &self.pieces {
             for row in piece.rows.clone() {
                 let scores = &mut scores[(row - self.rows.start) * self.width..];
-                let seen = self.n_prefix + row + 1 - piece.start;
-                let own_end = self.n_prefix + piece.rows.end - piece.start;
+                let seen = self.n_prefix + piece.seen(row);
+                let own_end = self.n_prefix + piece.keys.len();
                 softmax(&mut scores[..seen]);
                 scores[seen..own_end].fill(0.0);
             }
@@ -164,7 +157,7 @@ pub(crate) fn forward(
     ks: &[f32],
     vs: &[f32],
     tree: &TokenTree,
-    first_row: usize,
+    rows: &[usize],
     config: &LlamaConfig,
     scratch: &mut Scratch,
 ) {
@@ -172,11 +165,10 @@ pub(crate) fn forward(
         d: config.q_size(),
         kv: config.kv_size(),
         hd: config.head_dim(),
-        first_row,
     };
     let group = config.n_heads / config.n_kv_heads;
     let Scratch { scores, blocks, .. } = scratch;
-    plan(blocks, tree, first_row);
+    plan(blocks, tree, rows);
     for block in &*blocks {
         for h in 0..config.n_heads {
             let (q_col, kv_col) = (h * s.hd, h / group * s.hd);
@@ -195,7 +187,7 @@ pub(crate) fn forward(
     }
 }
 
-/// Gradients of [`forward`] over a whole tree: `dqs`, `dks`, `dvs` are added to and must begin at zero.
+/// Gradients of [`forward`] over a whole tree without reserved rows: `dqs`, `dks`, `dvs` are added to and must begin at zero.
 pub(crate) fn backward(
     (dqs, dks, dvs): (&mut [f32], &mut [f32], &mut [f32]),
     douts: &[f32],
@@ -210,7 +202,6 @@ pub(crate) fn backward(
         d: config.q_size(),
         kv: config.kv_size(),
         hd: config.head_dim(),
-        first_row: 0,
     };
     let group = config.n_heads / config.n_kv_heads;
     let scale = 1.0 / (s.hd as f32).sqrt();
@@ -219,7 +210,7 @@ pub(crate) fn backward(
         grads,
         blocks,
     } = scratch;
-    plan(blocks, tree, 0);
+    plan(blocks, tree, &tree.rows_since(0));
     for block in &*blocks {
         for h in 0..config.n_heads {
             let (q_col, kv_col) = (h * s.hd, h / group * s.hd);
@@ -238,8 +229,8 @@ pub(crate) fn backward(
             for piece in &block.pieces {
                 for row in piece.rows.clone() {
                     let at = (row - block.rows.start) * block.width;
-                    let seen = at + block.n_prefix + row + 1 - piece.start;
-                    let own_end = at + block.n_prefix + piece.rows.end - piece.start;
+                    let seen = at + block.n_prefix + piece.seen(row);
+                    let own_end = at + block.n_prefix + piece.keys.len();
                     softmax_back(&mut grads[at..seen], &scores[at..seen]);
                     grads[seen..own_end].fill(0.0);
                 }

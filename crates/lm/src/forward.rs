@@ -105,8 +105,9 @@ pub struct Session {
     /// Active only while a trainer runs it.
     pub(crate) dropout: Dropout,
     branch: Vec<f32>,
-    first_row: usize,
-    n_rows: usize,
+    /// Tokens of the tree that were computed, and the rows of those computed last, ascending.
+    n_tokens: usize,
+    rows: Vec<usize>,
     normed: Vec<f32>,
     logits: Vec<f32>,
 }
@@ -119,7 +120,12 @@ impl Session {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.n_rows = 0;
+        self.n_tokens = 0;
+    }
+
+    /// After [`TokenTree::truncate`]: what is left in the tree stays computed, the rest is forgotten.
+    pub fn rewind(&mut self, tree: &TokenTree) {
+        self.n_tokens = self.n_tokens.min(tree.n_tokens());
     }
 
     /// Computes the rows that were appended to the tree since the last call.
@@ -131,9 +137,15 @@ impl Session {
         let c = &model.config;
         let (d, f, q, kv) = (c.hidden_size, c.intermediate_size, c.q_size(), c.kv_size());
         let eps = c.rms_norm_eps;
-        let first = self.n_rows;
-        let n = tree.len() - first;
-        let positions = &tree.positions()[first..];
+        self.rows = tree.rows_since(self.n_tokens);
+        self.n_tokens = tree.n_tokens();
+        let n = self.rows.len();
+        let positions: Vec<u32> = self.rows.iter().map(|&r| tree.positions()[r]).collect();
+        let positions = &positions[..];
+        // Rows at the end of the tree are computed in their place. Those of segments that grew lie
+        // apart: they are computed behind all others, then moved.
+        let in_place = n > 0 && self.rows[0] + n == tree.len();
+        let first = if in_place { self.rows[0] } else { tree.len() };
         assert!(
             positions.iter().all(|&p| (p as usize) < c.max_positions),
             "a sequence is longer than the model's {} positions",
@@ -144,15 +156,15 @@ impl Session {
         self.kv.resize_with(c.n_layers, Default::default);
         self.act.resize(n * f, 0.0);
         self.x.resize(n * d, 0.0);
-        for (x, &token) in self.x.chunks_exact_mut(d).zip(&tree.tokens()[first..]) {
-            x.copy_from_slice(model.embedding(token));
+        for (x, &row) in self.x.chunks_exact_mut(d).zip(&self.rows) {
+            x.copy_from_slice(model.embedding(tree.tokens()[row]));
         }
         for (l, w) in model.layers.iter().enumerate() {
             let a = &mut self.acts[if keep { l } else { 0 }];
             a.resize(n, c);
             let (ks, vs) = &mut self.kv[l];
-            ks.resize(tree.len() * kv, 0.0);
-            vs.resize(tree.len() * kv, 0.0);
+            ks.resize((first + n) * kv, 0.0);
+            vs.resize((first + n) * kv, 0.0);
             let (k, v) = (&mut ks[first * kv..], &mut vs[first * kv..]);
             let drop = &mut self.dropout;
             let xa = &mut a.xa;
@@ -172,7 +184,23 @@ impl Session {
             norm_heads(k, &mut a.k_raw, w.k_norm.as_ref(), eps);
             model.rope.rotate(&mut a.q, q, positions, 1.0);
             model.rope.rotate(k, kv, positions, 1.0);
-            attention::forward(&mut a.attn, &a.q, ks, vs, tree, first, c, &mut self.scratch);
+            if !in_place {
+                for (i, &row) in self.rows.iter().enumerate() {
+                    let from = (first + i) * kv..(first + i + 1) * kv;
+                    ks.copy_within(from.clone(), row * kv);
+                    vs.copy_within(from, row * kv);
+                }
+            }
+            attention::forward(
+                &mut a.attn,
+                &a.q,
+                ks,
+                vs,
+                tree,
+                &self.rows,
+                c,
+                &mut self.scratch,
+            );
 
             // Where nothing stands between a block and the residual stream, it adds to it directly.
             a.x_mid.copy_from_slice(&a.x_in);
@@ -213,8 +241,6 @@ impl Session {
                 add(&mut self.x, &self.branch);
             }
         }
-        self.first_row = first;
-        self.n_rows = tree.len();
     }
 
     /// Final hidden states (after the last norm) of `rows`, (rows, hidden): what predicts the next token.
@@ -225,11 +251,9 @@ impl Session {
         let d = model.config.hidden_size;
         out.resize(rows.len() * d, 0.0);
         for (out, &row) in out.chunks_exact_mut(d).zip(rows) {
-            assert!(
-                (self.first_row..self.n_rows).contains(&row),
-                "row {row} was not computed by the last call"
-            );
-            let at = (row - self.first_row) * d;
+            let at = self.rows.binary_search(&row).unwrap_or_else(|_| {
+                panic!("row {row} was not computed by the last call");
+            }) * d;
             rms_norm(
                 out,
                 &self.x[at..at + d],

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use tokenizers::Decoder;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{Decoder, Model};
 
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, Value};
@@ -218,6 +218,17 @@ impl Tokenizer {
         })
     }
 
+    /// The bytes a token stands for, by the byte-to-unicode table of byte-level BPE (GPT-2). `None`
+    /// for a special token: one that no plain text is encoded to.
+    pub fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {
+        let symbols = self.inner.id_to_token(id)?;
+        let own = self.inner.get_model().tokenize(&symbols).ok()?;
+        if !matches!(&own[..], [token] if token.id == id) {
+            return None;
+        }
+        symbols.chars().map(byte_of_symbol).collect()
+    }
+
     /// `<|im_start|>role\ncontent<|im_end|>\n`
     ///
     /// # Panics
@@ -288,4 +299,17 @@ fn take_specials(json: &mut Json) -> HashMap<String, u32> {
         });
     }
     specials
+}
+
+/// GPT-2's `bytes_to_unicode` backwards: printable Latin-1 stands for itself, the other 68 bytes,
+/// ascending, for U+0100 and on.
+fn byte_of_symbol(symbol: char) -> Option<u8> {
+    let itself = |c: u32| matches!(c, 33..=126 | 161..=172 | 174..=255);
+    match symbol as u32 {
+        c if itself(c) => Some(c as u8),
+        c => {
+            let nth = c.checked_sub(256)? as usize;
+            (0..=255u8).filter(|&b| !itself(b.into())).nth(nth)
+        }
+    }
 }

@@ -14,13 +14,35 @@
 //! assert_eq!(tree.positions(), [0, 1, 2, 3, 3, 4]);
 //! assert_eq!(tree.context(yes), [0..3, 3..4]);
 //! ```
+//!
+//! A segment pushed with room can grow by a token a call, as generation does. Its rows stay side by
+//! side: attention then reads one range of keys a request, and the requests that share a prefix
+//! meet it in one product. A chain of one-token segments would read one range a token.
+//!
+//! ```
+//! # use hkfr_lm::TokenTree;
+//! let mut tree = TokenTree::default();
+//! let prompt = tree.push(None, &[5, 6, 7]);
+//! let a = tree.push_with_room(Some(prompt), &[8], 2);
+//! let b = tree.push_with_room(Some(prompt), &[9], 2);
+//! assert_eq!((tree.grow(a, 10), tree.grow(b, 11)), (4, 7));
+//! let fork = tree.push(Some(a), &[12]);
+//! tree.grow(a, 13);
+//! assert_eq!(tree.context(fork), [0..3, 3..5, 9..10]);
+//! ```
+//!
+//! Invariants: segments lie in the order of their pushes and do not overlap; a row never moves; a
+//! child sees its parent as long as it was when the child was pushed, so growth changes no branch.
 
 use std::ops::Range;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Segment {
     rows: Range<usize>,
-    parent: Option<usize>,
+    /// Where the next segment begins: rows up to here are reserved.
+    reserved_end: usize,
+    /// The parent and the row at which it ended when this segment was pushed.
+    parent: Option<(usize, usize)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +50,8 @@ pub struct TokenTree {
     tokens: Vec<u32>,
     positions: Vec<u32>,
     segments: Vec<Segment>,
+    /// Rows in the order in which they got their tokens: what a session has yet to compute.
+    arrivals: Vec<usize>,
 }
 
 impl TokenTree {
@@ -36,25 +60,70 @@ impl TokenTree {
     /// # Panics
     /// If `tokens` is empty or the parent does not exist.
     pub fn push(&mut self, parent: Option<usize>, tokens: &[u32]) -> usize {
+        self.push_with_room(parent, tokens, 0)
+    }
+
+    /// [`TokenTree::push`] with `room` rows reserved for [`TokenTree::grow`]. Every reserved row
+    /// takes memory of a key and a value in each layer of a session, whether it is used or not.
+    ///
+    /// # Panics
+    /// If `tokens` is empty or the parent does not exist.
+    pub fn push_with_room(&mut self, parent: Option<usize>, tokens: &[u32], room: usize) -> usize {
         assert!(!tokens.is_empty(), "a segment needs at least one token");
-        let first = parent.map_or(0, |p| self.positions[self.segments[p].rows.end - 1] + 1);
+        let parent = parent.map(|p| (p, self.segments[p].rows.end));
+        let first = parent.map_or(0, |(_, end)| self.positions[end - 1] + 1);
         let start = self.tokens.len();
+        let end = start + tokens.len();
         self.tokens.extend_from_slice(tokens);
+        self.tokens.resize(end + room, 0);
         self.positions
-            .extend((0..tokens.len() as u32).map(|i| first + i));
+            .extend((0..(tokens.len() + room) as u32).map(|i| first + i));
+        self.arrivals.extend(start..end);
         self.segments.push(Segment {
-            rows: start..self.tokens.len(),
+            rows: start..end,
+            reserved_end: end + room,
             parent,
         });
         self.segments.len() - 1
     }
 
-    pub fn clear(&mut self) {
-        self.tokens.clear();
-        self.positions.clear();
-        self.segments.clear();
+    /// Appends a token to a segment, whatever was pushed since, and returns its row. Children that
+    /// the segment already has do not see it.
+    ///
+    /// # Panics
+    /// If the segment has no room left.
+    pub fn grow(&mut self, segment: usize, token: u32) -> usize {
+        assert!(self.room(segment) > 0, "segment {segment} is full");
+        let row = self.segments[segment].rows.end;
+        self.segments[segment].rows.end += 1;
+        self.tokens[row] = token;
+        self.arrivals.push(row);
+        row
     }
 
+    /// How many tokens a segment can still grow by.
+    pub fn room(&self, segment: usize) -> usize {
+        let s = &self.segments[segment];
+        s.reserved_end - s.rows.end
+    }
+
+    /// Drops all segments from the `n_segments`-th on. A session that computed the tree must
+    /// [`rewind`](crate::Session::rewind) before it extends it again.
+    pub fn truncate(&mut self, n_segments: usize) {
+        if n_segments < self.segments.len() {
+            let end = self.segments[n_segments].rows.start;
+            self.segments.truncate(n_segments);
+            self.tokens.truncate(end);
+            self.positions.truncate(end);
+            self.arrivals.retain(|&row| row < end);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// Rows, those included that are reserved and not yet used.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
@@ -63,6 +132,7 @@ impl TokenTree {
         self.tokens.is_empty()
     }
 
+    /// Tokens by row; a reserved row holds 0.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
@@ -81,15 +151,38 @@ impl TokenTree {
     }
 
     pub fn parent(&self, segment: usize) -> Option<usize> {
+        self.segments[segment].parent.map(|p| p.0)
+    }
+
+    /// Parent and the row at which a segment branches off it: segments that agree on both see the
+    /// same prefix.
+    pub(crate) fn fork(&self, segment: usize) -> Option<(usize, usize)> {
         self.segments[segment].parent
+    }
+
+    /// The segment in whose reservation a row lies.
+    pub(crate) fn segment_at(&self, row: usize) -> usize {
+        self.segments.partition_point(|s| s.rows.start <= row) - 1
+    }
+
+    /// How many tokens were ever appended and are still there.
+    pub(crate) fn n_tokens(&self) -> usize {
+        self.arrivals.len()
+    }
+
+    /// The rows of all tokens but the first `n`, ascending.
+    pub(crate) fn rows_since(&self, n: usize) -> Vec<usize> {
+        let mut rows = self.arrivals[n..].to_vec();
+        rows.sort_unstable();
+        rows
     }
 
     /// The row ranges a segment attends to, root first, its own rows last.
     pub fn context(&self, segment: usize) -> Vec<Range<usize>> {
         let mut chain = vec![self.rows(segment)];
         let mut at = segment;
-        while let Some(parent) = self.segments[at].parent {
-            chain.push(self.rows(parent));
+        while let Some((parent, end)) = self.segments[at].parent {
+            chain.push(self.segments[parent].rows.start..end);
             at = parent;
         }
         chain.reverse();

@@ -2,12 +2,18 @@
 
 mod adapter;
 mod candidates;
+mod chat;
+mod constrain;
 mod files;
 mod forward;
+mod generate;
 mod gguf_writer;
 mod golden;
 mod gradient;
 mod lora;
 mod models;
+mod sampler;
+mod score;
 mod tiny;
 mod tokenizer;
+mod tree;
