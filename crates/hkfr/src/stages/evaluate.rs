@@ -63,7 +63,6 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             length_histograms: page::length_histograms(&records, &session.config),
             notes: page::notes(&dataset, &records, &session.config),
             samples: page::samples(&dataset, &split, &records, &runs),
-            ..ReportPage::default()
         };
         html::write(&page, &ctx.dir.join(REPORT))?;
         Ok(())

@@ -4,6 +4,8 @@
 //! packed, its panels `width` (16 or 32) wide. The result is stored as it is, or transposed.
 
 #![allow(unsafe_code)]
+// Indices of registers: an iterator would hide that both sides name the same one.
+#![allow(clippy::needless_range_loop)]
 
 use super::simd::Simd;
 
