@@ -102,7 +102,7 @@ impl Default for TuningConfig {
             mode: TuningMode::Lora,
             rank: 8,
             alpha: 16.0,
-            learning_rate: 5e-4,
+            learning_rate: 2e-3,
             head_learning_rate: 2e-3,
             item_loss_weight: 0.2,
             warmup_ratio: 0.05,

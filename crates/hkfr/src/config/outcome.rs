@@ -38,7 +38,7 @@ impl Default for RecommendConfig {
             knn_shrinkage: 20.0,
             ease_lambda: 500.0,
             ease_max_items: 4000,
-            evidence_weight: 1.0,
+            evidence_weight: 0.4,
         }
     }
 }

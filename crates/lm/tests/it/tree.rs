@@ -21,6 +21,7 @@ fn segments_that_grow_side_by_side_equal_chains_of_single_tokens() {
     let mut ends: Vec<usize> = prompts.iter().map(|p| chained.push(Some(r.1), p)).collect();
     sessions.0.prefill(&model, Some(&lora), &grown);
     sessions.1.prefill(&model, Some(&lora), &chained);
+    #[expect(clippy::needless_range_loop, reason = "t is a turn of all requests")]
     for t in 0..5 {
         // The second request skips a turn: rows to compute then lie apart.
         let who: Vec<usize> = (0..3).filter(|&i| i != 1 || t != 2).collect();
