@@ -58,22 +58,46 @@ pub fn load_tensors(path: &Path) -> Result<Tensors> {
         path: path.into(),
         reason: format!("{reason}; the file is damaged: fetch or make it again"),
     };
-    let bytes = fs_err::read(path)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
+    parse_tensors(&fs_err::read(path)?).map_err(bad)
+}
+
+/// [`load_tensors`] of a file that is in memory already.
+pub fn tensors_from_bytes(name: &str, bytes: &[u8]) -> Result<Tensors> {
+    parse_tensors(bytes).map_err(|reason| Error::BadFile {
+        path: name.into(),
+        reason,
+    })
+}
+
+fn parse_tensors(bytes: &[u8]) -> std::result::Result<Tensors, String> {
+    // Parsed JSON takes up to a dozen times its text, which is in proportion only if it describes
+    // tensors that are there.
+    let header = bytes.first_chunk().map(|n| u64::from_le_bytes(*n));
+    let limit = SMALL_HEADER.max(bytes.len() as u64 / 2);
+    if let Some(n) = header.filter(|n| *n > limit) {
+        return Err(format!(
+            "its header of {n} bytes is out of proportion to its size of {}",
+            bytes.len()
+        ));
+    }
+    let (n, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    let data = &bytes[8 + n..];
     let mut tensors = HashMap::new();
-    for (name, view) in file.tensors() {
-        if view.dtype() == Dtype::F32 {
-            let data = view
-                .data()
+    for (name, info) in header.tensors() {
+        if info.dtype == Dtype::F32 {
+            let (start, end) = info.data_offsets;
+            let values = data[start..end]
                 .chunks_exact(4)
                 .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
                 .collect();
-            tensors.insert(name, (view.shape().to_vec(), data));
+            tensors.insert(name, (info.shape.clone(), values));
         }
     }
     Ok((tensors, header.metadata().clone().unwrap_or_default()))
 }
+
+/// Bytes of a header that are parsed whatever the size of the file.
+const SMALL_HEADER: u64 = 64 << 10;
 
 fn weight_name(layer: usize, target: Target, side: char) -> String {
     format!(
@@ -129,6 +153,12 @@ pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &s
     )
 }
 
+#[derive(serde::Deserialize)]
+struct PeftConfig {
+    r: u32,
+    lora_alpha: f64,
+}
+
 /// Reads a PEFT adapter directory; every projection of every layer must be there in the right shape.
 pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
     let path = dir.join("adapter_config.json");
@@ -136,33 +166,34 @@ pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
         path: path.clone(),
         reason,
     };
-    let config: serde_json::Value =
+    let config: PeftConfig =
         serde_json::from_slice(&fs_err::read(&path)?).map_err(|e| bad(e.to_string()))?;
-    let number = |key: &str| {
-        config[key]
-            .as_f64()
-            .ok_or_else(|| bad(format!("lacks the number {key:?}")))
-    };
     let config = LoraConfig {
-        rank: number("r")? as usize,
-        alpha: number("lora_alpha")? as f32,
+        rank: config.r as usize,
+        alpha: config.lora_alpha as f32,
     };
-    let mut lora = Lora::new(config, model, 0);
+    if config.rank == 0 || !config.alpha.is_finite() {
+        return Err(bad(format!(
+            "r {} and lora_alpha {} are not those of an adapter: save it again",
+            config.rank, config.alpha
+        )));
+    }
     let path = dir.join("adapter_model.safetensors");
     let (mut tensors, _) = load_tensors(&path)?;
+    // All shapes first: an adapter is as large as its rank says, which the weights must bear out.
+    let mut weights = Vec::new();
     for layer in 0..model.n_layers {
         for target in Target::ALL {
             let (d_in, d_out) = target.shape(model);
-            let (a, b) = lora.ranges(layer, target);
-            for (side, range, expected) in [
-                ('A', a, vec![config.rank, d_in]),
-                ('B', b, vec![d_out, config.rank]),
+            for (side, expected) in [
+                ('A', vec![config.rank, d_in]),
+                ('B', vec![d_out, config.rank]),
             ] {
                 let name = weight_name(layer, target, side);
                 let found = tensors.remove(&name);
                 let (shape, data) = found.ok_or_else(|| Error::BadFile {
                     path: path.clone(),
-                    reason: format!("lacks the tensor {name:?}"),
+                    reason: format!("lacks the tensor {name:?}: save the adapter again"),
                 })?;
                 if shape != expected {
                     return Err(Error::Shape {
@@ -171,7 +202,17 @@ pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
                         found: shape,
                     });
                 }
-                lora.params[range].copy_from_slice(&data);
+                weights.push(data);
+            }
+        }
+    }
+    let mut lora = Lora::new(config, model, 0);
+    let mut weights = weights.iter();
+    for layer in 0..model.n_layers {
+        for target in Target::ALL {
+            let (a, b) = lora.ranges(layer, target);
+            for (range, data) in [a, b].into_iter().zip(&mut weights) {
+                lora.params[range].copy_from_slice(data);
             }
         }
     }

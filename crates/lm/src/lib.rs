@@ -15,13 +15,15 @@ mod error;
 mod forward;
 mod gguf;
 mod kernels;
+pub mod log;
 mod lora;
 mod model;
 mod tokenizer;
 mod train;
 mod tree;
+mod untrusted;
 
-pub use adapter::{load_adapter, load_tensors, save_adapter, save_tensors};
+pub use adapter::{load_adapter, load_tensors, save_adapter, save_tensors, tensors_from_bytes};
 pub use candidates::{Candidates, score_candidates, score_continuations};
 pub use encoder::Encoder;
 pub use error::{Error, Result};

@@ -39,12 +39,24 @@ impl LlamaConfig {
 
     fn check(self) -> Result<Self> {
         let c = &self;
-        let fits = c.n_heads > 0
+        // Far beyond any model; below them no product of sizes overflows.
+        let sizes = [
+            (c.vocab_size, 1 << 24),
+            (c.hidden_size, 1 << 20),
+            (c.intermediate_size, 1 << 22),
+            (c.n_layers, 1 << 12),
+            (c.max_positions, 1 << 24),
+        ];
+        let fits = sizes.iter().all(|(n, limit)| (1..=*limit).contains(n))
+            && c.rope_theta.is_finite()
+            && c.rope_theta > 0.0
+            && c.rms_norm_eps.is_finite()
+            && c.rms_norm_eps >= 0.0
+            && c.n_heads > 0
             && c.n_kv_heads > 0
             && c.hidden_size.is_multiple_of(c.n_heads)
             && c.n_heads.is_multiple_of(c.n_kv_heads)
-            && c.head_dim().is_multiple_of(2)
-            && c.n_layers > 0;
+            && c.head_dim().is_multiple_of(2);
         if fits {
             Ok(self)
         } else {
@@ -78,8 +90,13 @@ pub struct Llama {
 impl Llama {
     /// Weights and tokenizer of one GGUF file.
     pub fn open(path: &Path) -> Result<(Self, Tokenizer)> {
-        let gguf = Gguf::open(path)?;
-        let tokenizer = Tokenizer::from_gguf(&gguf)?;
+        Self::from_gguf(&Gguf::open(path)?)
+    }
+
+    /// Weights and tokenizer of an open GGUF file.
+    pub fn from_gguf(gguf: &Gguf) -> Result<(Self, Tokenizer)> {
+        let path = gguf.path();
+        let tokenizer = Tokenizer::from_gguf(gguf)?;
         let architecture = gguf.metadata("general.architecture")?.as_text();
         if architecture != Some("llama") {
             return Err(Error::BadFile {
@@ -104,7 +121,17 @@ impl Llama {
             config.intermediate_size,
             config.kv_size(),
         );
-        let mut layers = Vec::with_capacity(config.n_layers);
+        // Sines and cosines of every position: not in the file, so not bounded by it.
+        if !gguf.affords(config.max_positions as u64 * config.head_dim() as u64 * 4) {
+            return Err(Error::BadFile {
+                path: path.into(),
+                reason: format!(
+                    "a context of {} positions is out of proportion to the file; it is damaged: fetch it again",
+                    config.max_positions
+                ),
+            });
+        }
+        let mut layers = Vec::new();
         for i in 0..config.n_layers {
             let tensor =
                 |name: &str, shape: &[usize]| gguf.tensor(&format!("blk.{i}.{name}.weight"), shape);

@@ -11,6 +11,12 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, Value};
 
+/// Memory of a token and of a merge in the tables of `tokenizers` while they are built, measured.
+const TOKEN_BYTES: u64 = 320;
+const MERGE_BYTES: u64 = 320;
+/// What a tokenizer may take whatever the size of its file; its cache alone takes half of it.
+const FREE_BYTES: u64 = 2 << 20;
+
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     vocab_size: usize,
@@ -66,13 +72,22 @@ impl Tokenizer {
 
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let texts = |key: &str| -> Result<Vec<String>> {
-            let list = gguf.metadata(key)?.as_list().unwrap_or_default();
-            Ok(list
-                .iter()
-                .filter_map(Value::as_text)
-                .map(str::to_owned)
-                .collect())
+            let list = gguf.metadata(key)?.as_list();
+            let texts = list.map(|l| l.iter().map(|v| v.as_text().map(str::to_owned)));
+            texts
+                .and_then(Iterator::collect)
+                .ok_or_else(|| Error::Tokenizer(format!("{key:?} is not a list of texts")))
         };
+        let count = |key: &str| gguf.metadata(key).ok()?.as_list().map(<[Value]>::len);
+        let n_tokens = count("tokenizer.ggml.tokens").unwrap_or(0) as u64;
+        let n_merges = count("tokenizer.ggml.merges").unwrap_or(0) as u64;
+        let needed = n_tokens * TOKEN_BYTES + n_merges * MERGE_BYTES;
+        if !gguf.affords(needed.saturating_sub(FREE_BYTES)) {
+            return Err(Error::Tokenizer(format!(
+                "{n_tokens} tokens and {n_merges} merges would take more than ten times the size of \
+                 the file; it is damaged: fetch it again"
+            )));
+        }
         let pre = gguf
             .metadata("tokenizer.ggml.pre")?
             .as_text()
