@@ -54,18 +54,14 @@ pub type Tensors = (
 );
 
 pub fn load_tensors(path: &Path) -> Result<Tensors> {
-    let bad = |reason: String| Error::BadFile {
-        path: path.into(),
-        reason: format!("{reason}; the file is damaged: fetch or make it again"),
-    };
-    parse_tensors(&fs_err::read(path)?).map_err(bad)
+    tensors_from_bytes(path, &fs_err::read(path)?)
 }
 
-/// [`load_tensors`] of a file that is in memory already.
-pub fn tensors_from_bytes(name: &str, bytes: &[u8]) -> Result<Tensors> {
+/// [`load_tensors`] of a file that is in memory already; `path` names it in errors.
+pub fn tensors_from_bytes(path: &Path, bytes: &[u8]) -> Result<Tensors> {
     parse_tensors(bytes).map_err(|reason| Error::BadFile {
-        path: name.into(),
-        reason,
+        path: path.into(),
+        reason: format!("{reason}; the file is damaged: fetch or make it again"),
     })
 }
 
@@ -161,25 +157,35 @@ struct PeftConfig {
 
 /// Reads a PEFT adapter directory; every projection of every layer must be there in the right shape.
 pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
-    let path = dir.join("adapter_config.json");
+    let config = fs_err::read(dir.join("adapter_config.json"))?;
+    let weights = fs_err::read(dir.join("adapter_model.safetensors"))?;
+    adapter_from_bytes(dir, &config, &weights, model)
+}
+
+/// [`load_adapter`] of files that are in memory already; `dir` names them in errors.
+pub fn adapter_from_bytes(
+    dir: &Path,
+    config: &[u8],
+    weights: &[u8],
+    model: &LlamaConfig,
+) -> Result<Lora> {
     let bad = |reason: String| Error::BadFile {
-        path: path.clone(),
-        reason,
+        path: dir.join("adapter_config.json"),
+        reason: format!("{reason}; save the adapter again"),
     };
-    let config: PeftConfig =
-        serde_json::from_slice(&fs_err::read(&path)?).map_err(|e| bad(e.to_string()))?;
+    let config: PeftConfig = serde_json::from_slice(config).map_err(|e| bad(e.to_string()))?;
     let config = LoraConfig {
         rank: config.r as usize,
         alpha: config.lora_alpha as f32,
     };
     if config.rank == 0 || !config.alpha.is_finite() {
         return Err(bad(format!(
-            "r {} and lora_alpha {} are not those of an adapter: save it again",
+            "r {} and lora_alpha {} are not those of an adapter",
             config.rank, config.alpha
         )));
     }
     let path = dir.join("adapter_model.safetensors");
-    let (mut tensors, _) = load_tensors(&path)?;
+    let (mut tensors, _) = tensors_from_bytes(&path, weights)?;
     // All shapes first: an adapter is as large as its rank says, which the weights must bear out.
     let mut weights = Vec::new();
     for layer in 0..model.n_layers {

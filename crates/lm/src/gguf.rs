@@ -172,6 +172,11 @@ impl Gguf {
             .ok_or_else(|| self.bad(format!("metadata {key:?} is not a number")))
     }
 
+    /// Shape of a tensor, the slowest dimension first.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|e| &e.shape[..])
+    }
+
     /// Whether `bytes` more fit into ten times the size of the file, all tensors counted.
     pub(crate) fn affords(&self, bytes: u64) -> bool {
         bytes <= self.budget.0

@@ -23,7 +23,9 @@ mod train;
 mod tree;
 mod untrusted;
 
-pub use adapter::{load_adapter, load_tensors, save_adapter, save_tensors, tensors_from_bytes};
+pub use adapter::{
+    adapter_from_bytes, load_adapter, load_tensors, save_adapter, save_tensors, tensors_from_bytes,
+};
 pub use candidates::{Candidates, score_candidates, score_continuations};
 pub use encoder::Encoder;
 pub use error::{Error, Result};

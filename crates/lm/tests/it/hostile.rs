@@ -145,7 +145,7 @@ fn a_damaged_adapter() {
     save_adapter(dir.path(), &lora(&model), &model.config, "random").unwrap();
     let weights = std::fs::read(dir.path().join("adapter_model.safetensors")).unwrap();
     survives(2000, &weights, SMALL, |bytes| {
-        let _ = tensors_from_bytes("a.safetensors", &bytes);
+        let _ = tensors_from_bytes(Path::new("a.safetensors"), &bytes);
     });
     for file in ["adapter_config.json", "adapter_model.safetensors"] {
         let path = dir.path().join(file);
@@ -288,5 +288,34 @@ fn a_rank_that_the_weights_do_not_bear_out() {
             error.contains("adapter_config.json") || error.contains("expected shape"),
             "{error}"
         );
+    }
+}
+
+/// `cargo test -p hkfr-lm --test it -- --ignored seeds`: valid files for the targets in `fuzz/`.
+#[test]
+#[ignore = "writes into fuzz/corpus"]
+fn seeds() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden_gguf/golden.gguf");
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = model().config;
+    config.n_layers = 1;
+    let model = Llama::random(config, 1).unwrap();
+    save_adapter(dir.path(), &lora(&model), &model.config, "random").unwrap();
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    let adapter = [
+        read("adapter_config.json"),
+        vec![0],
+        read("adapter_model.safetensors"),
+    ];
+    for (target, name, bytes) in [
+        ("gguf", "model", model_gguf()),
+        ("gguf", "golden", std::fs::read(golden).unwrap()),
+        ("tokenizer", "vocabulary", GgufFile::vocabulary().bytes()),
+        ("safetensors", "adapter", adapter.concat()),
+    ] {
+        let dir = corpus.join(target);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join(name), bytes).unwrap();
     }
 }
