@@ -26,6 +26,11 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Set for one kind of machine, these slow the peer down on another.
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+HOW_TO_READ = (
+    "busy_with_others is the share of the processors that other programs took. Where it is high, read "
+    "'cpu_seconds, threads 1': with two threads the peer's wait for each other, spinning, and its ratio "
+    "says more about the machine's load than about the arithmetic."
+)
 PEER = ("sentence-transformers", "transformers", "torch", "tokenizers")
 
 
@@ -87,6 +92,7 @@ def main():
     commit = ["git", "rev-parse", "--short", "HEAD"]
     result = {
         "what": "all-MiniLM-L6-v2, seconds to embed all texts; ratio = peer / hkfr",
+        "how_to_read": HOW_TO_READ,
         "command": "python benchmarks/lm/embed.py MODEL_DIR TEXTS.txt " + str(rounds),
         "date": time.strftime("%Y-%m-%d"),
         "texts": {"n": runs[0]["hkfr"]["texts"], "characters": len(pathlib.Path(texts).read_text())},

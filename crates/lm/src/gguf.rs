@@ -6,6 +6,7 @@
 
 mod blocks;
 mod header;
+mod value;
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -14,6 +15,7 @@ use std::sync::Mutex;
 
 use self::blocks::Block;
 use self::header::{Budget, Parsed, Reader};
+pub use self::value::Value;
 use crate::error::{Error, Result};
 
 /// Bytes of a table's slot, its spare slots and the table it grew from: about 3.5 slots an entry.
@@ -21,50 +23,6 @@ const METADATA_ENTRY: u64 = 200;
 const TENSOR_ENTRY: u64 = 280;
 /// Bytes that are read and dequantised at a time; a whole number of blocks of any format.
 const CHUNK_BLOCKS: usize = 1024;
-
-/// A metadata value; integers are widened to `i64`, floats to `f64`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    Int(i64),
-    Float(f64),
-    Bool(bool),
-    Text(String),
-    List(Vec<Value>),
-}
-
-impl Value {
-    pub fn as_int(&self) -> Option<i64> {
-        if let Self::Int(v) = self {
-            Some(*v)
-        } else {
-            None
-        }
-    }
-
-    pub fn as_float(&self) -> Option<f64> {
-        if let Self::Float(v) = self {
-            Some(*v)
-        } else {
-            None
-        }
-    }
-
-    pub fn as_text(&self) -> Option<&str> {
-        if let Self::Text(v) = self {
-            Some(v)
-        } else {
-            None
-        }
-    }
-
-    pub fn as_list(&self) -> Option<&[Self]> {
-        if let Self::List(v) = self {
-            Some(v)
-        } else {
-            None
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Entry {
