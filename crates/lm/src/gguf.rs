@@ -40,8 +40,8 @@ impl Entry {
 
     /// Format and bytes in the file; `None` for formats that are not read.
     fn block(&self, name: &str) -> Parsed<Option<(Block, u64)>> {
-        let n = self.n_weights();
-        let n = n.ok_or_else(|| format!("the tensor {name:?} has more weights than memory"))?;
+        let too_large = || format!("the tensor {name:?} has more weights than memory");
+        let n = self.n_weights().ok_or_else(too_large)?;
         let Some(block) = Block::from_ggml(self.kind) else {
             return Ok(None);
         };
@@ -51,10 +51,8 @@ impl Entry {
                 block.weights()
             ));
         }
-        Ok(Some((
-            block,
-            (n / block.weights()) as u64 * block.bytes() as u64,
-        )))
+        let size = ((n / block.weights()) as u64).checked_mul(block.bytes() as u64);
+        Ok(Some((block, size.ok_or_else(too_large)?)))
     }
 }
 
