@@ -14,7 +14,7 @@ use crate::config::LlamaConfig;
 use crate::error::{Error, Result};
 use crate::lora::{Lora, LoraConfig};
 use crate::targets::{Target, Targets};
-use crate::tensors::{load_tensors, save_tensors, write_atomically};
+use crate::tensors::{save_tensors, tensors_from_bytes, write_atomically};
 
 const PREFIX: &str = "base_model.model.model.layers.";
 const FUSED: &str = "gate_up_proj";
@@ -130,25 +130,39 @@ struct ConfigJson {
 /// Reads a PEFT adapter directory. Its targets are the modules that the file has tensors for; each
 /// must be there in every layer, in the right shape.
 pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
-    let path = dir.join("adapter_config.json");
+    let config = fs_err::read(dir.join("adapter_config.json"))?;
+    let weights = fs_err::read(dir.join("adapter_model.safetensors"))?;
+    adapter_from_bytes(dir, &config, &weights, model)
+}
+
+/// [`load_adapter`] of files that are in memory already; `dir` names them in errors.
+pub fn adapter_from_bytes(
+    dir: &Path,
+    config: &[u8],
+    weights: &[u8],
+    model: &LlamaConfig,
+) -> Result<Lora> {
     let bad = |reason: String| Error::BadFile {
-        path: path.clone(),
-        reason,
+        path: dir.join("adapter_config.json"),
+        reason: format!("{reason}; save the adapter again"),
     };
-    let value: Value =
-        serde_json::from_slice(&fs_err::read(&path)?).map_err(|e| bad(e.to_string()))?;
+    let value: Value = serde_json::from_slice(config).map_err(|e| bad(e.to_string()))?;
     refuse_other_methods(&value).map_err(&bad)?;
     let json: ConfigJson = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
     let r = json.r;
     let fused = json.rank_pattern.get(FUSED).copied();
     let widened = json.alpha_pattern.get(FUSED).copied();
-    let ours = fused == Some(2 * r) && widened == Some(2.0 * json.lora_alpha);
+    let ours = fused == r.checked_mul(2) && widened == Some(2.0 * json.lora_alpha);
     let plain = json.rank_pattern.is_empty() && json.alpha_pattern.is_empty();
     let only_fused = json.rank_pattern.len() == 1 && json.alpha_pattern.len() == 1;
     let uniform = plain || ours && only_fused;
-    if r == 0 || !uniform {
+    if r == 0
+        || !uniform
+        || !json.lora_alpha.is_finite()
+        || !(0.0..1.0).contains(&json.lora_dropout)
+    {
         return Err(bad(
-            "needs one rank above zero and one alpha for all modules; rank_pattern and alpha_pattern are not supported".into(),
+            "needs one rank above zero, one finite alpha for all modules and a dropout below 1; rank_pattern and alpha_pattern are not supported".into(),
         ));
     }
     // rsLoRA scales by α / √r instead of α / r.
@@ -158,11 +172,20 @@ pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
         1.0
     };
     let path = dir.join("adapter_model.safetensors");
-    let (mut tensors, _) = load_tensors(&path)?;
+    let (mut tensors, _) = tensors_from_bytes(&path, weights)?;
     let bad = |reason: String| Error::BadFile {
         path: path.clone(),
         reason,
     };
+    // An adapter is as large as its rank says, which the weights of every layer must bear out.
+    let borne_out = tensors.iter().filter(|(name, (shape, _))| {
+        name.contains("lora_A") && shape.first().is_some_and(|n| n / 2 == r || *n == r)
+    });
+    if borne_out.count() < model.n_layers {
+        return Err(bad(format!(
+            "lacks a matrix of rank {r} in every layer, which adapter_config.json promises"
+        )));
+    }
     let config = LoraConfig {
         rank: r,
         alpha: json.lora_alpha * stretch,

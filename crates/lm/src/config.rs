@@ -119,7 +119,24 @@ impl LlamaConfig {
             Some(RopeScaling::Divisors(d)) => d.len() * 2 == c.rotary_dim(),
             _ => true,
         };
-        let fits = c.n_heads > 0
+        // Far beyond any model; below them no product of sizes overflows.
+        let sizes = [
+            (c.vocab_size, 1 << 24),
+            (c.hidden_size, 1 << 20),
+            (c.intermediate_size, 1 << 22),
+            (c.n_layers, 1 << 12),
+            (c.max_positions, 1 << 24),
+            (c.n_heads, 1 << 16),
+            (c.n_kv_heads, 1 << 16),
+            (c.head_dim.unwrap_or(1), 1 << 16),
+        ];
+        let finite = c.rope_theta.is_finite()
+            && c.rope_theta > 0.0
+            && c.rms_norm_eps.is_finite()
+            && c.rms_norm_eps >= 0.0;
+        let fits = finite
+            && sizes.iter().all(|(n, limit)| (1..=*limit).contains(n))
+            && c.n_heads > 0
             && c.n_kv_heads > 0
             && (c.head_dim.is_some() || c.hidden_size.is_multiple_of(c.n_heads))
             && c.n_heads.is_multiple_of(c.n_kv_heads)
@@ -127,13 +144,12 @@ impl LlamaConfig {
             && c.rotary_dim() > 0
             && c.rotary_dim().is_multiple_of(2)
             && c.rotary_dim() <= c.head_dim()
-            && c.n_layers > 0
             && divisors;
         if fits {
             Ok(self)
         } else {
             Err(Error::Config(format!(
-                "sizes that do not fit together: {self:?}"
+                "not a geometry that a model has: {self:?}"
             )))
         }
     }

@@ -5,8 +5,9 @@
 
 use crate::attention::{self, Scratch};
 use crate::config::LlamaConfig;
+use crate::decoder::{Decoder, MAX_ROWS, Place, project};
 use crate::dropout::Dropout;
-use crate::kernels::{linear, log_sum_exp, rms_norm, swiglu};
+use crate::kernels::{log_sum_exp, rms_norm, swiglu};
 use crate::lora::Lora;
 use crate::model::Llama;
 use crate::targets::Target;
@@ -62,22 +63,12 @@ impl Activations {
     }
 }
 
-/// `ys = xs wᵀ + bias`.
-fn affine(
-    ys: &mut [f32],
-    xs: &[f32],
-    w: &[f32],
-    bias: Option<&Vec<f32>>,
-    (n, d_in, d_out): (usize, usize, usize),
-) {
-    match bias {
-        None => linear(ys, 0.0, xs, w, n, d_in, d_out),
-        Some(bias) => {
-            ys.chunks_exact_mut(d_out)
-                .for_each(|y| y.copy_from_slice(bias));
-            linear(ys, 1.0, xs, w, n, d_in, d_out);
-        }
-    }
+/// Lays a bias under a product; returns what the product then keeps of it.
+fn begin(ys: &mut [f32], bias: Option<&Vec<f32>>) -> f32 {
+    let Some(bias) = bias else { return 0.0 };
+    ys.chunks_exact_mut(bias.len())
+        .for_each(|y| y.copy_from_slice(bias));
+    1.0
 }
 
 /// RMSNorm of each head in place; what came in stays in `raw`.
@@ -102,6 +93,8 @@ pub struct Session {
     pub(crate) x: Vec<f32>,
     pub(crate) act: Vec<f32>,
     pub(crate) scratch: Scratch,
+    /// Rounded weights for passes of few rows; `None`: everything in `f32`.
+    pub decoder: Option<Decoder>,
     /// Active only while a trainer runs it.
     pub(crate) dropout: Dropout,
     branch: Vec<f32>,
@@ -159,6 +152,8 @@ impl Session {
         for (x, &row) in self.x.chunks_exact_mut(d).zip(&self.rows) {
             x.copy_from_slice(model.embedding(tree.tokens()[row]));
         }
+        let few = !keep && n <= MAX_ROWS;
+        let mut decoder = self.decoder.as_mut().filter(|_| few);
         for (l, w) in model.layers.iter().enumerate() {
             let a = &mut self.acts[if keep { l } else { 0 }];
             a.resize(n, c);
@@ -171,10 +166,17 @@ impl Session {
 
             a.x_in.copy_from_slice(&self.x);
             rms_norm(&mut a.x_norm, &a.x_in, &w.input_layernorm, eps);
-            let (to_q, to_kv) = ((n, d, q), (n, d, kv));
-            affine(&mut a.q, &a.x_norm, &w.q_proj, w.q_bias.as_ref(), to_q);
-            affine(k, &a.x_norm, &w.k_proj, w.k_bias.as_ref(), to_kv);
-            affine(v, &a.x_norm, &w.v_proj, w.v_bias.as_ref(), to_kv);
+            let mut project = |t: Target, ys: &mut [f32], kept: f32, xs: &[f32]| {
+                let (d_in, d_out) = t.shape(c);
+                let (at, w) = (Place::Layer(l, t), w.projection(t));
+                project(&mut decoder, at, ys, kept, xs, w, (n, d_in, d_out));
+            };
+            let kept = begin(&mut a.q, w.q_bias.as_ref());
+            project(Target::Q, &mut a.q, kept, &a.x_norm);
+            let kept = begin(k, w.k_bias.as_ref());
+            project(Target::K, k, kept, &a.x_norm);
+            let kept = begin(v, w.v_bias.as_ref());
+            project(Target::V, v, kept, &a.x_norm);
             if let Some(lora) = lora {
                 lora.forward(l, Target::Q, &mut a.q, &a.x_norm, xa, n, drop);
                 lora.forward(l, Target::K, k, &a.x_norm, xa, n, drop);
@@ -208,7 +210,7 @@ impl Session {
                 None => (&mut a.x_mid, 1.0),
                 Some(_) => (&mut a.attn_out, 0.0),
             };
-            linear(out, keep, &a.attn, &w.o_proj, n, q, d);
+            project(Target::O, out, keep, &a.attn);
             if let Some(lora) = lora {
                 lora.forward(l, Target::O, out, &a.attn, xa, n, drop);
             }
@@ -219,8 +221,8 @@ impl Session {
             }
 
             rms_norm(&mut a.x_norm2, &a.x_mid, &w.post_attention_layernorm, eps);
-            linear(&mut a.gate, 0.0, &a.x_norm2, &w.gate_proj, n, d, f);
-            linear(&mut a.up, 0.0, &a.x_norm2, &w.up_proj, n, d, f);
+            project(Target::Gate, &mut a.gate, 0.0, &a.x_norm2);
+            project(Target::Up, &mut a.up, 0.0, &a.x_norm2);
             if let Some(lora) = lora {
                 lora.forward(l, Target::Gate, &mut a.gate, &a.x_norm2, xa, n, drop);
                 lora.forward(l, Target::Up, &mut a.up, &a.x_norm2, xa, n, drop);
@@ -231,7 +233,7 @@ impl Session {
                 None => (&mut self.x, 1.0),
                 Some(_) => (&mut a.mlp_out, 0.0),
             };
-            linear(out, keep, &self.act, &w.down_proj, n, f, d);
+            project(Target::Down, out, keep, &self.act);
             if let Some(lora) = lora {
                 lora.forward(l, Target::Down, out, &self.act, xa, n, drop);
             }
@@ -269,14 +271,15 @@ impl Session {
         self.hidden(model, rows, &mut normed);
         let c = &model.config;
         self.logits.resize(rows.len() * c.vocab_size, 0.0);
-        linear(
+        let few = rows.len() <= MAX_ROWS;
+        project(
+            &mut self.decoder.as_mut().filter(|_| few),
+            Place::Output,
             &mut self.logits,
             0.0,
             &normed,
             model.output_weights(),
-            rows.len(),
-            c.hidden_size,
-            c.vocab_size,
+            (rows.len(), c.hidden_size, c.vocab_size),
         );
         self.normed = normed;
         &mut self.logits

@@ -1,136 +1,110 @@
 //! GGUF files: metadata and tensors, dequantised to `f32`.
 //!
-//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. Blocks of 32 weights: Q4_0
-//! (d·(q−8)), Q4_1 (d·q+m), Q8_0 (d·q). K-quants are not read; the error says so.
+//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. The header is read once;
+//! a tensor is read from its place in the file when it is asked for, so that loading a model never
+//! holds the file beside it. Block formats are in `blocks.rs`.
+
+mod blocks;
+mod header;
+mod value;
 
 use std::collections::HashMap;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use half::f16;
-
+use self::blocks::Block;
+use self::header::{Budget, Parsed, Reader};
+pub use self::value::Value;
 use crate::error::{Error, Result};
 
-/// A metadata value; integers are widened to `i64`, floats to `f64`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    Int(i64),
-    Float(f64),
-    Bool(bool),
-    Text(String),
-    List(Vec<Value>),
-}
+/// Bytes of a table's slot, its spare slots and the table it grew from: about 3.5 slots an entry.
+const METADATA_ENTRY: u64 = 200;
+const TENSOR_ENTRY: u64 = 280;
+/// Bytes that are read and dequantised at a time; a whole number of blocks of any format.
+const CHUNK_BLOCKS: usize = 1024;
 
-impl Value {
-    pub fn as_int(&self) -> Option<i64> {
-        if let Self::Int(v) = self {
-            Some(*v)
-        } else {
-            None
-        }
-    }
-
-    pub fn as_float(&self) -> Option<f64> {
-        if let Self::Float(v) = self {
-            Some(*v)
-        } else {
-            None
-        }
-    }
-
-    pub fn as_text(&self) -> Option<&str> {
-        if let Self::Text(v) = self {
-            Some(v)
-        } else {
-            None
-        }
-    }
-
-    pub fn as_list(&self) -> Option<&[Self]> {
-        if let Self::List(v) = self {
-            Some(v)
-        } else {
-            None
-        }
-    }
-}
-
+#[derive(Debug)]
 struct Entry {
     /// Row-major: the slowest dimension first (GGUF lists them the other way round).
     shape: Vec<usize>,
     kind: u32,
-    offset: usize,
+    /// From the beginning of the data.
+    offset: u64,
 }
 
+impl Entry {
+    fn n_weights(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
+    }
+
+    /// Format and bytes in the file; `None` for formats that are not read.
+    fn block(&self, name: &str) -> Parsed<Option<(Block, u64)>> {
+        let too_large = || format!("the tensor {name:?} has more weights than memory");
+        let n = self.n_weights().ok_or_else(too_large)?;
+        let Some(block) = Block::from_ggml(self.kind) else {
+            return Ok(None);
+        };
+        if !n.is_multiple_of(block.weights()) {
+            return Err(format!(
+                "the tensor {name:?} has {n} weights, not a multiple of {}",
+                block.weights()
+            ));
+        }
+        let size = ((n / block.weights()) as u64).checked_mul(block.bytes() as u64);
+        Ok(Some((block, size.ok_or_else(too_large)?)))
+    }
+}
+
+trait ReadSeek: Read + Seek + Send {}
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
+/// An open file. Whatever its bytes are, it takes less than ten times its size in memory, with all
+/// its tensors dequantised, and never panics.
 pub struct Gguf {
     path: PathBuf,
-    bytes: Vec<u8>,
-    data_start: usize,
+    file: Mutex<Box<dyn ReadSeek>>,
+    data_start: u64,
     metadata: HashMap<String, Value>,
     entries: HashMap<String, Entry>,
+    budget: Budget,
 }
 
 impl Gguf {
-    /// Reads a whole file. A file that is cut short or damaged in its header is an error that says where.
+    /// Reads the header. A file that is cut short, or damaged in its header, is an error that says where.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = fs_err::read(path)?;
-        let bad = |reason: String| Error::BadFile {
-            path: path.into(),
-            reason: format!("{reason}; the file is damaged or not a GGUF model: fetch it again"),
-        };
-        let mut r = Reader {
-            bytes: &bytes,
-            at: 0,
-        };
-        if r.take(4).map_err(&bad)? != b"GGUF" {
-            return Err(bad("does not begin with \"GGUF\"".into()));
-        }
-        let version = r.u32().map_err(&bad)?;
-        if !(2..=3).contains(&version) {
-            return Err(bad(format!(
-                "GGUF version {version}, of which only 2 and 3 are read"
-            )));
-        }
-        let n_tensors = r.u64().map_err(&bad)?;
-        let n_metadata = r.u64().map_err(&bad)?;
-        let mut metadata = HashMap::new();
-        for _ in 0..n_metadata {
-            let key = r.text().map_err(&bad)?;
-            let kind = r.u32().map_err(&bad)?;
-            metadata.insert(key, r.value(kind, 0).map_err(&bad)?);
-        }
-        let mut entries = HashMap::new();
-        for _ in 0..n_tensors {
-            let name = r.text().map_err(&bad)?;
-            let n_dims = r.u32().map_err(&bad)?;
-            let mut shape = Vec::new();
-            for _ in 0..n_dims {
-                shape.push(r.len().map_err(&bad)?);
-            }
-            shape.reverse();
-            let kind = r.u32().map_err(&bad)?;
-            let offset = r.len().map_err(&bad)?;
-            entries.insert(
-                name,
-                Entry {
-                    shape,
-                    kind,
-                    offset,
-                },
-            );
-        }
-        let align = metadata
-            .get("general.alignment")
-            .and_then(Value::as_int)
-            .unwrap_or(32)
-            .max(1) as usize;
-        let data_start = r.at.div_ceil(align) * align;
+        let file = fs_err::File::open(path)?;
+        let len = file.metadata()?.len();
+        Self::read(path, Box::new(file), len)
+    }
+
+    /// A file that is in memory already; `name` stands for its path in errors.
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
+        let len = bytes.len() as u64;
+        Self::read(Path::new(name), Box::new(std::io::Cursor::new(bytes)), len)
+    }
+
+    fn read(path: &Path, mut file: Box<dyn ReadSeek>, len: u64) -> Result<Self> {
+        let (metadata, entries, data_start, budget) =
+            read_header(&mut file, len).map_err(|reason| Error::BadFile {
+                path: path.into(),
+                reason: format!(
+                    "{reason}; the file is damaged or not a GGUF model: fetch it again"
+                ),
+            })?;
         Ok(Self {
             path: path.into(),
+            file: Mutex::new(file),
             data_start,
             metadata,
             entries,
-            bytes,
+            budget,
         })
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn metadata(&self, key: &str) -> Result<&Value> {
@@ -158,6 +132,16 @@ impl Gguf {
         self.entries.contains_key(tensor)
     }
 
+    /// Shape of a tensor, the slowest dimension first.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|e| &e.shape[..])
+    }
+
+    /// Whether `bytes` more fit into ten times the size of the file, all tensors counted.
+    pub(crate) fn affords(&self, bytes: u64) -> bool {
+        bytes <= self.budget.0
+    }
+
     /// A tensor as `f32`, checked against `shape`.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let entry = self
@@ -171,31 +155,26 @@ impl Gguf {
                 found: entry.shape.clone(),
             });
         }
-        let n: usize = shape.iter().product();
-        let (block, size) = match entry.kind {
-            0 => (1, 4),
-            1 | 30 => (1, 2),
-            2 => (32, 18),
-            3 => (32, 20),
-            8 => (32, 34),
-            other => {
-                return Err(self.bad(format!(
-                    "the tensor {name:?} has GGML type {other}; F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are read: convert the model"
-                )));
-            }
-        };
-        let start = self.data_start + entry.offset;
-        let bytes = start
-            .checked_add(n / block * size)
-            .and_then(|end| self.bytes.get(start..end));
-        let bytes = bytes
-            .ok_or_else(|| self.bad(format!("ends inside the tensor {name:?}; fetch it again")))?;
-        if !n.is_multiple_of(block) {
-            return Err(self.bad(format!(
-                "the tensor {name:?} has {n} weights, not a multiple of {block}"
-            )));
+        let block = entry.block(name).map_err(|reason| self.bad(reason))?;
+        let (block, size) = block.ok_or_else(|| {
+            self.bad(format!(
+                "the tensor {name:?} has GGML type {}; {} are read: convert the model",
+                entry.kind,
+                Block::NAMES
+            ))
+        })?;
+        let mut out = Vec::with_capacity(size as usize / block.bytes() * block.weights());
+        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
+        file.seek(SeekFrom::Start(self.data_start + entry.offset))?;
+        let mut left = size as usize;
+        let mut chunk = vec![0; left.min(CHUNK_BLOCKS * block.bytes())];
+        while left > 0 {
+            let n = chunk.len().min(left);
+            file.read_exact(&mut chunk[..n])?;
+            block.dequantise(&chunk[..n], &mut out);
+            left -= n;
         }
-        Ok(dequantise(entry.kind, bytes, n, size))
+        Ok(out)
     }
 
     fn bad(&self, reason: String) -> Error {
@@ -206,108 +185,89 @@ impl Gguf {
     }
 }
 
-fn dequantise(kind: u32, bytes: &[u8], n: usize, size: usize) -> Vec<f32> {
-    let f = |b: &[u8]| f16::from_le_bytes([b[0], b[1]]).to_f32();
-    let mut out = Vec::with_capacity(n);
-    for b in bytes.chunks_exact(size) {
-        match kind {
-            0 => out.push(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            1 => out.push(f(b)),
-            30 => out.push(half::bf16::from_le_bytes([b[0], b[1]]).to_f32()),
-            2 => {
-                let d = f(b);
-                out.extend(b[2..].iter().map(|q| d * (f32::from(q & 15) - 8.0)));
-                out.extend(b[2..].iter().map(|q| d * (f32::from(q >> 4) - 8.0)));
-            }
-            3 => {
-                let (d, m) = (f(b), f(&b[2..]));
-                out.extend(b[4..].iter().map(|q| d * f32::from(q & 15) + m));
-                out.extend(b[4..].iter().map(|q| d * f32::from(q >> 4) + m));
-            }
-            _ => {
-                let d = f(b);
-                out.extend(b[2..].iter().map(|q| d * f32::from(*q as i8)));
-            }
+type Header = (HashMap<String, Value>, HashMap<String, Entry>, u64, Budget);
+
+fn read_header(file: &mut Box<dyn ReadSeek>, len: u64) -> Parsed<Header> {
+    let mut r = Reader::new(BufReader::new(file), len);
+    if r.array()? != *b"GGUF" {
+        return Err("does not begin with \"GGUF\"".into());
+    }
+    let version = r.u32()?;
+    if !(2..=3).contains(&version) {
+        return Err(format!(
+            "GGUF version {version}, of which only 2 and 3 are read"
+        ));
+    }
+    let n_tensors = r.u64()?;
+    let n_metadata = r.u64()?;
+    let mut metadata = HashMap::new();
+    for _ in 0..n_metadata {
+        r.budget.charge(METADATA_ENTRY)?;
+        let key = r.text()?;
+        let kind = r.u32()?;
+        let value = r.value(kind, 0)?;
+        if metadata.insert(key.clone(), value).is_some() {
+            return Err(format!("has the metadata {key:?} twice"));
         }
     }
-    out
+    let mut entries = HashMap::new();
+    for _ in 0..n_tensors {
+        r.budget.charge(TENSOR_ENTRY)?;
+        let name = r.text()?;
+        let n_dims = r.u32()?;
+        if n_dims > 4 {
+            return Err(format!("the tensor {name:?} has {n_dims} dimensions"));
+        }
+        let mut shape = Vec::new();
+        for _ in 0..n_dims {
+            shape.push(usize::try_from(r.u64()?).map_err(|e| e.to_string())?);
+        }
+        shape.reverse();
+        let kind = r.u32()?;
+        let offset = r.u64()?;
+        let entry = Entry {
+            shape,
+            kind,
+            offset,
+        };
+        if entries.insert(name.clone(), entry).is_some() {
+            return Err(format!("has the tensor {name:?} twice"));
+        }
+    }
+    let align = metadata
+        .get("general.alignment")
+        .map_or(Some(32), |v| v.as_int().and_then(|v| u64::try_from(v).ok()));
+    let align = align.filter(|a| a.is_power_of_two() && *a <= 1 << 30);
+    let align = align.ok_or("has an alignment that is no power of two")?;
+    let data_start = r.at.next_multiple_of(align);
+    check_places(&entries, data_start, len, &mut r.budget)?;
+    Ok((metadata, entries, data_start, r.budget))
 }
 
-type Read<T> = std::result::Result<T, String>;
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize) -> Read<&'a [u8]> {
-        let end = self
-            .at
-            .checked_add(n)
-            .filter(|&end| end <= self.bytes.len());
-        let end = end.ok_or_else(|| {
-            format!(
-                "ends at byte {} where {n} more are due at byte {}",
-                self.bytes.len(),
-                self.at
-            )
-        })?;
-        let bytes = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(bytes)
+/// Every tensor lies within the file, and no two share a byte: otherwise a small file could hold a
+/// large model.
+fn check_places(
+    entries: &HashMap<String, Entry>,
+    data_start: u64,
+    len: u64,
+    budget: &mut Budget,
+) -> Parsed<()> {
+    let mut places = Vec::with_capacity(entries.len());
+    for (name, entry) in entries {
+        let Some((block, size)) = entry.block(name)? else {
+            continue;
+        };
+        let start = data_start.checked_add(entry.offset);
+        let end = start.and_then(|s| s.checked_add(size));
+        let (Some(start), Some(end)) = (start, end.filter(|e| *e <= len)) else {
+            return Err(format!("ends inside the tensor {name:?}"));
+        };
+        budget.charge(size / block.bytes() as u64 * block.weights() as u64 * 4)?;
+        places.push((start, end, name));
     }
-
-    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
-        Ok(self.take(N)?.try_into().expect("take returns N bytes"))
-    }
-
-    fn u32(&mut self) -> Read<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Read<u64> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    fn len(&mut self) -> Read<usize> {
-        usize::try_from(self.u64()?).map_err(|e| e.to_string())
-    }
-
-    fn text(&mut self) -> Read<String> {
-        let n = self.len()?;
-        Ok(String::from_utf8_lossy(self.take(n)?).into_owned())
-    }
-
-    fn value(&mut self, kind: u32, depth: u8) -> Read<Value> {
-        Ok(match kind {
-            0 => Value::Int(i64::from(self.array::<1>()?[0])),
-            1 => Value::Int(i64::from(self.array::<1>()?[0] as i8)),
-            2 => Value::Int(i64::from(u16::from_le_bytes(self.array()?))),
-            3 => Value::Int(i64::from(i16::from_le_bytes(self.array()?))),
-            4 => Value::Int(i64::from(self.u32()?)),
-            5 => Value::Int(i64::from(i32::from_le_bytes(self.array()?))),
-            6 => Value::Float(f64::from(f32::from_le_bytes(self.array()?))),
-            7 => Value::Bool(self.array::<1>()?[0] != 0),
-            8 => Value::Text(self.text()?),
-            9 if depth < 4 => {
-                let kind = self.u32()?;
-                let n = self.len()?;
-                let mut list = Vec::with_capacity(n.min(self.bytes.len()));
-                for _ in 0..n {
-                    list.push(self.value(kind, depth + 1)?);
-                }
-                Value::List(list)
-            }
-            10 => Value::Int(self.u64()? as i64),
-            11 => Value::Int(i64::from_le_bytes(self.array()?)),
-            12 => Value::Float(f64::from_le_bytes(self.array()?)),
-            other => {
-                return Err(format!(
-                    "metadata value of unknown type {other} at byte {}",
-                    self.at
-                ));
-            }
-        })
+    places.sort_unstable();
+    match places.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+        Some(pair) => Err(format!("{:?} lies across {:?}", pair[0].2, pair[1].2)),
+        None => Ok(()),
     }
 }

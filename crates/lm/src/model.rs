@@ -14,6 +14,7 @@ use crate::gguf::Gguf;
 use crate::gguf_model::GgufModel;
 use crate::hf::Directory;
 use crate::rope::Rope;
+use crate::targets::Target;
 use crate::tokenizer::Tokenizer;
 
 pub(crate) struct Layer {
@@ -96,6 +97,21 @@ pub struct Llama {
     pub name: String,
 }
 
+impl Layer {
+    /// The matrix of a projection, (d_out, d_in).
+    pub fn projection(&self, target: Target) -> &[f32] {
+        match target {
+            Target::Q => &self.q_proj,
+            Target::K => &self.k_proj,
+            Target::V => &self.v_proj,
+            Target::O => &self.o_proj,
+            Target::Gate => &self.gate_proj,
+            Target::Up => &self.up_proj,
+            Target::Down => &self.down_proj,
+        }
+    }
+}
+
 impl Llama {
     /// Weights and tokenizer of one GGUF file, or of a directory as Hugging Face lays it out
     /// (`config.json`, `tokenizer.json`, `model.safetensors` or its shards and their index).
@@ -114,10 +130,25 @@ impl Llama {
             }
             return Ok((model, tokenizer));
         }
-        let gguf = Gguf::open(path)?;
-        let tokenizer = Tokenizer::from_gguf(&gguf)?;
-        let mut source = GgufModel::new(&gguf, path, tokenizer.vocab_size())?;
-        let (config, name) = (source.config.clone(), source.name());
+        Self::from_gguf(&Gguf::open(path)?)
+    }
+
+    /// Weights and tokenizer of an open GGUF file.
+    pub fn from_gguf(gguf: &Gguf) -> Result<(Self, Tokenizer)> {
+        let path = gguf.path();
+        let tokenizer = Tokenizer::from_gguf(gguf)?;
+        let mut source = GgufModel::new(gguf, path, tokenizer.vocab_size())?;
+        let (config, name) = (source.config.clone().check()?, source.name());
+        // Sines and cosines of every position: not in the file, so not bounded by it.
+        if !gguf.affords(config.max_positions as u64 * config.head_dim() as u64 * 4) {
+            return Err(Error::BadFile {
+                path: path.into(),
+                reason: format!(
+                    "a context of {} positions is out of proportion to the file; it is damaged: fetch it again",
+                    config.max_positions
+                ),
+            });
+        }
         Ok((Self::load(config, name, &mut source)?, tokenizer))
     }
 
@@ -131,7 +162,7 @@ impl Llama {
     fn load(config: LlamaConfig, name: String, weights: &mut dyn Weights) -> Result<Self> {
         let config = config.check()?;
         let (v, d) = (config.vocab_size, config.hidden_size);
-        let mut layers = Vec::with_capacity(config.n_layers);
+        let mut layers = Vec::new();
         for i in 0..config.n_layers {
             layers.push(Layer::load(&config, |name, shape| {
                 weights.tensor(&format!("model.layers.{i}.{name}"), shape)

@@ -67,19 +67,40 @@ pub type Tensors = (
     HashMap<String, String>,
 );
 
+/// Bytes of a header that are parsed whatever the size of the file.
+const SMALL_HEADER: u64 = 64 << 10;
+
 /// All F32, F16 and BF16 tensors of a safetensors file; those of other dtypes are left out.
 pub fn load_tensors(path: &Path) -> Result<Tensors> {
-    let bad = |reason: String| Error::BadFile {
+    tensors_from_bytes(path, &fs_err::read(path)?)
+}
+
+/// [`load_tensors`] of a file that is in memory already; `path` names it in errors.
+pub fn tensors_from_bytes(path: &Path, bytes: &[u8]) -> Result<Tensors> {
+    parse(bytes).map_err(|reason| Error::BadFile {
         path: path.into(),
         reason: format!("{reason}; the file is damaged: fetch or make it again"),
-    };
-    let bytes = fs_err::read(path)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
+    })
+}
+
+fn parse(bytes: &[u8]) -> std::result::Result<Tensors, String> {
+    // Parsed JSON takes up to a dozen times its text, which is in proportion only if it describes
+    // tensors that are there.
+    let header = bytes.first_chunk().map(|n| u64::from_le_bytes(*n));
+    let limit = SMALL_HEADER.max(bytes.len() as u64 / 2);
+    if let Some(n) = header.filter(|n| *n > limit) {
+        return Err(format!(
+            "its header of {n} bytes is out of proportion to its size of {}",
+            bytes.len()
+        ));
+    }
+    let (n, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    let data = &bytes[8 + n..];
     let mut tensors = HashMap::new();
-    for (name, view) in file.tensors() {
-        if let Some(data) = to_f32(view.dtype(), view.data()) {
-            tensors.insert(name, (view.shape().to_vec(), data));
+    for (name, info) in header.tensors() {
+        let (start, end) = info.data_offsets;
+        if let Some(values) = to_f32(info.dtype, &data[start..end]) {
+            tensors.insert(name, (info.shape.clone(), values));
         }
     }
     Ok((tensors, header.metadata().clone().unwrap_or_default()))

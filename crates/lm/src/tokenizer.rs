@@ -17,6 +17,12 @@ use crate::error::{Error, Result};
 use crate::gguf::{Gguf, Value};
 use crate::pre_tokenizer::PreTokenizer;
 
+/// Memory of a token or a merge while a tokenizer is built: 90 to 160 bytes measured, by how full the
+/// tables of the crate `tokenizers` are.
+const ENTRY_BYTES: u64 = 200;
+/// What a tokenizer may take whatever the size of its file; its cache alone takes a quarter of it.
+const FREE_BYTES: u64 = 2 << 20;
+
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// Ids of the special tokens, which `inner` does not know, and the way back.
@@ -83,9 +89,20 @@ impl Tokenizer {
             Ok(gguf.metadata(key)?.as_list().unwrap_or_default())
         };
         let texts = |key: &str| -> Result<Vec<String>> {
-            let texts = list(key)?.iter().filter_map(Value::as_text);
-            Ok(texts.map(str::to_owned).collect())
+            let texts = list(key)?.iter().map(|v| v.as_text().map(str::to_owned));
+            let texts: Option<Vec<String>> = texts.collect();
+            texts.ok_or_else(|| Error::Tokenizer(format!("{key:?} is not a list of texts")))
         };
+        let count = |key: &str| gguf.metadata(key).ok()?.as_list().map(<[Value]>::len);
+        let n_tokens = count("tokenizer.ggml.tokens").unwrap_or(0) as u64;
+        let n_merges = count("tokenizer.ggml.merges").unwrap_or(0) as u64;
+        let needed = (n_tokens + n_merges) * ENTRY_BYTES;
+        if !gguf.affords(needed.saturating_sub(FREE_BYTES)) {
+            return Err(Error::Tokenizer(format!(
+                "{n_tokens} tokens and {n_merges} merges would take more than ten times the size of \
+                 the file; it is damaged: fetch it again"
+            )));
+        }
         let pre = gguf
             .metadata("tokenizer.ggml.pre")?
             .as_text()

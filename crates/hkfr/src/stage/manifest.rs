@@ -6,10 +6,15 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use hkfr_lm::log::{EVENTS, METRICS};
+
 use super::{PARTIAL, Spec};
 use crate::{atomic, digest};
 
 pub const MANIFEST: &str = "manifest.json";
+
+/// Files that tell how a stage went, not what it made.
+const LOGS: [&str; 2] = [METRICS, EVENTS];
 
 /// Newest format this build reads and the one it writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -21,7 +26,7 @@ pub struct Manifest {
     pub hkfr_version: String,
     /// What it was made from: outputs upstream, config, seed, files from outside.
     pub input_hash: String,
-    /// What was made: the contents of all files. A forced stage that makes the same again leaves
+    /// What was made: the contents of all files but logs. A forced stage that makes the same again leaves
     /// the stages after it up to date.
     pub output_hash: String,
     pub config: Value,
@@ -84,8 +89,11 @@ impl Manifest {
         list(dir, "", &mut files)?;
         files.retain(|f| !spec.keep.contains(&f.path.as_str()));
         files.sort_by(|a, b| a.path.cmp(&b.path));
+        // A log carries the time of every step: two trainings with the same result differ in it.
+        let is_log = |path: &str| LOGS.iter().any(|log| path.ends_with(log));
         let contents: Vec<String> = files
             .iter()
+            .filter(|f| !is_log(&f.path))
             .map(|f| format!("{} {}", f.sha256, f.path))
             .collect();
         let manifest = Self {

@@ -5,11 +5,11 @@ use hkfr_eval::Run;
 use hkfr_eval::html::{Histogram, Sample, Series};
 use hkfr_events::{Dataset, Split};
 use hkfr_fuse::{FusionMode, KnowledgeRecord, KnowledgeStore};
-use hkfr_rec::llm::TuneEvent;
+use hkfr_lm::log::{METRICS, read_metrics};
+use serde_json::{Map, Value};
 
 use super::Session;
 use super::llm::{KNOWLEDGE, Variant};
-use super::tune::LOSS;
 use crate::config::Config;
 
 /// People whose knowledge and recommendations are shown.
@@ -17,32 +17,32 @@ const SAMPLES: usize = 4;
 /// Places of a list that are shown.
 const SHOWN: usize = 10;
 
+/// What the log of a tuning was called before it was appended step by step.
+const OLD_METRICS: &str = "loss.jsonl";
+
 /// One curve a loss and variant: tokens of the answers, items of the next order; in nats.
 pub(super) fn loss_curves(session: &Session) -> Result<Vec<Series>> {
     let mut curves = Vec::new();
     for variant in Variant::ALL {
-        let path = session.dir("tune").join(variant.name()).join(LOSS);
-        if !path.exists() {
+        let dir = session.dir("tune").join(variant.name());
+        let names = [METRICS, OLD_METRICS];
+        let Some(path) = names.map(|n| dir.join(n)).into_iter().find(|p| p.exists()) else {
             continue;
-        }
-        let text = fs_err::read_to_string(&path)?;
-        let steps: Vec<TuneEvent> = text
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("{} is damaged; run with --force tune", path.display()))?;
-        let curve = |name: &str, loss: fn(&TuneEvent) -> f32| Series {
+        };
+        let steps = read_metrics(&path).context("run with --force tune")?;
+        let curve = |name: &str, loss: &str| Series {
             name: format!("{name}, {}", variant.name()),
-            train: steps
-                .iter()
-                .map(|s| (s.step as u64, f64::from(loss(s))))
-                .collect(),
+            train: steps.iter().filter_map(|s| point(s, loss)).collect(),
             ..Series::default()
         };
-        curves.push(curve("answer token", |s| s.token_loss));
-        curves.push(curve("next items", |s| s.item_loss));
+        curves.push(curve("answer token", "token_loss"));
+        curves.push(curve("next items", "item_loss"));
     }
     Ok(curves)
+}
+
+fn point(step: &Map<String, Value>, loss: &str) -> Option<(u64, f64)> {
+    Some((step.get("step")?.as_u64()?, step.get(loss)?.as_f64()?))
 }
 
 /// All records of the stage `fuse`.

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use hkfr_events::{Dataset, Split};
+use hkfr_lm::log::TrainingLog;
 use hkfr_lm::{Lora, load_adapter, load_tensors, save_adapter, save_tensors};
 use hkfr_rec::llm::{ItemHead, ItemVectors, TuneConfig, TuneEvent, TuneExample, TuneRow, tune};
 use hkfr_rec::tasks::{InstructionRow, TaskSet, read_messages};
@@ -17,8 +19,6 @@ use crate::stage::{Outcome, Spec};
 
 /// Sentence embeddings of the catalogue, in the directory of this stage.
 pub const ITEMS: &str = "items.safetensors";
-/// Losses by step, one JSON object a line.
-pub const LOSS: &str = "loss.jsonl";
 const HEAD: &str = "item_head.safetensors";
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
@@ -62,6 +62,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             let examples = examples(&dataset, &split, rows)?;
             let head = ItemHead::at_popularity(&vectors, &popularity(&dataset, &split));
             let mut progress = None;
+            let mut log = None;
+            let mut logged = Ok(());
             let mut on_step = |e: &TuneEvent| {
                 let bar = progress.get_or_insert_with(|| {
                     let bar = ctx.progress(
@@ -77,7 +79,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                     "loss {:.3}, items {:.3}",
                     e.token_loss, e.item_loss
                 ));
-                !ctx.stop.requested()
+                logged = write_step(&mut log, &dir, e);
+                logged.is_ok() && !ctx.stop.requested()
             };
             let checkpoint = dir.join("checkpoint.safetensors");
             let hash = &ctx.input_hash;
@@ -94,14 +97,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 &mut on_step,
             )?;
             drop(progress);
+            logged?;
             ctx.stop.check()?;
             ensure!(outcome.finished, "the tuning stopped early");
-            let lines: String = outcome
-                .steps
-                .iter()
-                .map(|s| json!(s).to_string() + "\n")
-                .collect();
-            crate::atomic::write(&dir.join(LOSS), lines.as_bytes())?;
             save_adapter(
                 &dir,
                 &outcome.lora,
@@ -124,6 +122,29 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         }
         Ok(())
     })
+}
+
+/// Appends a step to the log of the directory. The first one of a process opens it, and drops what an
+/// earlier process logged after the checkpoint that is continued here.
+fn write_step(log: &mut Option<TrainingLog>, dir: &Path, e: &TuneEvent) -> Result<()> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |d| d.as_secs_f64());
+    let log = match log {
+        Some(log) => log,
+        None => log.insert(TrainingLog::open(dir, e.step as u64 - 1, now)?),
+    };
+    log.step(
+        e.step as u64,
+        now,
+        &[
+            ("token_loss", f64::from(e.token_loss)),
+            ("item_loss", f64::from(e.item_loss)),
+            ("grad_norm", f64::from(e.grad_norm)),
+            ("n_tokens", e.n_tokens as f64),
+        ],
+    )?;
+    Ok(())
 }
 
 fn tune_config(c: &TuningConfig, seed: u64) -> TuneConfig {

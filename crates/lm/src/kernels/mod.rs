@@ -12,7 +12,7 @@ mod vector;
 
 pub use gemm::matmul;
 pub use pool::Pool;
-pub use quant::{Bits, QuantInput, QuantMatrix, quant_linear};
+pub use quant::{BLOCK, Bits, QuantInput, QuantMatrix, quant_linear};
 pub use simd::Simd;
 pub use vector::{
     dot, gelu, layer_norm, log_sum_exp, rms_norm, rms_norm_back, softmax, softmax_back, swiglu,

@@ -179,7 +179,8 @@ impl QuantInput {
             let inv = if s > 0.0 { 1.0 / s } else { 0.0 };
             let mut sum = 0;
             for (x, p) in xs.iter().zip(codes) {
-                *p = (x * inv).round() as i8;
+                // Adding and subtracting 1.5·2²³ rounds to the nearest whole number.
+                *p = (x * inv + 12_582_912.0 - 12_582_912.0) as i8;
                 sum += i32::from(*p);
             }
             self.scales[b] = s;

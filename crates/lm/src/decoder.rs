@@ -1,0 +1,102 @@
+//! Decoding with rounded weights: for few rows at a time, reading the weights is what takes the time,
+//! and 4 or 8 bits of each are read faster than 32 ([`QuantMatrix`]).
+//!
+//! A [`Session`](crate::Session) that has a [`Decoder`] uses it for passes of at most [`MAX_ROWS`]
+//! rows, its products shared out to a pool of threads; longer passes, such as a prompt's, and LoRA
+//! stay in `f32`.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::kernels::{BLOCK, Bits, Pool, QuantInput, QuantMatrix, linear, quant_linear};
+use crate::model::Llama;
+use crate::targets::Target;
+
+/// Beyond so many rows the arithmetic takes longer than reading `f32` weights.
+pub const MAX_ROWS: usize = 32;
+
+/// All matrices of a model, rounded.
+pub struct QuantModel {
+    /// By layer, in the order of [`Target::ALL`].
+    layers: Vec<[QuantMatrix; 7]>,
+    output: QuantMatrix,
+}
+
+impl QuantModel {
+    /// # Errors
+    /// If a width of the model is not a multiple of 32.
+    pub fn new(model: &Llama, bits: Bits) -> Result<Self> {
+        let c = &model.config;
+        for width in [c.hidden_size, c.q_size(), c.intermediate_size] {
+            if !width.is_multiple_of(BLOCK) {
+                return Err(Error::Config(format!(
+                    "rows of {width} weights do not divide into blocks of {BLOCK}: decode in f32"
+                )));
+            }
+        }
+        let matrix = |w: &[f32], t: Target| QuantMatrix::new(w, t.shape(c).0, bits);
+        Ok(Self {
+            layers: model
+                .layers
+                .iter()
+                .map(|w| Target::ALL.map(|t| matrix(w.projection(t), t)))
+                .collect(),
+            output: QuantMatrix::new(model.output_weights(), c.hidden_size, bits),
+        })
+    }
+
+    /// Bytes in memory.
+    pub fn size(&self) -> usize {
+        let layers = self.layers.iter().flatten().map(QuantMatrix::size);
+        layers.sum::<usize>() + self.output.size()
+    }
+}
+
+/// Rounded weights and the threads that multiply them.
+pub struct Decoder {
+    weights: Arc<QuantModel>,
+    pool: Pool,
+    input: QuantInput,
+}
+
+impl Decoder {
+    pub fn new(weights: Arc<QuantModel>, n_threads: usize) -> Self {
+        Self {
+            weights,
+            pool: Pool::new(n_threads),
+            input: QuantInput::default(),
+        }
+    }
+
+    fn linear(&mut self, ys: &mut [f32], keep: f32, xs: &[f32], d_in: usize, at: Place) {
+        self.input.round(xs, d_in);
+        let w = match at {
+            Place::Layer(l, target) => &self.weights.layers[l][target as usize],
+            Place::Output => &self.weights.output,
+        };
+        quant_linear(&mut self.pool, ys, keep, &self.input, w);
+    }
+}
+
+/// Which matrix of the model.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    Layer(usize, Target),
+    Output,
+}
+
+/// [`linear`], by the decoder if there is one.
+pub(crate) fn project(
+    decoder: &mut Option<&mut Decoder>,
+    at: Place,
+    ys: &mut [f32],
+    keep: f32,
+    xs: &[f32],
+    w: &[f32],
+    (n, d_in, d_out): (usize, usize, usize),
+) {
+    match decoder {
+        Some(decoder) => decoder.linear(ys, keep, xs, d_in, at),
+        None => linear(ys, keep, xs, w, n, d_in, d_out),
+    }
+}
