@@ -57,12 +57,8 @@ impl Pool {
     }
 
     /// Members of the team.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.threads.len() + 1
-    }
-
-    pub fn is_empty(&self) -> bool {
-        false
     }
 
     /// # Panics

@@ -81,12 +81,9 @@ impl QuantMatrix {
         self.data.len()
     }
 
-    pub fn d_out(&self) -> usize {
-        self.d_out
-    }
-
     /// The weights as they are multiplied.
-    pub fn dequantise(&self) -> Vec<f32> {
+    #[cfg(test)]
+    fn dequantise(&self) -> Vec<f32> {
         let n_blocks = self.d_in / BLOCK;
         let mut w = vec![0.0; self.d_out * self.d_in];
         for (row, w) in w.chunks_exact_mut(self.d_in).enumerate() {
@@ -118,6 +115,7 @@ fn place(bits: Bits, row: usize, input: usize) -> (usize, u32) {
     (4 * ROWS + chunk * 64 + row * 4 + within, shift)
 }
 
+#[cfg(test)]
 fn code(record: &[u8], bits: Bits, row: usize, input: usize) -> u8 {
     let (at, shift) = place(bits, row, input);
     match bits {
@@ -204,7 +202,7 @@ pub fn quant_linear(pool: &mut Pool, ys: &mut [f32], keep: f32, xs: &QuantInput,
         ys.len()
     );
     let groups = w.d_out.div_ceil(ROWS);
-    let team = pool.len();
+    let team = pool.size();
     let out = Out(ys.as_mut_ptr());
     let level = level();
     pool.run(&|rank| {
