@@ -13,6 +13,7 @@ use arrow_array::{Array, ArrowPrimitiveType, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
 
 use crate::error::{Error, Result};
 
@@ -58,10 +59,18 @@ pub(crate) fn open(path: &Path, columns: &[&str]) -> Result<Table> {
     })
 }
 
-pub(crate) fn parquet_error(path: &Path, source: parquet::errors::ParquetError) -> Error {
-    Error::Parquet {
-        path: path.to_owned(),
-        source,
+pub(crate) fn parquet_error(path: &Path, source: ParquetError) -> Error {
+    let path = path.to_owned();
+    match source {
+        // A full disk is no fault of the file: the I/O error names it, and says so once.
+        ParquetError::External(e) => match e.downcast::<std::io::Error>() {
+            Ok(e) => Error::Io(*e),
+            Err(e) => Error::Parquet {
+                path,
+                source: ParquetError::External(e),
+            },
+        },
+        source => Error::Parquet { path, source },
     }
 }
 
