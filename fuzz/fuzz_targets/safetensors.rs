@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use hkfr_lm::{LlamaConfig, adapter_from_bytes, tensors_from_bytes};
+use hkfr_lm::{Architecture, LlamaConfig, adapter_from_bytes, tensors_from_bytes};
 use libfuzzer_sys::fuzz_target;
 
 const MODEL: LlamaConfig = LlamaConfig {
@@ -13,9 +13,14 @@ const MODEL: LlamaConfig = LlamaConfig {
     n_layers: 1,
     n_heads: 6,
     n_kv_heads: 2,
+    head_dim: None,
     rope_theta: 10_000.0,
+    rope_scaling: None,
+    partial_rotary_factor: 1.0,
     rms_norm_eps: 1e-5,
     max_positions: 64,
+    tie_word_embeddings: true,
+    architecture: Architecture::LLAMA,
 };
 
 fuzz_target!(|bytes: &[u8]| {
