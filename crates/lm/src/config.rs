@@ -136,8 +136,6 @@ impl LlamaConfig {
             && c.rms_norm_eps >= 0.0;
         let fits = finite
             && sizes.iter().all(|(n, limit)| (1..=*limit).contains(n))
-            && c.n_heads > 0
-            && c.n_kv_heads > 0
             && (c.head_dim.is_some() || c.hidden_size.is_multiple_of(c.n_heads))
             && c.n_heads.is_multiple_of(c.n_kv_heads)
             && c.head_dim() > 0

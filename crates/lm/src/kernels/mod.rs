@@ -122,3 +122,14 @@ pub fn linear_back(
         View::new(w, d_out, d_in, d_in),
     );
 }
+
+/// Numbers in [−1, 1) that look random: operands for the tests of the kernels.
+#[cfg(test)]
+fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    let mut x = seed;
+    let mut next = || {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (x >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}

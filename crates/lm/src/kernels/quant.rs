@@ -408,16 +408,8 @@ fn vnni<const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::numbers;
     use super::*;
-
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        let mut x = seed;
-        let mut next = || {
-            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (x >> 8) as f32 / 8_388_608.0 - 1.0
-        };
-        (0..n).map(|_| next()).collect()
-    }
 
     #[test]
     fn rounding_is_as_fine_as_the_bits_and_exact_for_what_was_rounded_before() {
