@@ -3,7 +3,7 @@
 
 use crate::attention;
 use crate::forward::Session;
-use crate::kernels::{linear_back, rms_norm_back, swiglu, swiglu_back};
+use crate::kernels::{rms_norm_back, swiglu, swiglu_back};
 use crate::lora::Lora;
 use crate::model::Llama;
 use crate::targets::Target;
@@ -67,13 +67,15 @@ pub(crate) fn backward(
     for v in [&mut g.gate, &mut g.up, &mut g.act] {
         v.resize(n * f, 0.0);
     }
+    let transposed = &model.transposed().layers;
     for (l, w) in model.layers.iter().enumerate().rev() {
+        let back = &transposed[l];
         let a = &acts[l];
         let (ks, vs) = &cache[l];
         // Feed-forward: x_out = x_mid + norm(down(silu(gate) up)).
         let norm = w.post_mlp_layernorm.as_ref();
         let dout = before_norm(&mut g.branch, &g.x, &a.mlp_out, norm, eps);
-        linear_back(&mut g.act, 0.0, dout, &w.down_proj, n, f, d);
+        back[Target::Down as usize].multiply(&mut g.act, 0.0, dout);
         if lora.config.targets.contains(Target::Down) {
             swiglu(act, &a.gate, &a.up);
         }
@@ -90,8 +92,8 @@ pub(crate) fn backward(
             drop,
         );
         swiglu_back(&mut g.gate, &mut g.up, &g.act, &a.gate, &a.up);
-        linear_back(&mut g.x_norm, 0.0, &g.gate, &w.gate_proj, n, d, f);
-        linear_back(&mut g.x_norm, 1.0, &g.up, &w.up_proj, n, d, f);
+        back[Target::Gate as usize].multiply(&mut g.x_norm, 0.0, &g.gate);
+        back[Target::Up as usize].multiply(&mut g.x_norm, 1.0, &g.up);
         for (target, dys) in [(Target::Gate, &g.gate), (Target::Up, &g.up)] {
             lora.back(
                 l,
@@ -116,7 +118,7 @@ pub(crate) fn backward(
         // Attention: x_mid = x_in + norm(o(attention(q, k, v))).
         let norm = w.post_self_attn_layernorm.as_ref();
         let dout = before_norm(&mut g.branch, &g.x, &a.attn_out, norm, eps);
-        linear_back(&mut g.attn, 0.0, dout, &w.o_proj, n, q, d);
+        back[Target::O as usize].multiply(&mut g.attn, 0.0, dout);
         lora.back(
             l,
             Target::O,
@@ -145,9 +147,9 @@ pub(crate) fn backward(
                 std::mem::swap(grad, &mut g.raw);
             }
         }
-        linear_back(&mut g.x_norm, 0.0, &g.q, &w.q_proj, n, d, q);
-        linear_back(&mut g.x_norm, 1.0, &g.k, &w.k_proj, n, d, kv);
-        linear_back(&mut g.x_norm, 1.0, &g.v, &w.v_proj, n, d, kv);
+        back[Target::Q as usize].multiply(&mut g.x_norm, 0.0, &g.q);
+        back[Target::K as usize].multiply(&mut g.x_norm, 1.0, &g.k);
+        back[Target::V as usize].multiply(&mut g.x_norm, 1.0, &g.v);
         for (target, dys) in [(Target::Q, &g.q), (Target::K, &g.k), (Target::V, &g.v)] {
             lora.back(
                 l,

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::kernels::{BLOCK, Bits, Pool, QuantInput, QuantMatrix, linear, quant_linear};
+use crate::kernels::{BLOCK, Bits, Matrix, Pool, QuantInput, QuantMatrix, quant_linear};
 use crate::model::Llama;
 use crate::targets::Target;
 
@@ -34,12 +34,12 @@ impl QuantModel {
                 )));
             }
         }
-        let matrix = |w: &[f32], t: Target| QuantMatrix::new(w, t.shape(c).0, bits);
+        let matrix = |w: &Matrix| QuantMatrix::new(&w.to_rows(), w.d_in(), bits);
         Ok(Self {
             layers: model
                 .layers
                 .iter()
-                .map(|w| Target::ALL.map(|t| matrix(w.projection(t), t)))
+                .map(|l| l.projections.each_ref().map(matrix))
                 .collect(),
             output: QuantMatrix::new(model.output_weights(), c.hidden_size, bits),
         })
@@ -68,35 +68,30 @@ impl Decoder {
         }
     }
 
-    fn linear(&mut self, ys: &mut [f32], keep: f32, xs: &[f32], d_in: usize, at: Place) {
+    /// `ys = keep·ys + xs Wᵀ` of a layer's projection.
+    pub(crate) fn project(
+        &mut self,
+        layer: usize,
+        t: Target,
+        ys: &mut [f32],
+        keep: f32,
+        xs: &[f32],
+        d_in: usize,
+    ) {
         self.input.round(xs, d_in);
-        let w = match at {
-            Place::Layer(l, target) => &self.weights.layers[l][target as usize],
-            Place::Output => &self.weights.output,
-        };
+        let w = &self.weights.layers[layer][t as usize];
         quant_linear(&mut self.pool, ys, keep, &self.input, w);
     }
-}
 
-/// Which matrix of the model.
-#[derive(Clone, Copy)]
-pub(crate) enum Place {
-    Layer(usize, Target),
-    Output,
-}
-
-/// [`linear`], by the decoder if there is one.
-pub(crate) fn project(
-    decoder: &mut Option<&mut Decoder>,
-    at: Place,
-    ys: &mut [f32],
-    keep: f32,
-    xs: &[f32],
-    w: &[f32],
-    (n, d_in, d_out): (usize, usize, usize),
-) {
-    match decoder {
-        Some(decoder) => decoder.linear(ys, keep, xs, d_in, at),
-        None => linear(ys, keep, xs, w, n, d_in, d_out),
+    /// Logits of final hidden states.
+    pub(crate) fn output(&mut self, logits: &mut [f32], hidden: &[f32], d_in: usize) {
+        self.input.round(hidden, d_in);
+        quant_linear(
+            &mut self.pool,
+            logits,
+            0.0,
+            &self.input,
+            &self.weights.output,
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::kernels::{Matrix, Precision};
 use crate::untrusted::tokenizer_from_file;
 
 #[derive(serde::Deserialize)]
@@ -58,21 +59,24 @@ impl Config {
     }
 }
 
-/// A weight matrix (d_out, d_in) and its bias, or a layer norm's scale and shift.
 struct Affine {
-    weight: Vec<f32>,
+    weight: Matrix,
     bias: Vec<f32>,
 }
 
+struct Norm {
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
 struct Layer {
-    query: Affine,
-    key: Affine,
-    value: Affine,
+    /// Queries, keys and values one beside the other.
+    qkv: Affine,
     attn_out: Affine,
-    attn_norm: Affine,
+    attn_norm: Norm,
     intermediate: Affine,
     output: Affine,
-    output_norm: Affine,
+    output_norm: Norm,
 }
 
 pub struct Encoder {
@@ -81,13 +85,18 @@ pub struct Encoder {
     word: Vec<f32>,
     position: Vec<f32>,
     token_type: Vec<f32>,
-    norm: Affine,
+    norm: Norm,
     layers: Vec<Layer>,
 }
 
 impl Encoder {
     /// From a Hugging Face directory: `config.json`, `tokenizer.json`, `model.safetensors`.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::open_with(dir, Precision::F32)
+    }
+
+    /// [`Encoder::open`] with the matrices rounded to `precision`.
+    pub fn open_with(dir: &Path, precision: Precision) -> Result<Self> {
         let path = dir.join("config.json");
         let config: Config =
             serde_json::from_slice(&fs_err::read(&path)?).map_err(|e| Error::BadFile {
@@ -118,20 +127,22 @@ impl Encoder {
         let mut source = Source {
             path: &path,
             tensors: &mut tensors,
+            precision,
         };
         let (d, f) = (config.hidden_size, config.intermediate_size);
         let mut layers = Vec::new();
         for i in 0..config.num_hidden_layers {
             let at = |part: &str| format!("encoder.layer.{i}.{part}");
             layers.push(Layer {
-                query: source.affine(&at("attention.self.query"), &[d, d])?,
-                key: source.affine(&at("attention.self.key"), &[d, d])?,
-                value: source.affine(&at("attention.self.value"), &[d, d])?,
-                attn_out: source.affine(&at("attention.output.dense"), &[d, d])?,
-                attn_norm: source.affine(&at("attention.output.LayerNorm"), &[d])?,
-                intermediate: source.affine(&at("intermediate.dense"), &[f, d])?,
-                output: source.affine(&at("output.dense"), &[d, f])?,
-                output_norm: source.affine(&at("output.LayerNorm"), &[d])?,
+                qkv: source.beside(
+                    &["query", "key", "value"].map(|part| at(&format!("attention.self.{part}"))),
+                    (d, d),
+                )?,
+                attn_out: source.affine(&at("attention.output.dense"), (d, d))?,
+                attn_norm: source.norm(&at("attention.output.LayerNorm"), d)?,
+                intermediate: source.affine(&at("intermediate.dense"), (f, d))?,
+                output: source.affine(&at("output.dense"), (d, f))?,
+                output_norm: source.norm(&at("output.LayerNorm"), d)?,
             });
         }
         Ok(Self {
@@ -141,7 +152,7 @@ impl Encoder {
                 &[config.max_position_embeddings, d],
             )?,
             token_type: source.take("embeddings.token_type_embeddings.weight", &[2, d])?,
-            norm: source.affine("embeddings.LayerNorm", &[d])?,
+            norm: source.norm("embeddings.LayerNorm", d)?,
             layers,
             tokenizer,
             config,
@@ -157,6 +168,7 @@ impl Encoder {
 struct Source<'a> {
     path: &'a Path,
     tensors: &'a mut HashMap<String, (Vec<usize>, Vec<f32>)>,
+    precision: Precision,
 }
 
 impl Source<'_> {
@@ -175,10 +187,26 @@ impl Source<'_> {
         Ok(data)
     }
 
-    fn affine(&mut self, name: &str, shape: &[usize]) -> Result<Affine> {
-        Ok(Affine {
-            weight: self.take(&format!("{name}.weight"), shape)?,
-            bias: self.take(&format!("{name}.bias"), &shape[..1])?,
+    /// Weights (d_out, d_in) and bias of one module.
+    fn affine(&mut self, name: &str, shape: (usize, usize)) -> Result<Affine> {
+        self.beside(&[name.to_owned()], shape)
+    }
+
+    /// Modules of one input as one matrix, its outputs one module after the other.
+    fn beside(&mut self, names: &[String], (d_out, d_in): (usize, usize)) -> Result<Affine> {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for name in names {
+            weight.extend(self.take(&format!("{name}.weight"), &[d_out, d_in])?);
+            bias.extend(self.take(&format!("{name}.bias"), &[d_out])?);
+        }
+        let weight = Matrix::new(&weight, d_in, self.precision);
+        Ok(Affine { weight, bias })
+    }
+
+    fn norm(&mut self, name: &str, width: usize) -> Result<Norm> {
+        Ok(Norm {
+            scale: self.take(&format!("{name}.weight"), &[width])?,
+            shift: self.take(&format!("{name}.bias"), &[width])?,
         })
     }
 }

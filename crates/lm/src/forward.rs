@@ -5,9 +5,9 @@
 
 use crate::attention::{self, Scratch};
 use crate::config::LlamaConfig;
-use crate::decoder::{Decoder, MAX_ROWS, Place, project};
+use crate::decoder::{Decoder, MAX_ROWS};
 use crate::dropout::Dropout;
-use crate::kernels::{log_sum_exp, rms_norm, swiglu};
+use crate::kernels::{linear, log_sum_exp, rms_norm, swiglu};
 use crate::lora::Lora;
 use crate::model::Llama;
 use crate::targets::Target;
@@ -166,10 +166,10 @@ impl Session {
 
             a.x_in.copy_from_slice(&self.x);
             rms_norm(&mut a.x_norm, &a.x_in, &w.input_layernorm, eps);
-            let mut project = |t: Target, ys: &mut [f32], kept: f32, xs: &[f32]| {
-                let (d_in, d_out) = t.shape(c);
-                let (at, w) = (Place::Layer(l, t), w.projection(t));
-                project(&mut decoder, at, ys, kept, xs, w, (n, d_in, d_out));
+            let mut project = |t: Target, ys: &mut [f32], keep: f32, xs: &[f32]| match &mut decoder
+            {
+                Some(decoder) => decoder.project(l, t, ys, keep, xs, t.shape(c).0),
+                None => w.projection(t).multiply(ys, keep, xs),
             };
             let kept = begin(&mut a.q, w.q_bias.as_ref());
             project(Target::Q, &mut a.q, kept, &a.x_norm);
@@ -272,15 +272,18 @@ impl Session {
         let c = &model.config;
         self.logits.resize(rows.len() * c.vocab_size, 0.0);
         let few = rows.len() <= MAX_ROWS;
-        project(
-            &mut self.decoder.as_mut().filter(|_| few),
-            Place::Output,
-            &mut self.logits,
-            0.0,
-            &normed,
-            model.output_weights(),
-            (rows.len(), c.hidden_size, c.vocab_size),
-        );
+        match self.decoder.as_mut().filter(|_| few) {
+            Some(decoder) => decoder.output(&mut self.logits, &normed, c.hidden_size),
+            None => linear(
+                &mut self.logits,
+                0.0,
+                &normed,
+                model.output_weights(),
+                rows.len(),
+                c.hidden_size,
+                c.vocab_size,
+            ),
+        }
         self.normed = normed;
         &mut self.logits
     }

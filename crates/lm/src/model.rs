@@ -1,9 +1,10 @@
 //! The weights of a decoder in `f32`, from a GGUF file or a Hugging Face directory.
 //!
-//! Names are Hugging Face's; matrices are row-major (d_out, d_in). Whatever holds weights answers to
+//! Names are Hugging Face's; matrices are (d_out, d_in). Whatever holds weights answers to
 //! these names ([`Weights`]), so that an adapter means the same here and in `peft`.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,20 +14,16 @@ use crate::error::{Error, Result};
 use crate::gguf::Gguf;
 use crate::gguf_model::GgufModel;
 use crate::hf::Directory;
+use crate::kernels::{Matrix, Precision};
 use crate::rope::Rope;
 use crate::targets::Target;
 use crate::tokenizer::Tokenizer;
 
 pub(crate) struct Layer {
+    /// In the order of [`Target::ALL`].
+    pub projections: [Matrix; 7],
     pub input_layernorm: Vec<f32>,
-    pub q_proj: Vec<f32>,
-    pub k_proj: Vec<f32>,
-    pub v_proj: Vec<f32>,
-    pub o_proj: Vec<f32>,
     pub post_attention_layernorm: Vec<f32>,
-    pub gate_proj: Vec<f32>,
-    pub up_proj: Vec<f32>,
-    pub down_proj: Vec<f32>,
     /// What only some architectures have; see [`crate::Architecture`].
     pub q_bias: Option<Vec<f32>>,
     pub k_bias: Option<Vec<f32>>,
@@ -51,16 +48,22 @@ impl Layer {
     ) -> Result<Self> {
         let (d, f, q, kv) = (c.hidden_size, c.intermediate_size, c.q_size(), c.kv_size());
         let a = c.architecture;
+        let layout = |w: &[f32], d_in| Matrix::new(w, d_in, Precision::F32);
         let (gate_proj, up_proj) = if a.fused_gate_up {
-            let mut gate = get("mlp.gate_up_proj.weight", &[2 * f, d])?;
-            let up = gate.split_off(f * d);
-            (gate, up)
+            let both = get("mlp.gate_up_proj.weight", &[2 * f, d])?;
+            let (gate, up) = both.split_at(f * d);
+            (layout(gate, d), layout(up, d))
         } else {
             (
-                get("mlp.gate_proj.weight", &[f, d])?,
-                get("mlp.up_proj.weight", &[f, d])?,
+                layout(&get("mlp.gate_proj.weight", &[f, d])?, d),
+                layout(&get("mlp.up_proj.weight", &[f, d])?, d),
             )
         };
+        let down_proj = layout(&get("mlp.down_proj.weight", &[d, f])?, f);
+        let q_proj = layout(&get("self_attn.q_proj.weight", &[q, d])?, d);
+        let k_proj = layout(&get("self_attn.k_proj.weight", &[kv, d])?, d);
+        let v_proj = layout(&get("self_attn.v_proj.weight", &[kv, d])?, d);
+        let o_proj = layout(&get("self_attn.o_proj.weight", &[d, q])?, q);
         let mut maybe = |has: bool, name: &str, width: usize| -> Result<Option<Vec<f32>>> {
             has.then(|| get(name, &[width])).transpose()
         };
@@ -73,14 +76,10 @@ impl Layer {
             post_self_attn_layernorm: maybe(a.post_norms, "post_self_attn_layernorm.weight", d)?,
             post_mlp_layernorm: maybe(a.post_norms, "post_mlp_layernorm.weight", d)?,
             input_layernorm: get("input_layernorm.weight", &[d])?,
-            q_proj: get("self_attn.q_proj.weight", &[q, d])?,
-            k_proj: get("self_attn.k_proj.weight", &[kv, d])?,
-            v_proj: get("self_attn.v_proj.weight", &[kv, d])?,
-            o_proj: get("self_attn.o_proj.weight", &[d, q])?,
             post_attention_layernorm: get("post_attention_layernorm.weight", &[d])?,
-            gate_proj,
-            up_proj,
-            down_proj: get("mlp.down_proj.weight", &[d, f])?,
+            projections: [
+                q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj,
+            ],
         })
     }
 }
@@ -93,23 +92,24 @@ pub struct Llama {
     /// `None` if the embeddings are tied.
     pub(crate) lm_head: Option<Vec<f32>>,
     pub(crate) rope: Rope,
+    pub(crate) transposed: OnceLock<Transposed>,
+    precision: Precision,
     /// Name for manifests and `adapter_config.json`.
     pub name: String,
 }
 
 impl Layer {
     /// The matrix of a projection, (d_out, d_in).
-    pub fn projection(&self, target: Target) -> &[f32] {
-        match target {
-            Target::Q => &self.q_proj,
-            Target::K => &self.k_proj,
-            Target::V => &self.v_proj,
-            Target::O => &self.o_proj,
-            Target::Gate => &self.gate_proj,
-            Target::Up => &self.up_proj,
-            Target::Down => &self.down_proj,
-        }
+    pub fn projection(&self, target: Target) -> &Matrix {
+        &self.projections[target as usize]
     }
+}
+
+/// The matrices that carry gradients back.
+pub(crate) struct Transposed {
+    /// By layer, in the order of [`Target::ALL`].
+    pub layers: Vec<[Matrix; 7]>,
+    pub output: Matrix,
 }
 
 impl Llama {
@@ -176,6 +176,8 @@ impl Llama {
                 .transpose()?,
             layers,
             rope: Rope::new(&config),
+            transposed: OnceLock::new(),
+            precision: Precision::F32,
             name,
             config,
         })
@@ -206,6 +208,33 @@ impl Llama {
     pub fn output_embedding(&self, token: u32) -> &[f32] {
         let d = self.config.hidden_size;
         &self.output_weights()[token as usize * d..(token as usize + 1) * d]
+    }
+
+    /// Rounds the projections of all layers; embeddings, norms and the output stay in `f32`. What a
+    /// projection loses cannot be had back: a copy of the model comes from its file.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
+        self.transposed = OnceLock::new();
+        for projection in self.layers.iter_mut().flat_map(|l| &mut l.projections) {
+            *projection = Matrix::new(&projection.to_rows(), projection.d_in(), precision);
+        }
+    }
+
+    /// Made when the first gradient is asked for; as large as the weights.
+    pub(crate) fn transposed(&self) -> &Transposed {
+        self.transposed.get_or_init(|| Transposed {
+            layers: self
+                .layers
+                .iter()
+                .map(|l| l.projections.each_ref().map(Matrix::transposed))
+                .collect(),
+            output: Matrix::new(
+                self.output_weights(),
+                self.config.hidden_size,
+                self.precision,
+            )
+            .transposed(),
+        })
     }
 
     /// (vocab_size, hidden_size).

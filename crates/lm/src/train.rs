@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use crate::backward::{Gradients, backward};
 use crate::dropout;
 use crate::forward::Session;
-use crate::kernels::{linear, linear_back, softmax};
+use crate::kernels::{linear, softmax};
 use crate::lora::Lora;
 use crate::model::Llama;
 use crate::tree::TokenTree;
@@ -237,7 +237,8 @@ impl Worker {
                 let weight = label.weight / task.total_weight;
                 logits.iter_mut().for_each(|l| *l *= weight);
             }
-            linear_back(dhidden, 0.0, &self.logits, model.output_weights(), n, d, v);
+            let back = &model.transposed().output;
+            back.multiply(dhidden, 0.0, &self.logits);
         }
         if let Some(tap) = task.tap.filter(|_| !example.taps.is_empty()) {
             let dhidden = &mut self.dhidden[n_labels * d..];

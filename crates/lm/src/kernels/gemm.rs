@@ -17,11 +17,11 @@ use super::{View, ViewMut};
 
 /// The inner dimension is cut into blocks of at most this: a tile's rows then stay in the
 /// first-level cache while it passes over all panels.
-const K_BLOCK: usize = 640;
+pub(super) const K_BLOCK: usize = 640;
 /// With at most so many rows, packing costs more than it saves.
 const FEW_ROWS: usize = 2;
 /// Packed elements: half of a second-level cache of 1 MiB.
-const PACKED: usize = 128 * 1024;
+pub(super) const PACKED: usize = 128 * 1024;
 
 thread_local! {
     /// Panels of this thread; kept, because fresh memory costs page faults.
@@ -118,7 +118,7 @@ pub(crate) fn matmul_at(level: Simd, dst: ViewMut, keep: f32, scale: f32, a: Vie
 
 fn run(level: Simd, job: Job, out: Out, panels: &mut Vec<f32>) {
     let (m, k, n) = (job.a.rows, job.a.cols, job.b.cols);
-    let (max_rows, max_width) = (tile::max_rows(level), tile::max_width(level));
+    let max_width = tile::max_width(level);
     let k_block = k.div_ceil(k.div_ceil(K_BLOCK).max(1)).max(1);
     let n_block = (PACKED / k_block / max_width * max_width).max(max_width);
     for n_first in (0..n).step_by(n_block) {
@@ -134,46 +134,80 @@ fn run(level: Simd, job: Job, out: Out, panels: &mut Vec<f32>) {
                 panels,
             );
             let keep = if k_first == 0 { out.keep } else { 1.0 };
-            for i in (0..m).step_by(max_rows) {
-                let rows = max_rows.min(m - i);
-                let a = job
-                    .a
-                    .data
-                    .as_ptr()
-                    .wrapping_add(i * job.a.row_stride + k_first * job.a.col_stride);
-                let mut at = 0;
-                for (j, width) in panel_widths(n_len, max_width) {
-                    let to = (n_first + j) * out.col_stride + i * out.row_stride;
-                    let out = Out {
-                        ptr: out.ptr.wrapping_add(to),
-                        cols: width.min(n_len - j),
-                        keep,
-                        ..out
-                    };
-                    let kernel = tile::kernel(level, rows, width);
-                    // SAFETY: every view was checked on construction to lie inside its slice, the
-                    // tile's rows and columns lie inside the views, `dst` is borrowed mutably and
-                    // overlaps neither operand, and the panel was packed with this width.
-                    unsafe {
-                        kernel(
-                            k_len,
-                            a,
-                            job.a.row_stride,
-                            job.a.col_stride,
-                            panels.as_ptr().add(at),
-                            out,
-                        );
-                    }
-                    at += k_len * width;
-                }
+            let a = Rows {
+                ptr: job.a.data.as_ptr().wrapping_add(k_first * job.a.col_stride),
+                rows: m,
+                row_stride: job.a.row_stride,
+                col_stride: job.a.col_stride,
+            };
+            let out = Out {
+                ptr: out.ptr.wrapping_add(n_first * out.col_stride),
+                keep,
+                ..out
+            };
+            let kernel = |rows, width| tile::kernel(level, rows, width);
+            let panel = |j, _| panels.as_ptr().wrapping_add(j * k_len);
+            // SAFETY: every view was checked on construction to lie inside its slice, `dst` is
+            // borrowed mutably and overlaps neither operand, and the panels were packed for `k_len`.
+            unsafe { tiles(level, kernel, a, k_len, panel, n_len, out) }
+        }
+    }
+}
+
+/// The operand that is broadcast.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub ptr: *const f32,
+    pub rows: usize,
+    pub row_stride: usize,
+    pub col_stride: usize,
+}
+
+/// All tiles of `a` and `n` columns; `panel(j, width)` is where the panel of column j begins.
+///
+/// # Safety
+/// `a` is valid for its rows and `k` columns, a panel for `k` times its width, `out` for the results.
+pub(super) unsafe fn tiles(
+    level: Simd,
+    kernel: impl Fn(usize, usize) -> tile::Kernel,
+    a: Rows,
+    k: usize,
+    panel: impl Fn(usize, usize) -> *const f32,
+    n: usize,
+    out: Out,
+) {
+    let mut i = 0;
+    // As even as can be: a tile of few rows takes as long as one of twice as many.
+    for left in (1..=a.rows.div_ceil(tile::max_rows(level))).rev() {
+        let rows = (a.rows - i).div_ceil(left);
+        let kernels = [kernel(rows, LANES), kernel(rows, tile::max_width(level))];
+        for (j, width) in panel_widths(n, tile::max_width(level)) {
+            let to = j * out.col_stride + i * out.row_stride;
+            let out = Out {
+                ptr: out.ptr.wrapping_add(to),
+                cols: width.min(n - j),
+                ..out
+            };
+            let kernel = kernels[usize::from(width > LANES)];
+            // SAFETY: by the caller's promise, the tile's rows and columns exist.
+            unsafe {
+                kernel(
+                    k,
+                    a.ptr.wrapping_add(i * a.row_stride),
+                    a.row_stride,
+                    a.col_stride,
+                    panel(j, width),
+                    out,
+                );
             }
         }
+        i += rows;
     }
 }
 
 /// First column and width of the panels of `n` columns: as wide as can be, the last one narrow if
 /// that holds what is left.
-fn panel_widths(n: usize, max_width: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn panel_widths(n: usize, max_width: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..n)
         .step_by(max_width)
         .map(move |j| (j, if n - j <= LANES { LANES } else { max_width }))

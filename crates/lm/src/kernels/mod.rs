@@ -4,6 +4,7 @@
 //! lies behind them may then rely on it.
 
 mod gemm;
+mod matrix;
 mod pool;
 mod quant;
 mod simd;
@@ -11,6 +12,7 @@ mod tile;
 mod vector;
 
 pub use gemm::matmul;
+pub use matrix::{Matrix, Precision};
 pub use pool::Pool;
 pub use quant::{BLOCK, Bits, QuantInput, QuantMatrix, quant_linear};
 pub use simd::Simd;

@@ -63,6 +63,20 @@ pub(super) fn kernel(level: Simd, rows: usize, width: usize) -> Kernel {
     }
 }
 
+/// The kernel for pairs of bfloat16; the machine has AVX-512 and its bfloat16 products.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn kernel_bf16(rows: usize, width: usize) -> Kernel {
+    macro_rules! table {
+        ($panels:literal, $($rows:literal)*) => {
+            [$(avx512_bf16::<$rows, $panels> as Kernel),*]
+        };
+    }
+    match width {
+        LANES => table!(1, 1 2 3 4 5 6 7 8 9 10 11 12)[rows - 1],
+        _ => table!(2, 1 2 3 4 5 6 7 8 9 10 11 12)[rows - 1],
+    }
+}
+
 /// Writes a tile that lies in memory, `width` columns a row.
 ///
 /// # Safety
@@ -139,32 +153,68 @@ unsafe fn avx2<const MR: usize, const NV: usize>(
     unsafe { store(acc.as_ptr().cast(), MR, 8 * NV, out) }
 }
 
-/// # Safety
-/// As [`portable`], with `k · 16 · NV` elements of `b`; the machine has AVX-512.
+/// A kernel of AVX-512: its features, and how a row of the panel times a broadcast element is added.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
-unsafe fn avx512<const MR: usize, const NV: usize>(
-    k: usize,
-    a: *const f32,
-    a_rs: usize,
-    a_cs: usize,
-    b: *const f32,
-    out: Out,
-) {
-    let mut acc = [[_mm512_setzero_ps(); NV]; MR];
-    for p in 0..k {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let row: [__m512; NV] =
-                std::array::from_fn(|v| _mm512_loadu_ps(b.add(p * LANES * NV + LANES * v)));
-            for (i, acc) in acc.iter_mut().enumerate() {
-                let x = _mm512_set1_ps(*a.add(i * a_rs + p * a_cs));
-                for v in 0..NV {
-                    acc[v] = _mm512_fmadd_ps(x, row[v], acc[v]);
+macro_rules! avx512_kernel {
+    ($(#[$meta:meta])* $name:ident, $features:literal, $madd:expr) => {
+        $(#[$meta])*
+        ///
+        /// # Safety
+        /// As [`portable`], with `k · 16 · NV` elements of `b`; the machine has the features.
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const MR: usize, const NV: usize>(
+            k: usize,
+            a: *const f32,
+            a_rs: usize,
+            a_cs: usize,
+            b: *const f32,
+            out: Out,
+        ) {
+            let mut acc = [[_mm512_setzero_ps(); NV]; MR];
+            for p in 0..k {
+                // SAFETY: by the caller's promise.
+                unsafe {
+                    let row: [__m512; NV] =
+                        std::array::from_fn(|v| _mm512_loadu_ps(b.add(p * LANES * NV + LANES * v)));
+                    for (i, acc) in acc.iter_mut().enumerate() {
+                        let x = _mm512_set1_ps(*a.add(i * a_rs + p * a_cs));
+                        for v in 0..NV {
+                            acc[v] = $madd(x, row[v], acc[v]);
+                        }
+                    }
                 }
             }
+            // SAFETY: by the caller's promise.
+            unsafe { store_avx512(&acc, out) }
         }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+avx512_kernel!(
+    /// Elements are `f32`.
+    avx512,
+    "avx512f,avx512vl,avx512bw,avx512dq",
+    |x, y, sum| _mm512_fmadd_ps(x, y, sum)
+);
+#[cfg(target_arch = "x86_64")]
+avx512_kernel!(
+    /// Elements are pairs of bfloat16, neighbours in the inner dimension; sums are `f32`.
+    avx512_bf16,
+    "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16",
+    |x, y, sum| {
+        let pairs = |v: __m512| std::mem::transmute::<__m512, __m512bh>(v);
+        _mm512_dpbf16_ps(sum, pairs(x), pairs(y))
     }
+);
+
+/// # Safety
+/// `out` is valid for the tile.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+#[inline]
+unsafe fn store_avx512<const MR: usize, const NV: usize>(acc: &[[__m512; NV]; MR], out: Out) {
     let (keep, scale) = (_mm512_set1_ps(out.keep), _mm512_set1_ps(out.scale));
     let blend = |value: __m512, mask: __mmask16, to: *mut f32| {
         // SAFETY: only the elements of the mask are touched, and those exist.

@@ -182,6 +182,16 @@ vectorised! {
         }
     }
 
+    /// Rounds to bfloat16 (nearest, ties to even), two neighbours to the low and high half of an
+    /// element of `pairs`.
+    pub fn round_bf16(pairs: &mut [f32], xs: &[f32]) {
+        // To the nearest: half of the last place, less one where the last bit is even.
+        let round = |x: f32| x.to_bits().wrapping_add(0x7fff + (x.to_bits() >> 16 & 1));
+        for (pair, x) in pairs.iter_mut().zip(xs.chunks_exact(2)) {
+            *pair = f32::from_bits(round(x[0]) >> 16 | round(x[1]) & 0xffff_0000);
+        }
+    }
+
     /// LayerNorm (arXiv 1607.06450) in place: `(x − mean) / sqrt(var + eps) · g + b`, row by row.
     pub fn layer_norm(xs: &mut [f32], g: &[f32], b: &[f32], eps: f32) {
         let d = g.len() as f32;
