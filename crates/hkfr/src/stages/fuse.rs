@@ -39,6 +39,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             "fusion": session.config.fusion,
             "variants": names,
             "decoder_bits": asked.then_some(session.config.models.decoder_bits),
+            "model": session.llm_dir_name().filter(|_| asked),
         }),
         seed: session.config.seed,
         outside,

@@ -1,7 +1,8 @@
 //! The models of a run: where they lie, what their files hold, and the language model in memory.
 //!
 //! Each is an asset's name or a path: a directory as Hugging Face lays it out or, for the language model,
-//! a `.gguf` file. Where it lies is no part of a stage's input, what its files hold is.
+//! a `.gguf` file. Where it lies is no part of a stage's input: what its files hold is, and what it is called
+//! where that is written down.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -99,6 +100,14 @@ impl Session {
             .map(|file| cache.digest(file))
             .collect::<Result<_>>()?;
         Ok(digest::of_text(&hashes.join("\n")))
+    }
+
+    /// The name of the language model's directory, under which its knowledge is stored; `None`: a file,
+    /// whose name is in its contents.
+    pub fn llm_dir_name(&self) -> Option<String> {
+        let path = model_path(&self.config.models.llm).filter(|p| p.is_dir())?;
+        let full = fs_err::canonicalize(path).ok()?;
+        Some(full.file_name()?.to_string_lossy().into_owned())
     }
 
     /// The name by which `peft` finds the language model.

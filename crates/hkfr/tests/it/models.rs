@@ -201,6 +201,11 @@ fn the_models_of_a_run_may_be_directories() {
     change(dir, "toy.toml", |t| t.replace("./llm", "models/llm"));
     assert!(ran(dir).is_empty());
 
+    // Its name is in the knowledge, but in no instruction.
+    std::fs::rename(dir.join("models/llm"), dir.join("models/tiny")).unwrap();
+    change(dir, "toy.toml", |t| t.replace("models/llm", "models/tiny"));
+    assert_eq!(ran(dir), ["fuse", "instruct", "recommend", "evaluate"]);
+
     // What reads rounded weights, and what reads the model at all.
     change(dir, "toy.toml", |t| {
         t.replace("decoder_bits = 32", "decoder_bits = 8")
@@ -208,7 +213,9 @@ fn the_models_of_a_run_may_be_directories() {
     let rounded = ran(dir);
     assert_eq!(rounded[0], "fuse");
     assert!(rounded.iter().any(|s| s == "recommend"), "{rounded:?}");
-    change(dir, "models/llm/config.json", |t| t.replace("4096", "2048"));
+    change(dir, "models/tiny/config.json", |t| {
+        t.replace("4096", "2048")
+    });
     let changed = ran(dir);
     for stage in ["fuse", "tune", "recommend"] {
         assert!(changed.iter().any(|s| s == stage), "{changed:?}");
@@ -219,7 +226,7 @@ fn the_models_of_a_run_may_be_directories() {
     assert_eq!(ran(dir), ["tune", "recommend", "evaluate"]);
 
     // A context that the texts do not fit.
-    change(dir, "models/llm/config.json", |t| t.replace("2048", "64"));
+    change(dir, "models/tiny/config.json", |t| t.replace("2048", "64"));
     let (code, _, err) = run(dir, &["run", "toy.toml"]);
     assert_eq!(code, Some(1));
     assert!(
