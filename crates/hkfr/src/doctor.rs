@@ -94,7 +94,7 @@ fn machine(cache: &Cache) -> Vec<Finding> {
             Level::Note,
             format!("memory: {} free", HumanBytes(bytes)),
             format!(
-                "the default config wants {}; lower [data] max_users or [tuning] batch_size",
+                "the default config wants {}; lower [data] max_users or [fusion] knowledge_tokens",
                 HumanBytes(WANTED_MEMORY)
             ),
         ),

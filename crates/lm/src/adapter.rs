@@ -2,7 +2,8 @@
 //! Python's `peft` loads what is written here, and the other way round.
 //!
 //! Where a model file fuses gate_proj and up_proj, so does its adapter: `gate_up_proj` of rank 2r
-//! with A = [A_gate; A_up] and B = diag(B_gate, B_up), and twice the α, which is the same update.
+//! with A = [A_gate; A_up] and B = diag(B_gate, B_up), and 2α (√2 α in rank-stabilised LoRA), which is
+//! the same update.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -62,7 +63,7 @@ pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &s
             tensors.push((name('B'), vec![2 * model.intermediate_size, 2 * r], b));
         }
         ranks = json!({ FUSED: 2 * r });
-        alphas = json!({ FUSED: 2.0 * lora.config.alpha });
+        alphas = json!({ FUSED: fused_alpha(lora.config.alpha, lora.config.rslora) });
     }
     let tensors: Vec<_> = tensors
         .iter()
@@ -80,6 +81,7 @@ pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &s
         "r": r,
         "lora_alpha": lora.config.alpha,
         "lora_dropout": lora.config.dropout,
+        "use_rslora": lora.config.rslora,
         "rank_pattern": ranks,
         "alpha_pattern": alphas,
         "bias": "none",
@@ -94,6 +96,16 @@ pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &s
             .expect("plain JSON")
             .as_bytes(),
     )
+}
+
+/// The α that scales a module of rank 2r as `alpha` scales one of rank r.
+fn fused_alpha(alpha: f32, rslora: bool) -> f32 {
+    alpha
+        * if rslora {
+            std::f32::consts::SQRT_2
+        } else {
+            2.0
+        }
 }
 
 /// A (2r, d) and B (2f, 2r) of `gate_up_proj`; a half that is no target stays zero.
@@ -152,7 +164,9 @@ pub fn adapter_from_bytes(
     let r = json.r;
     let fused = json.rank_pattern.get(FUSED).copied();
     let widened = json.alpha_pattern.get(FUSED).copied();
-    let ours = fused == r.checked_mul(2) && widened == Some(2.0 * json.lora_alpha);
+    let expected = fused_alpha(json.lora_alpha, json.use_rslora);
+    let ours = fused == r.checked_mul(2)
+        && widened.is_some_and(|alpha| (alpha - expected).abs() <= 1e-6 * expected.abs());
     let plain = json.rank_pattern.is_empty() && json.alpha_pattern.is_empty();
     let only_fused = json.rank_pattern.len() == 1 && json.alpha_pattern.len() == 1;
     let uniform = plain || ours && only_fused;
@@ -165,12 +179,6 @@ pub fn adapter_from_bytes(
             "needs one rank above zero, one finite alpha for all modules and a dropout below 1; rank_pattern and alpha_pattern are not supported".into(),
         ));
     }
-    // rsLoRA scales by α / √r instead of α / r.
-    let stretch = if json.use_rslora {
-        (r as f32).sqrt()
-    } else {
-        1.0
-    };
     let path = dir.join("adapter_model.safetensors");
     let (mut tensors, _) = tensors_from_bytes(&path, weights)?;
     let bad = |reason: String| Error::BadFile {
@@ -188,7 +196,8 @@ pub fn adapter_from_bytes(
     }
     let config = LoraConfig {
         rank: r,
-        alpha: json.lora_alpha * stretch,
+        alpha: json.lora_alpha,
+        rslora: json.use_rslora,
         targets: targets_of(tensors.keys(), model).map_err(&bad)?,
         dropout: json.lora_dropout,
     };

@@ -74,6 +74,17 @@ impl Candidates {
         self.n == 0
     }
 
+    /// Tokens of the longest name, its end included.
+    pub fn longest(&self) -> usize {
+        let mut depths = vec![0; self.nodes.len()];
+        for (i, node) in self.nodes.iter().enumerate() {
+            for &(_, child) in &node.children {
+                depths[child] = depths[i] + 1;
+            }
+        }
+        depths.into_iter().max().unwrap_or(0)
+    }
+
     /// Follows the only way from `node` to where there is a choice or a candidate; appends the
     /// tokens on it.
     fn forced(&self, mut node: usize, tokens: &mut Vec<u32>) -> usize {

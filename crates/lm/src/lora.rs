@@ -1,5 +1,5 @@
 //! Low-rank adaptation (Hu et al., arXiv 2106.09685): `y = W x + (α/r) B A x` on the projections
-//! of [`LoraConfig::targets`].
+//! of [`LoraConfig::targets`]; rank-stabilised (Kalajdzievski, arXiv 2312.03732) with `α/√r`.
 //!
 //! All parameters lie in one vector, so that the optimiser, the checkpoint and a gradient are one
 //! slice each. A is (r, d_in), B is (d_out, r); B starts at zero, so an untrained adapter changes nothing.
@@ -22,6 +22,8 @@ pub struct LoraConfig {
     pub rank: usize,
     /// α: the update is scaled by α / r.
     pub alpha: f32,
+    /// By α / √r instead.
+    pub rslora: bool,
     /// The projections that are adapted, in every layer.
     pub targets: Targets,
     /// Probability, below 1, that an element of x is left out of `A x` while training.
@@ -33,6 +35,7 @@ impl Default for LoraConfig {
         Self {
             rank: 8,
             alpha: 16.0,
+            rslora: false,
             targets: Targets::ATTENTION,
             dropout: 0.0,
         }
@@ -82,7 +85,8 @@ impl Lora {
     }
 
     pub(crate) fn scale(&self) -> f32 {
-        self.config.alpha / self.config.rank as f32
+        let r = self.config.rank as f32;
+        self.config.alpha / if self.config.rslora { r.sqrt() } else { r }
     }
 
     /// Where A and B of a projection lie in [`Lora::params`].

@@ -6,6 +6,9 @@
 //! Examples are dealt to lanes by length, each lane sums its gradients in the order of its examples,
 //! and lanes are added in their order. Threads only decide who computes a lane, so a seed gives the
 //! same bytes on any number of them.
+//!
+//! This is gradient accumulation: a thread holds the activations of one example at a time, so that
+//! memory follows from the longest example and not from the size of the batch.
 
 use std::sync::Mutex;
 
@@ -89,7 +92,8 @@ struct Task<'a> {
     at: (u64, u64),
 }
 
-/// Workers with their buffers; one a core.
+/// Workers with their buffers; one a core. Memory: the activations of the longest example a worker, and
+/// the gradient of the adapter up to 16 times, whatever the size of the batch.
 pub struct Trainer {
     workers: Vec<Worker>,
     lanes: Vec<Lane>,
@@ -113,7 +117,8 @@ impl Trainer {
         self.at = (seed, step);
     }
 
-    /// Loss and gradient (laid out as `lora.params`) of a batch.
+    /// Loss and gradient (laid out as `lora.params`) of a batch, however large: both are normalised by
+    /// the label weight (the tap loss by the examples) of the whole batch.
     pub fn gradient(
         &mut self,
         model: &Llama,

@@ -95,8 +95,28 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             return bad(section, key, "must be a finite number above 0");
         }
     }
-    if !(0.0..1.0).contains(&c.tuning.warmup_ratio) {
-        return bad("tuning", "warmup_ratio", "must lie in [0, 1)");
+    for (key, value) in [
+        ("warmup_ratio", c.tuning.warmup_ratio),
+        ("dropout", c.tuning.dropout),
+    ] {
+        if !(0.0..1.0).contains(&value) {
+            return bad("tuning", key, "must lie in [0, 1)");
+        }
+    }
+    if c.tuning.targets.is_empty() {
+        return bad(
+            "tuning",
+            "targets",
+            "names no projection: nothing would be tuned; mode = \"none\" says that",
+        );
+    }
+    if ![4, 8, 32].contains(&c.models.decoder_bits) {
+        return bad("models", "decoder_bits", "must be 4, 8 or 32");
+    }
+    for (key, model) in [("llm", &c.models.llm), ("encoder", &c.models.encoder)] {
+        if model.is_empty() {
+            return bad("models", key, "names no model: give an asset or a path");
+        }
     }
     for task in &c.instructions.tasks {
         if !TASKS.contains(&task.as_str()) {

@@ -1,10 +1,11 @@
 //! `[fusion]`, `[instructions]`, `[tuning]` and `[models]`: what the language model is told and taught.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use hkfr_fuse::FusionMode;
+pub use hkfr_lm::Targets;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -85,6 +86,9 @@ pub struct TuningConfig {
     pub mode: TuningMode,
     pub rank: u32,
     pub alpha: f32,
+    pub rslora: bool,
+    pub targets: Targets,
+    pub dropout: f32,
     pub learning_rate: f32,
     pub head_learning_rate: f32,
     pub item_loss_weight: f32,
@@ -102,6 +106,9 @@ impl Default for TuningConfig {
             mode: TuningMode::Lora,
             rank: 8,
             alpha: 16.0,
+            rslora: false,
+            targets: Targets::ATTENTION,
+            dropout: 0.0,
             learning_rate: 2e-3,
             head_learning_rate: 2e-3,
             item_loss_weight: 0.2,
@@ -118,7 +125,10 @@ impl Default for TuningConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelsConfig {
+    /// An asset's name or a path ([`model_path`]).
     pub llm: String,
+    pub decoder_bits: u32,
+    /// As `llm`.
     pub encoder: String,
     pub cache: Option<PathBuf>,
 }
@@ -127,8 +137,15 @@ impl Default for ModelsConfig {
     fn default() -> Self {
         Self {
             llm: "smollm2-135m-instruct".into(),
+            decoder_bits: 32,
             encoder: "all-minilm-l6-v2".into(),
             cache: None,
         }
     }
+}
+
+/// A model that is named by its path, and not as an asset: a separator is in it, or `.gguf` at its end.
+pub fn model_path(name: &str) -> Option<&Path> {
+    let is_path = name.contains(std::path::is_separator) || name.ends_with(".gguf");
+    is_path.then_some(Path::new(name))
 }

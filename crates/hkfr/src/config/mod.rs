@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use data::{Adapter, DataConfig};
 pub use hkfr_events::split::{SplitConfig, SplitKind};
 pub use llm::{
-    FusionConfig, FusionMode, InstructionsConfig, ModelsConfig, TuningConfig, TuningMode,
+    FusionConfig, FusionMode, InstructionsConfig, ModelsConfig, Targets, TuningConfig, TuningMode,
+    model_path,
 };
 pub(crate) use load::nearest;
 pub use load::{ConfigError, load, parse};
@@ -91,6 +92,11 @@ impl Config {
         {
             if path.is_relative() {
                 *path = base.join(&*path);
+            }
+        }
+        for model in [&mut self.models.llm, &mut self.models.encoder] {
+            if let Some(path) = model_path(model).filter(|p| p.is_relative()) {
+                *model = base.join(path).to_string_lossy().into_owned();
             }
         }
     }

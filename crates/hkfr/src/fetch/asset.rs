@@ -12,6 +12,8 @@ pub struct Asset {
     pub licence: String,
     /// `owner/repository` on the model hub; `None`: no hub has it.
     pub hub: Option<String>,
+    /// `owner/repository` of the model that `peft` loads for an adapter; `None`: `hub`.
+    pub base_model: Option<String>,
     pub package: Package,
     pub files: Vec<AssetFile>,
 }

@@ -92,7 +92,7 @@ impl Cache {
             modified_ns: atomic::modified_ns(&meta),
             sha256: file.sha256.clone(),
         };
-        let mut stamps = self.stamps(asset);
+        let mut stamps = read_stamps(&self.stamp_path(asset));
         if !thorough && stamps.get(&file.name) == Some(&stamp) {
             return Ok(State::Good);
         }
@@ -104,12 +104,34 @@ impl Cache {
             )));
         }
         if stamps.insert(file.name.clone(), stamp.clone()) != Some(stamp) {
-            // A cache that cannot be written is still a good cache: it is only hashed every time.
-            if let Err(e) = atomic::write_json(&self.stamp_path(asset), &stamps) {
-                tracing::debug!("no stamp written: {e:#}");
-            }
+            write_stamps(&self.stamp_path(asset), &stamps);
         }
         Ok(State::Good)
+    }
+
+    /// SHA-256 of a file that is no asset's, such as a model of the user's own; remembered in
+    /// `<cache>/digests.json` until its size or time of modification changes.
+    pub fn digest(&self, path: &Path) -> Result<String> {
+        let path = std::path::absolute(path)?;
+        let meta = fs_err::metadata(&path)?;
+        let (size, modified_ns) = (meta.len(), atomic::modified_ns(&meta));
+        let file = self.root.join("digests.json");
+        let mut stamps = read_stamps(&file);
+        let key = path.to_string_lossy().into_owned();
+        if let Some(stamp) = stamps.get(&key)
+            && (stamp.size, stamp.modified_ns) == (size, modified_ns)
+        {
+            return Ok(stamp.sha256.clone());
+        }
+        let sha256 = digest::of_file(&path)?;
+        let stamp = Stamp {
+            size,
+            modified_ns,
+            sha256: sha256.clone(),
+        };
+        stamps.insert(key, stamp);
+        write_stamps(&file, &stamps);
+        Ok(sha256)
     }
 
     /// Sets a corrupt file aside and says where.
@@ -146,11 +168,21 @@ impl Cache {
     fn stamp_path(&self, asset: &Asset) -> PathBuf {
         self.dir(asset).join("verified.json")
     }
+}
 
-    fn stamps(&self, asset: &Asset) -> BTreeMap<String, Stamp> {
-        std::fs::read(self.stamp_path(asset))
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+type Stamps = BTreeMap<String, Stamp>;
+
+/// None, if the file is missing or damaged.
+fn read_stamps(path: &Path) -> Stamps {
+    let bytes = std::fs::read(path).ok();
+    bytes
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
+}
+
+/// A cache that cannot be written is still a good cache: its files are only hashed every time.
+fn write_stamps(path: &Path, stamps: &Stamps) {
+    if let Err(e) = atomic::write_json(path, stamps) {
+        tracing::debug!("no stamp written: {e:#}");
     }
 }

@@ -13,8 +13,8 @@ use hkfr_fuse::{
 use hkfr_rec::llm::EmbeddedScorer;
 use serde_json::json;
 
-use super::Session;
-use super::llm::{KNOWLEDGE, Model, knowledge_model, n_threads, variants};
+use super::llm::{KNOWLEDGE, knowledge_model, n_threads, variants};
+use super::{Model, Session};
 use crate::config::Config;
 use crate::stage::{Outcome, Spec};
 
@@ -25,15 +25,24 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let variants = variants(&session.config, false);
     let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
     let templates = session.templates()?;
+    let mut outside = vec![templates.hash().to_owned()];
+    if !variants.is_empty() {
+        outside.push(session.llm_fingerprint()?);
+    }
+    let asked = variants
+        .iter()
+        .any(|v| v.mode(&session.config) == FusionMode::Embedded);
     let spec = Spec {
         name: "fuse",
         inputs: &["ingest", "split"],
-        config: json!({ "fusion": session.config.fusion, "variants": names }),
+        config: json!({
+            "fusion": session.config.fusion,
+            "variants": names,
+            "decoder_bits": asked.then_some(session.config.models.decoder_bits),
+            "model": session.llm_dir_name().filter(|_| asked),
+        }),
         seed: session.config.seed,
-        outside: vec![
-            templates.hash().to_owned(),
-            session.asset_fingerprint(&session.config.models.llm)?,
-        ],
+        outside,
         keep: &[],
     };
     let runner = session.runner.clone();
@@ -171,8 +180,11 @@ impl Worker<'_> {
             knowledge_tokens: self.config.fusion.knowledge_tokens as usize,
             count: &count,
         };
-        let mut scorer =
-            EmbeddedScorer::new(self.model.llama.clone(), self.model.tokenizer.clone());
+        let mut scorer = EmbeddedScorer::new(
+            self.model.llama.clone(),
+            self.model.chat.clone(),
+            self.model.rounded.clone(),
+        );
         let mut gateway = None;
         while let Some((instance, mode)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let history = instance.history(self.dataset);

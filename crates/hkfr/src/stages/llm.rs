@@ -1,17 +1,14 @@
-//! What the stages with a language model share: the variants, the loaded model, the texts and the
-//! item vectors.
+//! What the stages with a language model share: the variants, the texts and the item vectors.
 
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use hkfr_events::{Catalogue, Dataset, Instance, Split};
 use hkfr_fuse::{FusionMode, KnowledgeKey, KnowledgeStore, TemplateSet, sanitise};
-use hkfr_lm::{Encoder, Llama, Tokenizer, load_tensors, save_tensors};
+use hkfr_lm::{Encoder, load_tensors, save_tensors};
 use hkfr_rec::llm::ItemVectors;
 
-use super::Session;
+use super::{Model, Session};
 use crate::config::Config;
 
 /// The database in the directory of the stage `fuse`.
@@ -70,31 +67,7 @@ pub fn variants(config: &Config, tuned: bool) -> Vec<Variant> {
         .collect()
 }
 
-pub struct Model {
-    pub llama: Arc<Llama>,
-    pub tokenizer: Arc<Tokenizer>,
-}
-
 impl Session {
-    /// The language model, loaded once.
-    pub fn model(&mut self) -> Result<Rc<Model>> {
-        if let Some(model) = &self.model {
-            return Ok(Rc::clone(model));
-        }
-        let name = self.config.models.llm.clone();
-        let dir = self.asset_dir(&name)?;
-        let path = file_with_extension(&dir, "gguf")?;
-        let (llama, tokenizer) = Llama::open(&path)?;
-        // The stages speak ChatML: a model without it is refused here, not amid a stage.
-        tokenizer.chat()?;
-        let model = Rc::new(Model {
-            llama: Arc::new(llama),
-            tokenizer: Arc::new(tokenizer),
-        });
-        self.model = Some(Rc::clone(&model));
-        Ok(model)
-    }
-
     pub fn templates(&self) -> Result<TemplateSet> {
         let fusion = &self.config.fusion;
         Ok(TemplateSet::load(
@@ -102,16 +75,6 @@ impl Session {
             fusion.template_dir.as_deref(),
         )?)
     }
-}
-
-fn file_with_extension(dir: &Path, extension: &str) -> Result<std::path::PathBuf> {
-    for entry in fs_err::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e == extension) {
-            return Ok(path);
-        }
-    }
-    anyhow::bail!("{} holds no .{extension} file", dir.display())
 }
 
 /// The model that the knowledge of a variant carries in its key.
@@ -181,8 +144,7 @@ pub fn item_vectors(session: &mut Session, path: &Path) -> Result<ItemVectors> {
             .context("the item vectors are damaged; run with --force tune")?
             .1
     } else {
-        let dir = session.asset_dir(&session.config.models.encoder.clone())?;
-        let encoder = Encoder::open(&dir)?;
+        let encoder = Encoder::open(&session.encoder_path()?)?;
         let describe = |(title, &item): (&String, &u32)| {
             let category = dataset.category(item).unwrap_or_default();
             format!("{title}. {}", sanitise(category, MAX_NAME).0)

@@ -87,13 +87,14 @@ impl LlmRanking {
             .iter()
             .map(|c| model.tokenizer.encode(&sanitise(c, MAX_NAME).0))
             .collect();
-        let categories = Candidates::new(&names, model.tokenizer.chat()?.end)?;
+        let categories = Candidates::new(&names, model.chat.end())?;
         let fusion = &session.config.fusion;
         let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
         let mut ranker = Ranker {
             model: &model.llama,
-            tokenizer: &model.tokenizer,
+            chat: &model.chat,
             lora: lora.as_ref(),
+            rounded: model.rounded.clone(),
             vectors: &vectors,
             head: &head,
             categories: &categories,
@@ -122,8 +123,10 @@ impl LlmRanking {
             .append(true)
             .open(&self.path)?;
         let state = Mutex::new((file, Ok(())));
-        let finished = |i: usize, scores: CaseScores| {
-            let line = self.line(todo[i], scores, lists);
+        let finished = |i: usize, scores: hkfr_lm::Result<CaseScores>| {
+            let line = scores
+                .map_err(anyhow::Error::from)
+                .and_then(|scores| self.line(todo[i], scores, lists));
             let (file, result) = &mut *state.lock().expect("a worker panicked");
             let written =
                 line.and_then(|line| Ok(writeln!(file, "{}", serde_json::to_string(&line)?)?));
@@ -218,17 +221,22 @@ fn calibrate(
     let label = format!("{system}, calibrating");
     let progress = Progress::new(&label, Unit::Things("users"), Some(n as u64));
     let stop = &session.stop;
-    let sample = Mutex::new(vec![Vec::new(); n]);
-    let finished = |i: usize, scores: CaseScores| {
-        sample.lock().expect("a worker panicked")[i] = scores.categories;
+    let sample = Mutex::new(Ok(vec![Vec::new(); n]));
+    let finished = |i: usize, scores: hkfr_lm::Result<CaseScores>| {
+        let sample = &mut *sample.lock().expect("a worker panicked");
+        match (scores, &mut *sample) {
+            (Ok(scores), Ok(sample)) => sample[i] = scores.categories,
+            (Err(e), Ok(_)) => *sample = Err(e),
+            (_, Err(_)) => {}
+        }
         progress.inc(1);
-        !stop.requested()
+        sample.is_ok() && !stop.requested()
     };
     recommend(ranker, &inputs, n_threads(), &finished);
     drop(progress);
     stop.check()?;
     Ok(Calibration::new(
-        &sample.into_inner().expect("a worker panicked"),
+        &sample.into_inner().expect("a worker panicked")?,
         popularity,
         &lists.split.catalogue.category_of,
         session.config.recommend.evidence_weight,

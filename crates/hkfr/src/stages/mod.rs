@@ -12,6 +12,7 @@ mod ingest;
 mod instruct;
 pub mod llm;
 mod llm_ranking;
+mod model;
 mod page;
 mod recommend;
 mod split;
@@ -29,6 +30,7 @@ use crate::stage::{Outcome, RunLock, Runner};
 use crate::stop::Stop;
 
 pub use evaluate::REPORT;
+pub use model::{Model, check_asset_names};
 pub use recommend::{TASKS, rank_all, read_runs};
 pub use split::SPLIT_FILE;
 
@@ -66,7 +68,7 @@ pub struct Session {
     assets: Vec<Asset>,
     dataset: Option<Rc<Dataset>>,
     split: Option<Rc<Split>>,
-    model: Option<Rc<llm::Model>>,
+    model: Option<Rc<Model>>,
     _lock: RunLock,
 }
 
@@ -118,8 +120,18 @@ impl Session {
     /// Obtains what the stages up to `until` will ask for: before any of them runs, so that a
     /// missing file is known at once and not after the first ten minutes.
     fn fetch(&mut self, until: &str) -> Result<()> {
-        for name in needed(&self.config, until) {
-            self.asset_dir(&name).context("stage fetch")?;
+        if self.config.data.path.is_none()
+            && let Some(asset) = self.config.data.adapter.asset()
+        {
+            self.asset_dir(asset).context("stage fetch")?;
+        }
+        let ranks_by_llm = self.config.systems().any(|s| LLM_SYSTEMS.contains(&s));
+        let reaches = |stage| position(until) >= position(stage);
+        if ranks_by_llm && reaches("fuse") {
+            self.llm_path().context("stage fetch")?;
+        }
+        if ranks_by_llm && reaches("tune") {
+            self.encoder_path().context("stage fetch")?;
         }
         Ok(())
     }
@@ -159,30 +171,8 @@ impl Session {
     }
 }
 
-/// The assets that a walk up to `until` reads.
-pub fn needed(config: &Config, until: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    if config.data.path.is_none() {
-        names.extend(config.data.adapter.asset().map(str::to_owned));
-    }
-    let systems_use_llm = config.systems().any(|s| LLM_SYSTEMS.contains(&s));
-    if !["ingest", "split"].contains(&until) && systems_use_llm {
-        names.push(config.models.llm.clone());
-        names.push(config.models.encoder.clone());
-    }
-    names
-}
-
-/// A misspelt model is an error of the config, and not of the stage that would load it.
-pub fn check_asset_names(config: &Config) -> Result<()> {
-    let assets = fetch::assets()?;
-    for (key, name) in [
-        ("llm", &config.models.llm),
-        ("encoder", &config.models.encoder),
-    ] {
-        fetch::find(&assets, name).with_context(|| format!("[models] {key}"))?;
-    }
-    Ok(())
+fn position(stage: &str) -> Option<usize> {
+    ORDER.iter().position(|s| *s == stage)
 }
 
 /// Names, sizes and times of the files below a path: what tells that a user's logs have changed,

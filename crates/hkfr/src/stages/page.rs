@@ -17,18 +17,14 @@ const SAMPLES: usize = 4;
 /// Places of a list that are shown.
 const SHOWN: usize = 10;
 
-/// What the log of a tuning was called before it was appended step by step.
-const OLD_METRICS: &str = "loss.jsonl";
-
 /// One curve a loss and variant: tokens of the answers, items of the next order; in nats.
 pub(super) fn loss_curves(session: &Session) -> Result<Vec<Series>> {
     let mut curves = Vec::new();
     for variant in Variant::ALL {
-        let dir = session.dir("tune").join(variant.name());
-        let names = [METRICS, OLD_METRICS];
-        let Some(path) = names.map(|n| dir.join(n)).into_iter().find(|p| p.exists()) else {
+        let path = session.dir("tune").join(variant.name()).join(METRICS);
+        if !path.exists() {
             continue;
-        };
+        }
         let steps = read_metrics(&path).context("run with --force tune")?;
         let curve = |name: &str, loss: &str| Series {
             name: format!("{name}, {}", variant.name()),

@@ -19,12 +19,21 @@ use crate::stage::{Outcome, Spec, StageContext};
 pub const TASKS: [&str; 2] = ["category", "item"];
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
+    let any_llm = !super::llm::variants(&session.config, false).is_empty();
+    let mut outside = Vec::new();
+    if any_llm {
+        outside.push(session.llm_fingerprint()?);
+    }
     let spec = Spec {
         name: "recommend",
         inputs: &["ingest", "split", "fuse", "tune"],
-        config: json!({ "recommend": session.config.recommend, "systems": session.config.systems().collect::<Vec<_>>() }),
+        config: json!({
+            "recommend": session.config.recommend,
+            "systems": session.config.systems().collect::<Vec<_>>(),
+            "decoder_bits": any_llm.then_some(session.config.models.decoder_bits),
+        }),
         seed: session.config.seed,
-        outside: Vec::new(),
+        outside,
         keep: &[],
     };
     let runner = session.runner.clone();

@@ -7,13 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use hkfr_events::{Dataset, Split};
 use hkfr_lm::log::TrainingLog;
-use hkfr_lm::{Lora, load_adapter, load_tensors, save_adapter, save_tensors};
+use hkfr_lm::{Lora, LoraConfig, load_adapter, load_tensors, save_adapter, save_tensors};
 use hkfr_rec::llm::{ItemHead, ItemVectors, TuneConfig, TuneEvent, TuneExample, TuneRow, tune};
 use hkfr_rec::tasks::{InstructionRow, TaskSet, read_messages};
 use serde_json::json;
 
-use super::Session;
-use super::llm::{Model, Variant, item_vectors, n_threads, popularity, variants};
+use super::llm::{Variant, item_vectors, n_threads, popularity, variants};
+use super::{Model, Session};
 use crate::config::TuningConfig;
 use crate::stage::{Outcome, Spec};
 
@@ -24,17 +24,18 @@ const HEAD: &str = "item_head.safetensors";
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let variants = variants(&session.config, true);
     let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
-    let models = &session.config.models;
     let any_llm = !super::llm::variants(&session.config, false).is_empty();
+    let mut outside = Vec::new();
+    if any_llm {
+        outside.push(session.llm_fingerprint()?);
+        outside.push(session.encoder_fingerprint()?);
+    }
     let spec = Spec {
         name: "tune",
         inputs: &["ingest", "split", "instruct"],
         config: json!({ "tuning": session.config.tuning, "variants": names }),
         seed: session.config.seed,
-        outside: vec![
-            session.asset_fingerprint(&models.llm)?,
-            session.asset_fingerprint(&models.encoder)?,
-        ],
+        outside,
         keep: &[],
     };
     let runner = session.runner.clone();
@@ -86,7 +87,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             let hash = &ctx.input_hash;
             let outcome = tune(
                 &model.llama,
-                &model.tokenizer,
+                &model.chat,
                 &instruction,
                 &vectors,
                 head,
@@ -104,7 +105,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 &dir,
                 &outcome.lora,
                 &model.llama.config,
-                "HuggingFaceTB/SmolLM2-135M-Instruct",
+                &session.base_model()?,
             )?;
             let shape = vec![outcome.head.params.len()];
             // Last: it marks this variant as done.
@@ -149,8 +150,13 @@ fn write_step(log: &mut Option<TrainingLog>, dir: &Path, e: &TuneEvent) -> Resul
 
 fn tune_config(c: &TuningConfig, seed: u64) -> TuneConfig {
     TuneConfig {
-        rank: c.rank as usize,
-        alpha: c.alpha,
+        lora: LoraConfig {
+            rank: c.rank as usize,
+            alpha: c.alpha,
+            rslora: c.rslora,
+            targets: c.targets,
+            dropout: c.dropout,
+        },
         learning_rate: c.learning_rate,
         head_learning_rate: c.head_learning_rate,
         warmup_ratio: c.warmup_ratio,

@@ -144,6 +144,27 @@ fn values_that_cannot_be_meant_are_refused() {
             2,
             "must be a finite number above 0",
         ),
+        (
+            "[tuning]\ndropout = 1",
+            2,
+            "[tuning] dropout: must lie in [0, 1)",
+        ),
+        (
+            "[tuning]\ntargets = []",
+            2,
+            "[tuning] targets: names no projection",
+        ),
+        (
+            "[tuning]\nrank = 8\ntargets = [\"q_proj\", \"lm_head\"]",
+            3,
+            "[tuning] targets: target module \"lm_head\" is not supported; q_proj, k_proj",
+        ),
+        (
+            "[models]\ndecoder_bits = 16",
+            2,
+            "[models] decoder_bits: must be 4, 8 or 32",
+        ),
+        ("[models]\nllm = \"\"", 2, "[models] llm: names no model"),
         ("[evaluate]\nks = []", 2, "[evaluate] ks: must be rising"),
         ("[evaluate]\nks = [5, 50]", 2, "asks for the top 50"),
         ("[evaluate]\nresamples = 1", 2, "at least 100"),
@@ -181,7 +202,7 @@ fn input_paths_are_relative_to_the_config_and_results_to_the_caller() {
     let path = dir.path().join("c.toml");
     std::fs::write(
         &path,
-        "out = \"o\"\n[data]\nadapter = \"entree\"\npath = \"../logs\"",
+        "out = \"o\"\n[data]\nadapter = \"entree\"\npath = \"../logs\"\n[models]\nllm = \"models/m\"",
     )
     .unwrap();
     let config = load(&path).unwrap();
@@ -189,7 +210,10 @@ fn input_paths_are_relative_to_the_config_and_results_to_the_caller() {
         config.data.path.as_deref(),
         Some(&*dir.path().join("../logs"))
     );
+    let llm = dir.path().join("models/m");
+    assert_eq!(config.models.llm, llm.to_string_lossy());
     assert_eq!(config.run_dir(), Path::new("o/complete-journey"));
+    assert_eq!(config.models.encoder, Config::default().models.encoder);
 }
 
 /// The committed configs are good, and none sets a key to no effect by misspelling it.

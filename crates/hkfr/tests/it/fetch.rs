@@ -17,6 +17,7 @@ fn asset() -> Asset {
         what: "a toy".into(),
         licence: "CC0".into(),
         hub: None,
+        base_model: None,
         package: Package {
             name: "toy-package".into(),
             version: "1.0".into(),

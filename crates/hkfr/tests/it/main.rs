@@ -3,5 +3,6 @@
 mod cli;
 mod config;
 mod fetch;
+mod models;
 mod stage;
 mod walk;

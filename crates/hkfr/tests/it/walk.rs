@@ -39,7 +39,7 @@ resamples = 100
 "#;
 
 /// 12 customers, 10 items, a purchase every five days for 100 days.
-fn toy(dir: &Path) {
+pub fn toy(dir: &Path) {
     let logs = dir.join("logs");
     std::fs::create_dir_all(&logs).unwrap();
     let mut log = "user,item,at\n".to_owned();
@@ -63,7 +63,7 @@ fn toy(dir: &Path) {
     std::fs::write(dir.join("toy.toml"), CONFIG).unwrap();
 }
 
-fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+pub fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::cargo_bin("hkfr")
         .unwrap()
         .current_dir(dir)

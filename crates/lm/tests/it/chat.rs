@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
-use hkfr_lm::{ChatOptions, ChatTemplate, Message, SpecialToken, Tokenizer, Vocabulary};
+use hkfr_lm::{
+    ChatLayout, ChatOptions, ChatTemplate, Message, SpecialToken, Tokenizer, Vocabulary,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -281,4 +284,64 @@ fn the_bytes_of_tokens_are_those_of_the_text() {
         .collect();
     single.sort();
     assert_eq!(single, (0..=255u8).map(|b| vec![b]).collect::<Vec<_>>());
+}
+
+/// For every model: the tokens of its template, shared as far as they are the same, and its end of an answer.
+#[test]
+fn a_layout_asks_as_the_template_does() {
+    let golden = golden();
+    let tokenizer = Arc::new(tokenizer(&golden));
+    let (system, asked) = ("You know Ann.", ["What next?", "When next?"]);
+    let options = ChatOptions {
+        add_generation_prompt: true,
+        now: "2024-07-26T00:00:00".parse().ok(),
+        ..ChatOptions::default()
+    };
+    for (name, end, has_system) in [
+        ("chatml", "<|im_end|>", true),
+        ("qwen", "<|im_end|>", true),
+        ("llama3", "<|eot_id|>", true),
+        ("gemma", "<end_of_turn>", false),
+    ] {
+        let template = || template(&golden, &source(name), name);
+        let layout = ChatLayout::of_template(Arc::clone(&tokenizer), template()).unwrap();
+        assert_eq!(layout.end(), golden.special[end], "{name}");
+        for (system, asked) in [
+            (system, &asked[..]),
+            (system, &asked[..1]),
+            ("", &asked[..]),
+        ] {
+            let questions = layout.questions(system, asked).unwrap();
+            let shared = tokenizer.decode(&questions.shared).unwrap();
+            assert!(shared.contains(system), "{name}: {shared}");
+            for (own, question) in questions.own.iter().zip(asked) {
+                assert!(!own.is_empty());
+                let messages = match system {
+                    "" => vec![Message::new("user", *question)],
+                    s if has_system => {
+                        vec![Message::new("system", s), Message::new("user", *question)]
+                    }
+                    s => vec![Message::new("user", format!("{s}\n\n{question}"))],
+                };
+                let whole = template().encode(&tokenizer, &messages, &options).unwrap();
+                assert_eq!([&questions.shared[..], own].concat(), whole, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn chatml_is_what_its_template_says() {
+    let golden = golden();
+    let tokenizer = Arc::new(tokenizer(&golden));
+    let by_template = template(&golden, &source("chatml"), "chatml");
+    let layouts = [
+        ChatLayout::chatml(Arc::clone(&tokenizer)).unwrap(),
+        ChatLayout::of_template(tokenizer, by_template).unwrap(),
+    ];
+    let [a, b] = layouts.map(|layout| {
+        let q = layout.questions("You know Ann.", &["What next?"]).unwrap();
+        (layout.end(), [q.shared, q.own.concat()].concat())
+    });
+    assert_eq!(a, b);
 }

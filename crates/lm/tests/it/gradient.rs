@@ -123,3 +123,29 @@ fn training_on_one_batch_learns_it() {
     }
     assert!(last < 0.5 * first, "the loss went from {first} to {last}");
 }
+
+#[test]
+fn the_tap_loss_of_a_batch_is_the_mean_over_its_examples() {
+    let model = model();
+    let lora = lora(&model);
+    let mut batch = batch();
+    batch.iter_mut().for_each(|e| e.labels.clear());
+    let mut trainer = Trainer::new(2);
+    let mut gradient = |part: &[Example]| {
+        let mut grads = vec![0.0; lora.params.len()];
+        let stats = trainer.gradient(&model, &lora, part, Some(&Energy), &mut grads);
+        (stats.tap_loss, grads)
+    };
+    let (loss, whole) = gradient(&batch);
+    let (mut mean_loss, mut mean) = (0.0, vec![0.0; whole.len()]);
+    for part in batch.chunks(2) {
+        let share = part.len() as f32 / batch.len() as f32;
+        let (loss, grads) = gradient(part);
+        mean_loss += share * loss;
+        mean.iter_mut()
+            .zip(grads)
+            .for_each(|(m, g)| *m += share * g);
+    }
+    crate::tiny::assert_close(&[loss], &[mean_loss], 1e-5);
+    crate::tiny::assert_close(&whole, &mean, 1e-5);
+}

@@ -102,6 +102,7 @@ fn train(name: &str, n_threads: usize, dropout: f32) -> (f32, f32, Vec<f32>) {
         alpha: 8.0,
         targets: Targets::ALL,
         dropout,
+        ..LoraConfig::default()
     };
     let mut lora = Lora::new(config, &g.model.config, 1);
     let mut adam = AdamW::new(lora.params.len(), 0.01);
@@ -212,20 +213,65 @@ fn a_peft_directory_with_some_modules_adapts_those() {
 #[test]
 fn half_of_a_fused_projection_survives_its_directory() {
     let g = golden("glm4");
-    let config = LoraConfig {
-        targets: [Target::Up].into_iter().collect(),
-        ..LoraConfig::default()
-    };
-    let mut lora = Lora::new(config, &g.model.config, 2);
-    lora.params.iter_mut().for_each(|p| *p += 0.01);
+    for rslora in [false, true] {
+        let config = LoraConfig {
+            targets: [Target::Up].into_iter().collect(),
+            rslora,
+            ..LoraConfig::default()
+        };
+        let mut lora = Lora::new(config, &g.model.config, 2);
+        lora.params.iter_mut().for_each(|p| *p += 0.01);
+        let to = tempfile::tempdir().unwrap();
+        save_adapter(to.path(), &lora, &g.model.config, "glm4").unwrap();
+        let again = load_adapter(to.path(), &g.model.config).unwrap();
+        assert_close(
+            &logits(&g.model, Some(&again), &g.tokens),
+            &logits(&g.model, Some(&lora), &g.tokens),
+            1e-6,
+        );
+    }
+}
+
+/// arXiv 2312.03732: α/√r is α/r with α√r for α, in memory and through a directory.
+#[test]
+fn rank_stabilised_lora_is_scaled_by_the_root_of_the_rank() {
+    let g = golden("llama-tied");
+    let (mut rs, mut plain) = (g.lora.clone(), g.lora.clone());
+    rs.config.rslora = true;
+    plain.config.alpha *= (plain.config.rank as f32).sqrt();
+    let expected = logits(&g.model, Some(&plain), &g.tokens);
+    assert_close(&logits(&g.model, Some(&rs), &g.tokens), &expected, 1e-5);
     let to = tempfile::tempdir().unwrap();
-    save_adapter(to.path(), &lora, &g.model.config, "glm4").unwrap();
-    let again = load_adapter(to.path(), &g.model.config).unwrap();
-    assert_close(
-        &logits(&g.model, Some(&again), &g.tokens),
-        &logits(&g.model, Some(&lora), &g.tokens),
-        1e-6,
-    );
+    save_adapter(to.path(), &rs, &g.model.config, "llama-tied").unwrap();
+    assert_eq!(load_adapter(to.path(), &g.model.config).unwrap(), rs);
+}
+
+/// What makes a batch of any size fit the memory: it is nothing but the sum of its examples.
+#[test]
+fn the_gradient_of_a_batch_is_the_weighted_sum_of_its_parts() {
+    let g = golden("qwen2");
+    let mut batch = batch(7);
+    for (i, label) in batch.iter_mut().flat_map(|e| &mut e.labels).enumerate() {
+        label.weight = 0.5 + (i % 3) as f32;
+    }
+    let weight =
+        |part: &[Example]| -> f32 { part.iter().flat_map(|e| &e.labels).map(|l| l.weight).sum() };
+    let mut trainer = Trainer::new(2);
+    let mut gradient = |part: &[Example]| {
+        let mut grads = vec![0.0; g.lora.params.len()];
+        let stats = trainer.gradient(&g.model, &g.lora, part, None, &mut grads);
+        (stats.token_loss, grads)
+    };
+    let (loss, whole) = gradient(&batch);
+    let (mut sum_loss, mut sum) = (0.0, vec![0.0; whole.len()]);
+    for part in batch.chunks(3) {
+        let share = weight(part) / weight(&batch);
+        let (loss, grads) = gradient(part);
+        sum_loss += share * loss;
+        sum.iter_mut().zip(grads).for_each(|(s, g)| *s += share * g);
+    }
+    assert_close(&[loss], &[sum_loss], 1e-5);
+    assert_close(&whole, &sum, 1e-5);
 }
 
 #[test]
@@ -266,7 +312,7 @@ fn what_changes_an_adapters_arithmetic_is_refused_by_name() {
         );
     }
     let rs = load("\"use_rslora\": false", "\"use_rslora\": true").unwrap();
-    assert_close(&[rs.config.alpha], &[5.0 * 3.0f32.sqrt()], 1e-6);
+    assert!(rs.config.rslora && rs.config.alpha == 5.0);
 }
 
 #[test]

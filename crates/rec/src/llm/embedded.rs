@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use hkfr_fuse::StatementScorer;
-use hkfr_lm::{Llama, Session, TokenTree, Tokenizer, score_continuations};
+use hkfr_lm::{ChatLayout, Decoder, Llama, QuantModel, Session, TokenTree, score_continuations};
 
 pub struct EmbeddedScorer {
     model: Arc<Llama>,
-    tokenizer: Arc<Tokenizer>,
+    chat: Arc<ChatLayout>,
     session: Session,
 }
 
 impl EmbeddedScorer {
-    pub fn new(model: Arc<Llama>, tokenizer: Arc<Tokenizer>) -> Self {
+    /// `rounded`: the model's weights for passes of few rows; `None`: all in `f32`. It works on one
+    /// thread, beside others of its kind.
+    pub fn new(model: Arc<Llama>, chat: Arc<ChatLayout>, rounded: Option<Arc<QuantModel>>) -> Self {
+        let mut session = Session::default();
+        session.decoder = rounded.map(|weights| Decoder::new(weights, 1));
         Self {
             model,
-            tokenizer,
-            session: Session::default(),
+            chat,
+            session,
         }
     }
 }
@@ -28,14 +32,10 @@ impl StatementScorer for EmbeddedScorer {
 
     /// All options are branches of one prompt, computed in one pass.
     fn score(&mut self, system: &str, user: &str, options: &[String]) -> Result<Vec<f32>, String> {
-        let t = &self.tokenizer;
-        let mut ids = if system.is_empty() {
-            Vec::new()
-        } else {
-            t.message("system", system)
-        };
-        ids.extend(t.message("user", user));
-        ids.extend(t.answer_opening());
+        let asked = self.chat.questions(system, &[user]);
+        let asked = asked.map_err(|e| e.to_string())?;
+        let ids = [asked.shared, asked.own.concat()].concat();
+        let t = self.chat.tokenizer();
         let options: Vec<Vec<u32>> = options.iter().map(|o| t.encode(o)).collect();
         if options.iter().any(Vec::is_empty) {
             return Err("an option is empty".into());

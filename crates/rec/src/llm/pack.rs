@@ -1,10 +1,10 @@
-//! The chat layout of an instruction row, the same for tuning and for recommendation:
+//! An instruction row as a chat, the same for tuning and for recommendation:
 //! system = what is known of the user, user = the instruction, assistant = the answer.
 //!
 //! All rows of one user share the system message, and rows of one task its question, so they are
 //! packed as branches of one tree.
 
-use hkfr_lm::{Example, Label, TokenTree, Tokenizer};
+use hkfr_lm::{ChatLayout, Example, Label, Result, TokenTree};
 
 /// An instruction and its answer about the user of a [`TuneExample`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,47 +23,38 @@ pub struct TuneExample {
     pub targets: Vec<u32>,
 }
 
-/// Encodes parts of the layout.
+/// Writes rows in the layout of the model.
 pub struct Prompt<'a> {
-    pub tokenizer: &'a Tokenizer,
+    pub chat: &'a ChatLayout,
     /// The instruction after which the user vector is read.
     pub item_instruction: &'a str,
 }
 
 impl Prompt<'_> {
-    pub fn input(&self, input: &str) -> Vec<u32> {
-        self.tokenizer.message("system", input)
-    }
-
-    /// The instruction and the opening of the answer.
-    pub fn question(&self, instruction: &str) -> Vec<u32> {
-        let mut ids = self.tokenizer.message("user", instruction);
-        ids.extend(self.tokenizer.answer_opening());
-        ids
-    }
-
-    /// # Panics
-    /// If the model has no ChatML, as [`Tokenizer::message`] does.
-    fn end_of_answer(&self) -> u32 {
-        let chat = self.tokenizer.chat();
-        chat.expect("a question in ChatML precedes every answer")
-            .end
-    }
-
     /// A packed example: loss on the answers (and their end) only, the item head tapped where the
     /// answer to the item instruction begins.
-    pub fn pack(&self, example: &TuneExample) -> Example {
-        let mut tree = TokenTree::default();
-        let root = tree.push(None, &self.input(&example.input));
-        let mut packed = Example::default();
-        let mut item_row = None;
+    ///
+    /// # Errors
+    /// If the model's chat template changes a text, or a sequence has more than `max_positions` tokens.
+    pub fn pack(&self, example: &TuneExample, max_positions: usize) -> Result<Example> {
         // Rows of one instruction follow each other: the question is computed once.
-        for rows in example.rows.chunk_by(|a, b| a.instruction == b.instruction) {
-            let question = tree.push(Some(root), &self.question(&rows[0].instruction));
+        let same = |a: &TuneRow, b: &TuneRow| a.instruction == b.instruction;
+        let chunks: Vec<&[TuneRow]> = example.rows.chunk_by(same).collect();
+        let mut asked: Vec<&str> = chunks.iter().map(|rows| &*rows[0].instruction).collect();
+        if !example.targets.is_empty() && !asked.contains(&self.item_instruction) {
+            asked.push(self.item_instruction);
+        }
+        let questions = self.chat.questions(&example.input, &asked)?;
+        let mut packed = Example::default();
+        let tree = &mut packed.tree;
+        let root = (!questions.shared.is_empty()).then(|| tree.push(None, &questions.shared));
+        let mut item_row = None;
+        for (i, (question, instruction)) in questions.own.iter().zip(&asked).enumerate() {
+            let question = tree.push(root, question);
             let opening = tree.rows(question).end - 1;
-            for row in rows {
-                let mut answer = self.tokenizer.encode(&row.output);
-                answer.push(self.end_of_answer());
+            for row in chunks.get(i).copied().unwrap_or_default() {
+                let mut answer = self.chat.tokenizer().encode(&row.output);
+                answer.push(self.chat.end());
                 let mut label = |row, token| {
                     packed.labels.push(Label {
                         row,
@@ -81,18 +72,25 @@ impl Prompt<'_> {
                     }
                 }
             }
-            if rows[0].instruction == self.item_instruction {
+            if *instruction == self.item_instruction {
                 item_row = Some(opening);
             }
         }
         if !example.targets.is_empty() {
-            let row = item_row.unwrap_or_else(|| {
-                let segment = tree.push(Some(root), &self.question(self.item_instruction));
-                tree.rows(segment).end - 1
-            });
-            packed.taps.push(row);
+            packed.taps.extend(item_row);
         }
-        packed.tree = tree;
-        packed
+        check_length(&packed.tree, 0, max_positions)?;
+        Ok(packed)
     }
+}
+
+/// Refuses a tree with a sequence that leaves no room for `more` tokens within `max_positions`.
+pub(super) fn check_length(tree: &TokenTree, more: usize, max_positions: usize) -> Result<()> {
+    let longest = tree.positions().iter().max().map_or(0, |&p| p as usize + 1) + more;
+    if longest > max_positions {
+        return Err(hkfr_lm::Error::Config(format!(
+            "an instruction with its answer has {longest} tokens, and the model's context is {max_positions}: lower [fusion] knowledge_tokens, or use a model with a longer context"
+        )));
+    }
+    Ok(())
 }

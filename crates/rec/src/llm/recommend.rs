@@ -3,13 +3,17 @@
 //! Categories: the probability of their names among the catalogue's ([`hkfr_lm::score_candidates`]).
 //! Items: the whole catalogue by the user vector ([`ItemHead::scores`]).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hkfr_lm::{Candidates, Llama, Lora, Session, TokenTree, Tokenizer, score_candidates};
+use hkfr_lm::{
+    Candidates, ChatLayout, Decoder, Llama, Lora, QuantModel, Result, Session, TokenTree,
+    score_candidates,
+};
 
 use super::calibrate::Calibration;
 use super::item_head::{ItemHead, ItemVectors};
-use super::pack::Prompt;
+use super::pack::check_length;
 
 /// Prefixes of names that one pass computes.
 const PREFIXES: usize = 256;
@@ -17,8 +21,10 @@ const PREFIXES: usize = 256;
 /// A tuned or untuned model with all it needs to rank.
 pub struct Ranker<'a> {
     pub model: &'a Llama,
-    pub tokenizer: &'a Tokenizer,
+    pub chat: &'a ChatLayout,
     pub lora: Option<&'a Lora>,
+    /// The model's weights for passes of few rows; `None`: all in `f32`.
+    pub rounded: Option<Arc<QuantModel>>,
     pub vectors: &'a ItemVectors,
     pub head: &'a ItemHead,
     pub categories: &'a Candidates,
@@ -39,15 +45,17 @@ pub struct CaseScores {
 
 impl Ranker<'_> {
     /// Scores for the user whom `input` (knowledge or behaviour text) describes.
-    pub fn rank(&self, session: &mut Session, input: &str) -> CaseScores {
-        let prompt = Prompt {
-            tokenizer: self.tokenizer,
-            item_instruction: self.item_instruction,
-        };
+    ///
+    /// # Errors
+    /// If the model's chat template changes a text, or a sequence does not fit the context.
+    pub fn rank(&self, session: &mut Session, input: &str) -> Result<CaseScores> {
+        let questions = [self.item_instruction, self.category_instruction];
+        let asked = self.chat.questions(input, &questions)?;
         let mut tree = TokenTree::default();
-        let root = tree.push(None, &prompt.input(input));
-        let items = tree.push(Some(root), &prompt.question(self.item_instruction));
-        let categories = tree.push(Some(root), &prompt.question(self.category_instruction));
+        let root = (!asked.shared.is_empty()).then(|| tree.push(None, &asked.shared));
+        let [items, categories] = [0, 1].map(|i| tree.push(root, &asked.own[i]));
+        let max_positions = self.model.config.max_positions;
+        check_length(&tree, self.categories.longest(), max_positions)?;
         let prompt_tokens = tree.len();
         session.prefill(self.model, self.lora, &tree);
         let mut hidden = Vec::new();
@@ -71,7 +79,7 @@ impl Ranker<'_> {
         if let Some(calibration) = &self.calibration {
             calibration.apply(&mut scores);
         }
-        scores
+        Ok(scores)
     }
 }
 
@@ -81,13 +89,15 @@ pub fn recommend(
     ranker: &Ranker,
     inputs: &[&str],
     n_threads: usize,
-    done: &(dyn Fn(usize, CaseScores) -> bool + Sync),
+    done: &(dyn Fn(usize, Result<CaseScores>) -> bool + Sync),
 ) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..n_threads.max(1) {
             scope.spawn(|| {
+                let weights = ranker.rounded.clone();
                 let mut session = Session::default();
+                session.decoder = weights.map(|weights| Decoder::new(weights, 1));
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(input) = inputs.get(i) else { break };

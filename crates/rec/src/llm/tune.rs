@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use hkfr_lm::{AdamW, Llama, Lora, LoraConfig, Tokenizer, Trainer, load_tensors, save_tensors};
+use hkfr_lm::{AdamW, ChatLayout, Llama, Lora, LoraConfig, Trainer, load_tensors, save_tensors};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -19,8 +19,7 @@ use crate::error::{Error, Result};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuneConfig {
-    pub rank: usize,
-    pub alpha: f32,
+    pub lora: LoraConfig,
     /// Peak rate of the adapter; linear warm-up, then cosine to a tenth.
     pub learning_rate: f32,
     /// Peak rate of the item head.
@@ -30,7 +29,7 @@ pub struct TuneConfig {
     pub weight_decay: f32,
     pub max_grad_norm: f32,
     pub epochs: f32,
-    /// Users a step.
+    /// Users a step. They are computed one a thread, and their gradients summed: memory does not grow with it.
     pub batch_size: usize,
     pub checkpoint_steps: usize,
     /// Weight of the item loss against the token loss in the adapter's gradient.
@@ -65,7 +64,7 @@ pub struct TuneOutcome {
 #[expect(clippy::too_many_arguments)]
 pub fn tune(
     model: &Llama,
-    tokenizer: &Tokenizer,
+    chat: &ChatLayout,
     item_instruction: &str,
     vectors: &ItemVectors,
     head: ItemHead,
@@ -80,15 +79,7 @@ pub fn tune(
             "there is no example to tune on: widen the sample of training instances".into(),
         ));
     }
-    let lora = Lora::new(
-        LoraConfig {
-            rank: config.rank,
-            alpha: config.alpha,
-            ..LoraConfig::default()
-        },
-        &model.config,
-        config.seed,
-    );
+    let lora = Lora::new(config.lora, &model.config, config.seed);
     let mut state = State {
         adam: AdamW::new(lora.params.len(), config.weight_decay),
         head_adam: optimiser(&head),
@@ -104,7 +95,7 @@ pub fn tune(
         state.load(checkpoint, &identity)?;
     }
     let prompt = Prompt {
-        tokenizer,
+        chat,
         item_instruction,
     };
     let batch_size = config.batch_size.max(1);
@@ -119,7 +110,10 @@ pub fn tune(
             .iter()
             .map(|&i| &examples[i])
             .collect();
-        let packed: Vec<_> = batch.iter().map(|e| prompt.pack(e)).collect();
+        let packed = batch
+            .iter()
+            .map(|e| prompt.pack(e, model.config.max_positions))
+            .collect::<hkfr_lm::Result<Vec<_>>>()?;
         let loss = HeadLoss {
             vectors,
             head: &state.head,
