@@ -133,6 +133,8 @@ fn simd() -> Finding {
         ("fma", std::is_x86_feature_detected!("fma")),
         ("f16c", std::is_x86_feature_detected!("f16c")),
         ("avx512f", std::is_x86_feature_detected!("avx512f")),
+        ("avx512vnni", std::is_x86_feature_detected!("avx512vnni")),
+        ("avx512bf16", std::is_x86_feature_detected!("avx512bf16")),
     ];
     let names: Vec<&str> = has.iter().filter(|(_, b)| *b).map(|(n, _)| *n).collect();
     if has[0].1 && has[1].1 {

@@ -213,6 +213,9 @@ impl Llama {
     /// Rounds the projections of all layers; embeddings, norms and the output stay in `f32`. What a
     /// projection loses cannot be had back: a copy of the model comes from its file.
     pub fn set_precision(&mut self, precision: Precision) {
+        if precision == self.precision {
+            return;
+        }
         self.precision = precision;
         self.transposed = OnceLock::new();
         for projection in self.layers.iter_mut().flat_map(|l| &mut l.projections) {

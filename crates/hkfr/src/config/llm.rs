@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use hkfr_fuse::FusionMode;
+use hkfr_lm::Precision;
 pub use hkfr_lm::Targets;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,6 +128,7 @@ impl Default for TuningConfig {
 pub struct ModelsConfig {
     /// An asset's name or a path ([`model_path`]).
     pub llm: String,
+    pub precision: Precision,
     pub decoder_bits: u32,
     /// As `llm`.
     pub encoder: String,
@@ -137,10 +139,18 @@ impl Default for ModelsConfig {
     fn default() -> Self {
         Self {
             llm: "smollm2-135m-instruct".into(),
+            precision: Precision::F32,
             decoder_bits: 32,
             encoder: "all-minilm-l6-v2".into(),
             cache: None,
         }
+    }
+}
+
+impl ModelsConfig {
+    /// What the scores of the language model depend on besides its weights.
+    pub fn arithmetic(&self) -> (Precision, u32) {
+        (self.precision, self.decoder_bits)
     }
 }
 

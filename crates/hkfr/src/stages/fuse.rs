@@ -38,7 +38,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         config: json!({
             "fusion": session.config.fusion,
             "variants": names,
-            "decoder_bits": asked.then_some(session.config.models.decoder_bits),
+            "arithmetic": asked.then(|| session.config.models.arithmetic()),
             "model": session.llm_dir_name().filter(|_| asked),
         }),
         seed: session.config.seed,

@@ -144,7 +144,8 @@ pub fn item_vectors(session: &mut Session, path: &Path) -> Result<ItemVectors> {
             .context("the item vectors are damaged; run with --force tune")?
             .1
     } else {
-        let encoder = Encoder::open(&session.encoder_path()?)?;
+        let encoder =
+            Encoder::open_with(&session.encoder_path()?, session.config.models.precision)?;
         let describe = |(title, &item): (&String, &u32)| {
             let category = dataset.category(item).unwrap_or_default();
             format!("{title}. {}", sanitise(category, MAX_NAME).0)

@@ -30,7 +30,7 @@ impl Session {
             return Ok(Rc::clone(model));
         }
         let path = self.llm_path()?;
-        let (llama, tokenizer) = Llama::open(&path)?;
+        let (mut llama, tokenizer) = Llama::open(&path)?;
         let tokenizer = Arc::new(tokenizer);
         let chat = ChatLayout::open(&path, Arc::clone(&tokenizer)).with_context(|| {
             format!(
@@ -47,6 +47,7 @@ impl Session {
             .map(|bits| QuantModel::new(&llama, bits))
             .transpose()
             .context("[models] decoder_bits: this model needs 32")?;
+        llama.set_precision(self.config.models.precision);
         let model = Rc::new(Model {
             llama: Arc::new(llama),
             tokenizer,

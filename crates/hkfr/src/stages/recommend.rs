@@ -30,7 +30,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         config: json!({
             "recommend": session.config.recommend,
             "systems": session.config.systems().collect::<Vec<_>>(),
-            "decoder_bits": any_llm.then_some(session.config.models.decoder_bits),
+            "arithmetic": any_llm.then(|| session.config.models.arithmetic()),
         }),
         seed: session.config.seed,
         outside,

@@ -33,7 +33,11 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let spec = Spec {
         name: "tune",
         inputs: &["ingest", "split", "instruct"],
-        config: json!({ "tuning": session.config.tuning, "variants": names }),
+        config: json!({
+            "tuning": session.config.tuning,
+            "variants": names,
+            "precision": session.config.models.precision,
+        }),
         seed: session.config.seed,
         outside,
         keep: &[],
