@@ -30,6 +30,7 @@ mod json_ending;
 mod json_scalar;
 mod json_schema;
 mod kernels;
+mod live;
 pub mod log;
 mod lora;
 mod merge;

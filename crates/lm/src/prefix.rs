@@ -72,19 +72,7 @@ impl<'a> SharedPrefix<'a> {
     ) -> Result<Vec<usize>> {
         let n_own = self.check(prefix, prompts)?;
         let (shared, own) = prefix.split_at(prefix.len() - n_own);
-        if self.cached == shared {
-            self.tree.truncate(usize::from(!shared.is_empty()));
-            self.session.rewind(&self.tree);
-        } else {
-            self.tree.clear();
-            self.session.rewind(&self.tree);
-            self.cached = shared.to_vec();
-            if !shared.is_empty() {
-                self.tree.push(None, shared);
-                self.extend();
-            }
-        }
-        let root = (!shared.is_empty()).then_some(0);
+        let root = self.root(shared);
         let segments = prompts
             .iter()
             .map(|prompt| {
@@ -94,6 +82,22 @@ impl<'a> SharedPrefix<'a> {
             .collect();
         self.extend();
         Ok(segments)
+    }
+
+    /// Forgets what was branched off before and returns the segment of `shared`, computed now unless
+    /// it is the same as before; `None` if it is empty.
+    pub(crate) fn root(&mut self, shared: &[u32]) -> Option<usize> {
+        let known = self.cached == shared && !shared.is_empty();
+        self.tree.truncate(usize::from(known));
+        self.session.rewind(&self.tree);
+        if !known {
+            self.cached = shared.to_vec();
+            if !shared.is_empty() {
+                self.tree.push(None, shared);
+                self.extend();
+            }
+        }
+        (!shared.is_empty()).then_some(0)
     }
 
     /// Computes what was appended to the tree.
