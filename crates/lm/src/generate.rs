@@ -5,14 +5,15 @@
 //! Keys and values lie in pages of equal size (as in vLLM, arXiv 2309.06180), which pass from one
 //! request to the next: thousands of requests take no more memory than `batch_size` of them.
 //!
-//! Requests share a prefix, whose keys and values are computed once, and differ in all else: prompt,
-//! limits, sampling, seed, constraint. Nothing of a request depends on its neighbours, so that a
+//! Requests share a prefix, whose keys and values are computed once for an adapter, and differ in all
+//! else: prompt, limits, sampling, seed, constraint, adapter. Those of one adapter run together. Nothing of a request depends on its neighbours, so that a
 //! batch says what each request alone would (up to the rounding of sums of a different shape).
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::adapters::{Adapters, unknown};
 use crate::constrain::Constraint;
 use crate::error::{Error, Result};
 use crate::live::Live;
@@ -47,6 +48,8 @@ pub struct Request {
     pub config: GenerateConfig,
     /// It says by its own end tokens when the output ends; stop tokens are not asked.
     pub constraint: Option<Box<dyn Constraint>>,
+    /// One of [`Generator::adapters`]; none is what the generator was made with.
+    pub adapter: Option<String>,
 }
 
 /// Why an output ended.
@@ -91,7 +94,12 @@ pub struct Generator<'a> {
     pub(crate) vocabulary: Arc<Vocabulary>,
     /// How many requests are live at once. More share a pass over the weights, and each takes memory.
     pub batch_size: usize,
+    /// What requests may name.
+    pub adapters: Option<&'a Adapters>,
 }
+
+/// Requests of one adapter, each with its prompt.
+type Group<'a> = (Option<&'a Lora>, Vec<(Live, Vec<u32>)>);
 
 impl<'a> Generator<'a> {
     pub fn new(model: &'a Llama, lora: Option<&'a Lora>, vocabulary: Arc<Vocabulary>) -> Self {
@@ -99,13 +107,15 @@ impl<'a> Generator<'a> {
             shared: SharedPrefix::new(model, lora),
             vocabulary,
             batch_size: 16,
+            adapters: None,
         }
     }
 
     /// Completes `prefix` followed by each request's prompt; results are in the order of the requests.
     ///
     /// # Errors
-    /// If a prompt does not fit the context, or a setting or a constraint cannot be met.
+    /// If a prompt does not fit the context, an adapter is not loaded or of another model's geometry,
+    /// or a setting or a constraint cannot be met.
     pub fn generate(&mut self, prefix: &[u32], requests: Vec<Request>) -> Result<Vec<Generated>> {
         self.generate_streaming(prefix, requests, |_| true)
     }
@@ -118,15 +128,41 @@ impl<'a> Generator<'a> {
         mut on_token: impl FnMut(&Step) -> bool,
     ) -> Result<Vec<Generated>> {
         // All requests are checked before the first is computed.
-        let mut waiting = Vec::with_capacity(requests.len());
-        for (i, request) in requests.into_iter().enumerate() {
-            waiting.push(
-                self.prepare(prefix, i, request)
-                    .map_err(|e| Error::Config(format!("request {i}: {e}")))?,
-            );
+        let mut groups: Vec<Group> = Vec::new();
+        for (i, mut request) in requests.into_iter().enumerate() {
+            let of_request = |e| Error::Config(format!("request {i}: {e}"));
+            let lora = self.adapter(request.adapter.take()).map_err(of_request)?;
+            let prepared = self.prepare(prefix, i, request).map_err(of_request)?;
+            let of = |lora: Option<&Lora>| lora.map(std::ptr::from_ref);
+            match groups.iter_mut().find(|g| of(g.0) == of(lora)) {
+                Some(group) => group.1.push(prepared),
+                None => groups.push((lora, vec![prepared])),
+            }
         }
         // If a prompt is empty, all begin with the prefix's last token.
-        let n_own = usize::from(waiting.iter().any(|(_, prompt)| prompt.is_empty()));
+        let mut prompts = groups.iter().flat_map(|g| &g.1);
+        let n_own = usize::from(prompts.any(|(_, prompt)| prompt.is_empty()));
+        let own_adapter = self.shared.lora;
+        let mut done = Vec::new();
+        let outcome = groups.into_iter().try_for_each(|(lora, group)| {
+            self.shared.lora = lora;
+            self.run(prefix, n_own, group, &mut on_token, &mut done)
+        });
+        self.shared.lora = own_adapter;
+        outcome?;
+        done.sort_unstable_by_key(|d| d.0);
+        Ok(done.into_iter().map(|d| d.1).collect())
+    }
+
+    /// Requests of one adapter. The last `n_own` tokens of the prefix are computed for each of them.
+    fn run(
+        &mut self,
+        prefix: &[u32],
+        n_own: usize,
+        waiting: Vec<(Live, Vec<u32>)>,
+        on_token: &mut impl FnMut(&Step) -> bool,
+        done: &mut Vec<(usize, Generated)>,
+    ) -> Result<()> {
         let (shared, own) = prefix.split_at(prefix.len() - n_own);
         let longest = waiting.iter().map(|(l, p)| p.len() + l.budget).max();
         // The last token of an output is not computed any more.
@@ -134,7 +170,6 @@ impl<'a> Generator<'a> {
         let root = self.shared.root(shared);
         let mut waiting = waiting.into_iter();
         let mut live: Vec<Live> = Vec::new();
-        let mut done = Vec::with_capacity(waiting.len());
         let vocab_size = self.shared.model.config.vocab_size;
         loop {
             let n_free = self.batch_size.max(1) - live.len();
@@ -148,7 +183,7 @@ impl<'a> Generator<'a> {
                 live.push(l);
             }
             if live.is_empty() {
-                break;
+                return Ok(());
             }
             self.shared.extend();
             let segments: Vec<usize> = live.iter().map(Live::segment).collect();
@@ -156,7 +191,7 @@ impl<'a> Generator<'a> {
             let mut going_on = Vec::with_capacity(live.len());
             let mut ended = Vec::new();
             for (mut l, logits) in live.into_iter().zip(logits) {
-                match l.say(logits, &self.vocabulary, &mut on_token)? {
+                match l.say(logits, &self.vocabulary, on_token)? {
                     Some(finish) => ended.push((l, finish)),
                     None => going_on.push(l),
                 }
@@ -177,8 +212,18 @@ impl<'a> Generator<'a> {
                 }
             }
         }
-        done.sort_unstable_by_key(|d: &(usize, Generated)| d.0);
-        Ok(done.into_iter().map(|d| d.1).collect())
+    }
+
+    fn adapter(&self, name: Option<String>) -> Result<Option<&'a Lora>> {
+        let Some(name) = name else {
+            return Ok(self.shared.lora);
+        };
+        let Some(adapters) = self.adapters else {
+            return Err(unknown(&name, std::iter::empty()));
+        };
+        let lora = adapters.get(&name)?;
+        lora.check_fits(&self.shared.model.config)?;
+        Ok(Some(lora))
     }
 
     /// Rows for whose keys and values there is memory: the prefix, and the pages of what was
@@ -192,6 +237,7 @@ impl<'a> Generator<'a> {
             prompt,
             config,
             constraint,
+            ..
         } = request;
         self.shared.check(prefix, &[&prompt])?;
         // The last token is not computed any more: it needs no position.

@@ -35,7 +35,7 @@ fn request(prompt: Vec<u32>, max_new_tokens: usize, sampling: Sampling) -> Reque
             sampling,
             ..GenerateConfig::default()
         },
-        constraint: None,
+        ..Request::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Laws of the engine: each test compares it with a slower or independent way to the same numbers.
 
 mod adapter;
+mod adapters;
 mod candidates;
 mod chat;
 mod constrain;
