@@ -54,6 +54,7 @@ impl Layer {
         let (gate_proj, up_proj) = if a.fused_gate_up {
             let mut gate = get("mlp.gate_up_proj.weight", &[2 * f, d])?;
             let up = gate.split_off(f * d);
+            gate.shrink_to_fit();
             (gate, up)
         } else {
             (
