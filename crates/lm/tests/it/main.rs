@@ -20,6 +20,7 @@ mod models;
 mod sample;
 mod sampler;
 mod score;
+mod smollm2;
 mod tiny;
 mod tokenizer;
 mod tree;
