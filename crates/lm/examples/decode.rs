@@ -115,6 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ..GenerateConfig::default()
             },
             constraint,
+            ..Request::default()
         };
         let start = Instant::now();
         let output = Generator::new(&model, None, vocabulary.clone())

@@ -1,17 +1,22 @@
 //! Text generation for many requests at once: each pass over the weights adds one token to every
-//! live request.
+//! live request. When one ends, the next takes its place, and its prompt is computed in the same
+//! pass as the next token of the others (iteration-level scheduling: Orca, OSDI 2022).
 //!
-//! Requests share a prefix, whose keys and values are computed once, and differ in all else: prompt,
-//! limits, sampling, seed, constraint. Nothing of a request depends on its neighbours, so that a
+//! Keys and values lie in pages of equal size (as in vLLM, arXiv 2309.06180), which pass from one
+//! request to the next: thousands of requests take no more memory than `batch_size` of them.
+//!
+//! Requests share a prefix, whose keys and values are computed once for an adapter, and differ in all
+//! else: prompt, limits, sampling, seed, constraint, adapter. Those of one adapter run together. Nothing of a request depends on its neighbours, so that a
 //! batch says what each request alone would (up to the rounding of sums of a different shape).
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::constrain::{Constraint, TokenMask};
+use crate::adapters::{Adapters, unknown};
+use crate::constrain::Constraint;
 use crate::error::{Error, Result};
-use crate::kernels::log_sum_exp;
+use crate::live::Live;
 use crate::lora::Lora;
 use crate::model::Llama;
 use crate::prefix::SharedPrefix;
@@ -19,9 +24,9 @@ use crate::sampler::{Sampler, Sampling};
 use crate::text::TextStream;
 use crate::vocabulary::Vocabulary;
 
-/// Rows reserved for a request at a time: beyond them its keys lie in a further range, which costs
-/// attention one more product a head, while reserving thousands would cost memory for each request.
-const ROOM: usize = 256;
+/// Rows of a page: each further page costs attention one more product a head, while thousands of
+/// rows in one would cost memory for each request.
+const PAGE: usize = 256;
 
 /// What a request may say and when it ends. By default: greedy, no stop, no limit but the context.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +48,8 @@ pub struct Request {
     pub config: GenerateConfig,
     /// It says by its own end tokens when the output ends; stop tokens are not asked.
     pub constraint: Option<Box<dyn Constraint>>,
+    /// One of [`Generator::adapters`]; none is what the generator was made with.
+    pub adapter: Option<String>,
 }
 
 /// Why an output ended.
@@ -87,23 +94,12 @@ pub struct Generator<'a> {
     pub(crate) vocabulary: Arc<Vocabulary>,
     /// How many requests are live at once. More share a pass over the weights, and each takes memory.
     pub batch_size: usize,
+    /// What requests may name.
+    pub adapters: Option<&'a Adapters>,
 }
 
-/// A request that goes on.
-struct Live {
-    request: usize,
-    segment: usize,
-    sampler: Sampler,
-    constraint: Option<Box<dyn Constraint>>,
-    stop_tokens: Vec<u32>,
-    text: TextStream,
-    tokens: Vec<u32>,
-    log_probs: Vec<f32>,
-    /// Tokens left.
-    budget: usize,
-    /// The budget took a choice from the constraint.
-    narrowed: bool,
-}
+/// Requests of one adapter, each with its prompt.
+type Group<'a> = (Option<&'a Lora>, Vec<(Live, Vec<u32>)>);
 
 impl<'a> Generator<'a> {
     pub fn new(model: &'a Llama, lora: Option<&'a Lora>, vocabulary: Arc<Vocabulary>) -> Self {
@@ -111,13 +107,15 @@ impl<'a> Generator<'a> {
             shared: SharedPrefix::new(model, lora),
             vocabulary,
             batch_size: 16,
+            adapters: None,
         }
     }
 
     /// Completes `prefix` followed by each request's prompt; results are in the order of the requests.
     ///
     /// # Errors
-    /// If a prompt does not fit the context, or a setting or a constraint cannot be met.
+    /// If a prompt does not fit the context, an adapter is not loaded or of another model's geometry,
+    /// or a setting or a constraint cannot be met.
     pub fn generate(&mut self, prefix: &[u32], requests: Vec<Request>) -> Result<Vec<Generated>> {
         self.generate_streaming(prefix, requests, |_| true)
     }
@@ -130,21 +128,108 @@ impl<'a> Generator<'a> {
         mut on_token: impl FnMut(&Step) -> bool,
     ) -> Result<Vec<Generated>> {
         // All requests are checked before the first is computed.
-        let mut waiting = Vec::with_capacity(requests.len());
-        for (i, request) in requests.into_iter().enumerate() {
-            waiting.push(
-                self.prepare(prefix, i, request)
-                    .map_err(|e| Error::Config(format!("request {i}: {e}")))?,
-            );
+        let mut groups: Vec<Group> = Vec::new();
+        for (i, mut request) in requests.into_iter().enumerate() {
+            let of_request = |e| Error::Config(format!("request {i}: {e}"));
+            let lora = self.adapter(request.adapter.take()).map_err(of_request)?;
+            let prepared = self.prepare(prefix, i, request).map_err(of_request)?;
+            let of = |lora: Option<&Lora>| lora.map(std::ptr::from_ref);
+            match groups.iter_mut().find(|g| of(g.0) == of(lora)) {
+                Some(group) => group.1.push(prepared),
+                None => groups.push((lora, vec![prepared])),
+            }
         }
-        let mut done = Vec::with_capacity(waiting.len());
-        let mut waiting = waiting.into_iter().peekable();
-        while waiting.peek().is_some() {
-            let wave = waiting.by_ref().take(self.batch_size.max(1)).unzip();
-            done.extend(self.wave(prefix, wave, &mut on_token)?);
-        }
-        done.sort_unstable_by_key(|d: &(usize, Generated)| d.0);
+        // If a prompt is empty, all begin with the prefix's last token.
+        let mut prompts = groups.iter().flat_map(|g| &g.1);
+        let n_own = usize::from(prompts.any(|(_, prompt)| prompt.is_empty()));
+        let own_adapter = self.shared.lora;
+        let mut done = Vec::new();
+        let outcome = groups.into_iter().try_for_each(|(lora, group)| {
+            self.shared.lora = lora;
+            self.run(prefix, n_own, group, &mut on_token, &mut done)
+        });
+        self.shared.lora = own_adapter;
+        outcome?;
+        done.sort_unstable_by_key(|d| d.0);
         Ok(done.into_iter().map(|d| d.1).collect())
+    }
+
+    /// Requests of one adapter. The last `n_own` tokens of the prefix are computed for each of them.
+    fn run(
+        &mut self,
+        prefix: &[u32],
+        n_own: usize,
+        waiting: Vec<(Live, Vec<u32>)>,
+        on_token: &mut impl FnMut(&Step) -> bool,
+        done: &mut Vec<(usize, Generated)>,
+    ) -> Result<()> {
+        let (shared, own) = prefix.split_at(prefix.len() - n_own);
+        let longest = waiting.iter().map(|(l, p)| p.len() + l.budget).max();
+        // The last token of an output is not computed any more.
+        let page = (n_own + longest.unwrap_or(0)).saturating_sub(1).min(PAGE);
+        let root = self.shared.root(shared);
+        let mut waiting = waiting.into_iter();
+        let mut live: Vec<Live> = Vec::new();
+        let vocab_size = self.shared.model.config.vocab_size;
+        loop {
+            let n_free = self.batch_size.max(1) - live.len();
+            for (mut l, prompt) in waiting.by_ref().take(n_free) {
+                let tree = &mut self.shared.tree;
+                for tokens in [own, &prompt].concat().chunks(page) {
+                    let parent = l.pages.last().copied().or(root);
+                    let room = page - tokens.len();
+                    l.pages.push(tree.push_with_room(parent, tokens, room));
+                }
+                live.push(l);
+            }
+            if live.is_empty() {
+                return Ok(());
+            }
+            self.shared.extend();
+            let segments: Vec<usize> = live.iter().map(Live::segment).collect();
+            let logits = self.shared.logits(&segments).chunks_exact(vocab_size);
+            let mut going_on = Vec::with_capacity(live.len());
+            let mut ended = Vec::new();
+            for (mut l, logits) in live.into_iter().zip(logits) {
+                match l.say(logits, &self.vocabulary, on_token)? {
+                    Some(finish) => ended.push((l, finish)),
+                    None => going_on.push(l),
+                }
+            }
+            for (mut l, finish) in ended {
+                while let Some(page) = l.pages.pop() {
+                    self.shared.tree.free(page);
+                }
+                done.push((l.request, l.end(finish)));
+            }
+            self.shared.session.rewind(&self.shared.tree);
+            live = going_on;
+            for l in &mut live {
+                let (at, token) = (l.segment(), l.tokens[l.tokens.len() - 1]);
+                let segment = append(&mut self.shared, at, token, page - 1);
+                if segment != at {
+                    l.pages.push(segment);
+                }
+            }
+        }
+    }
+
+    fn adapter(&self, name: Option<String>) -> Result<Option<&'a Lora>> {
+        let Some(name) = name else {
+            return Ok(self.shared.lora);
+        };
+        let Some(adapters) = self.adapters else {
+            return Err(unknown(&name, std::iter::empty()));
+        };
+        let lora = adapters.get(&name)?;
+        lora.check_fits(&self.shared.model.config)?;
+        Ok(Some(lora))
+    }
+
+    /// Rows for whose keys and values there is memory: the prefix, and the pages of what was
+    /// computed at once.
+    pub fn n_rows(&self) -> usize {
+        self.shared.tree.len()
     }
 
     fn prepare(&self, prefix: &[u32], i: usize, request: Request) -> Result<(Live, Vec<u32>)> {
@@ -152,6 +237,7 @@ impl<'a> Generator<'a> {
             prompt,
             config,
             constraint,
+            ..
         } = request;
         self.shared.check(prefix, &[&prompt])?;
         // The last token is not computed any more: it needs no position.
@@ -167,7 +253,7 @@ impl<'a> Generator<'a> {
         prompt.iter().for_each(|&token| sampler.observe(token));
         let live = Live {
             request: i,
-            segment: 0,
+            pages: Vec::new(),
             sampler,
             constraint,
             stop_tokens: config.stop_tokens,
@@ -178,50 +264,6 @@ impl<'a> Generator<'a> {
             narrowed: false,
         };
         Ok((live, prompt))
-    }
-
-    fn wave(
-        &mut self,
-        prefix: &[u32],
-        (mut live, prompts): (Vec<Live>, Vec<Vec<u32>>),
-        on_token: &mut impl FnMut(&Step) -> bool,
-    ) -> Result<Vec<(usize, Generated)>> {
-        let prompts: Vec<&[u32]> = prompts.iter().map(|p| &p[..]).collect();
-        let room = live.iter().map(|l| l.budget).max().unwrap_or(0).min(ROOM);
-        let segments = self.shared.branch(prefix, &prompts, room)?;
-        for (live, segment) in live.iter_mut().zip(segments) {
-            live.segment = segment;
-        }
-        let mut done = Vec::with_capacity(live.len());
-        let vocab_size = self.shared.model.config.vocab_size;
-        while !live.is_empty() {
-            let segments: Vec<usize> = live.iter().map(|l| l.segment).collect();
-            let logits = self.shared.logits(&segments);
-            let mut going_on = Vec::with_capacity(live.len());
-            for (mut l, logits) in live.into_iter().zip(logits.chunks_exact(vocab_size)) {
-                match l.say(logits, &self.vocabulary, on_token)? {
-                    Some(finish) => done.push((
-                        l.request,
-                        Generated {
-                            tokens: l.tokens,
-                            text: l.text.finish(),
-                            log_probs: l.log_probs,
-                            finish,
-                        },
-                    )),
-                    None => going_on.push(l),
-                }
-            }
-            live = going_on;
-            for l in &mut live {
-                let token = l.tokens[l.tokens.len() - 1];
-                l.segment = append(&mut self.shared, l.segment, token, l.budget.min(ROOM));
-            }
-            if !live.is_empty() {
-                self.shared.extend();
-            }
-        }
-        Ok(done)
     }
 }
 
@@ -246,62 +288,5 @@ pub(crate) fn check_budget(budget: usize, constraint: Option<&dyn Constraint>) -
             "the shortest output that meets the constraint has {needed} tokens, and {budget} are left: raise max_new_tokens or shorten the prompt"
         ))),
         _ => Ok(()),
-    }
-}
-
-impl Live {
-    /// Says the next token. Returns why the request ends, if it does.
-    fn say(
-        &mut self,
-        logits: &[f32],
-        vocabulary: &Vocabulary,
-        on_token: &mut impl FnMut(&Step) -> bool,
-    ) -> Result<Option<Finish>> {
-        let mut mask = None;
-        if let Some(constraint) = &self.constraint {
-            let mut allowed = TokenMask::default();
-            self.narrowed |= constraint.allowed(self.budget, &mut allowed);
-            mask = Some(allowed);
-        }
-        let token = self.sampler.next(logits, mask.as_ref()).ok_or_else(|| {
-            Error::Config(format!(
-                "request {}: the constraint allows no token: is its end token in the vocabulary?",
-                self.request
-            ))
-        })?;
-        let log_prob = logits[token as usize] - log_sum_exp(logits);
-        self.tokens.push(token);
-        self.log_probs.push(log_prob);
-        self.budget -= 1;
-        let stop = match &mut self.constraint {
-            Some(constraint) => {
-                constraint.advance(token);
-                constraint.is_done()
-            }
-            None => self.stop_tokens.contains(&token),
-        };
-        let bytes = if stop { None } else { vocabulary.bytes(token) };
-        let text = self.text.push(bytes.unwrap_or_default());
-        let stop_string = self.text.stopped();
-        let last = stop || stop_string || self.budget == 0;
-        let rest = if last {
-            self.text.rest()
-        } else {
-            String::new()
-        };
-        let go_on = on_token(&Step {
-            request: self.request,
-            token,
-            log_prob,
-            text: &(text + &rest),
-        });
-        Ok(match () {
-            () if stop && !self.narrowed => Some(Finish::Stop),
-            () if stop => Some(Finish::Length),
-            () if stop_string => Some(Finish::StopString),
-            () if self.budget == 0 => Some(Finish::Length),
-            () if !go_on => Some(Finish::Cancelled),
-            () => None,
-        })
     }
 }

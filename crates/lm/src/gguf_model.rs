@@ -2,7 +2,7 @@
 //!
 //! Names: <https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/constants.py>. The
 //! converter of `llama` stores the query and key rows of a head interleaved for its RoPE; they are
-//! put back here. Those of `qwen2` and `qwen3` lie as Hugging Face has them.
+//! put back here. Those of the others lie as Hugging Face has them; `glm4` turns neighbours there too.
 
 use std::path::Path;
 
@@ -11,15 +11,8 @@ use crate::error::{Error, Result};
 use crate::gguf::{Gguf, Value};
 use crate::model::Weights;
 
-/// The architectures that are read from GGUF files.
-const READ: [Architecture; 3] = [
-    Architecture::LLAMA,
-    Architecture::QWEN2,
-    Architecture::QWEN3,
-];
-
 /// (Hugging Face, GGUF), below the layer.
-const NAMES: [(&str, &str); 11] = [
+const NAMES: [(&str, &str); 14] = [
     ("input_layernorm", "attn_norm"),
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
@@ -31,6 +24,9 @@ const NAMES: [(&str, &str); 11] = [
     ("mlp.gate_proj", "ffn_gate"),
     ("mlp.up_proj", "ffn_up"),
     ("mlp.down_proj", "ffn_down"),
+    ("mlp.gate_up_proj", "ffn_up"),
+    ("post_self_attn_layernorm", "post_attention_norm"),
+    ("post_mlp_layernorm", "post_ffw_norm"),
 ];
 
 pub(crate) struct GgufModel<'a> {
@@ -46,14 +42,21 @@ impl<'a> GgufModel<'a> {
         };
         let name = gguf.metadata("general.architecture")?.as_text();
         let name = name.unwrap_or_default();
-        let architecture = READ.into_iter().find(|a| a.model_type == name);
-        let architecture = architecture.ok_or_else(|| {
-            let read: Vec<_> = READ.iter().map(|a| a.model_type).collect();
-            bad(format!(
-                "architecture {name:?} is not supported in a GGUF file; {} are",
-                read.join(", ")
-            ))
-        })?;
+        let known = Architecture::ALL.into_iter();
+        let mut architecture = known
+            .clone()
+            .find(|a| a.model_type == name)
+            .ok_or_else(|| {
+                let all: Vec<_> = known.map(|a| a.model_type).collect();
+                bad(format!(
+                    "architecture {name:?} is not supported in a GGUF file; {} are",
+                    all.join(", ")
+                ))
+            })?;
+        let glm = architecture == Architecture::GLM4;
+        if glm {
+            architecture.qkv_bias = gguf.has("blk.0.attn_q.bias");
+        }
         let key = |k: &str| format!("{name}.{k}");
         if let Ok(kind) = gguf.metadata(&key("rope.scaling.type"))
             && kind.as_text() != Some("none")
@@ -62,19 +65,33 @@ impl<'a> GgufModel<'a> {
                 "rope scaling {kind:?} is not supported; \"none\" and \"llama3\" (rope_freqs.weight) are"
             )));
         }
+        // Images have positions of several dimensions; heads that guess further tokens are layers too.
+        for k in ["rope.dimension_sections", "nextn_predict_layers"] {
+            if gguf.metadata(&key(k)).is_ok_and(|v| v.as_int() != Some(0)) {
+                return Err(bad(format!(
+                    "{} is not supported; text models without it are",
+                    key(k)
+                )));
+            }
+        }
         let n_heads = gguf.int(&key("attention.head_count"))?;
         let hidden_size = gguf.int(&key("embedding_length"))?;
         let head_dim = gguf.int(&key("attention.key_length")).ok();
         let width = head_dim.unwrap_or(hidden_size / n_heads.max(1));
         let turning = gguf.int(&key("rope.dimension_count")).unwrap_or(width);
-        if turning != width {
+        if turning != width && !glm {
             return Err(bad(format!(
                 "rope turns {turning} of {width} dimensions of a head; only all of them are supported"
             )));
         }
+        let mut partial_rotary_factor = turning as f32 / width.max(1) as f32;
+        if ((width as f32 * partial_rotary_factor) as usize) < turning {
+            // The quotient was rounded down.
+            partial_rotary_factor = partial_rotary_factor.next_up();
+        }
         let divisors = gguf
             .has("rope_freqs.weight")
-            .then(|| gguf.tensor("rope_freqs.weight", &[width / 2]))
+            .then(|| gguf.tensor("rope_freqs.weight", &[turning / 2]))
             .transpose()?;
         let config = LlamaConfig {
             vocab_size,
@@ -86,7 +103,7 @@ impl<'a> GgufModel<'a> {
             head_dim,
             rope_theta: gguf.float(&key("rope.freq_base")).unwrap_or(10_000.0),
             rope_scaling: divisors.map(RopeScaling::Divisors),
-            partial_rotary_factor: 1.0,
+            partial_rotary_factor,
             rms_norm_eps: gguf.float(&key("attention.layer_norm_rms_epsilon"))?,
             max_positions: gguf.int(&key("context_length"))?,
             tie_word_embeddings: !gguf.has("output.weight"),

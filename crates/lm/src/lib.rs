@@ -7,6 +7,7 @@
 #![allow(clippy::too_many_arguments)]
 
 mod adapter;
+mod adapters;
 mod attention;
 mod backward;
 mod beam;
@@ -31,6 +32,7 @@ mod json_ending;
 mod json_scalar;
 mod json_schema;
 mod kernels;
+mod live;
 pub mod log;
 mod lora;
 mod merge;
@@ -52,6 +54,7 @@ mod untrusted;
 mod vocabulary;
 
 pub use adapter::{adapter_from_bytes, load_adapter, save_adapter};
+pub use adapters::Adapters;
 pub use beam::BeamConfig;
 pub use candidates::{Candidates, score_candidates, score_continuations};
 pub use chat::{ChatOptions, ChatTemplate, Message, SpecialToken};

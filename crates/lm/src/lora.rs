@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::LlamaConfig;
 use crate::dropout::Dropout;
+use crate::error::{Error, Result};
 use crate::kernels::{View, ViewMut, linear, matmul};
 use crate::targets::{Target, Targets};
 
@@ -77,6 +78,27 @@ impl Lora {
 
     pub fn n_layers(&self) -> usize {
         self.n_layers
+    }
+
+    /// # Errors
+    /// If the adapter is of another geometry than the model.
+    pub(crate) fn check_fits(&self, model: &LlamaConfig) -> Result<()> {
+        let mut targets = self.config.targets.iter();
+        if let Some(target) = targets.find(|&t| self.shape(t) != t.shape(model)) {
+            let ((a, b), (c, d)) = (target.shape(model), self.shape(target));
+            return Err(Error::Shape {
+                name: target.module().into(),
+                expected: vec![b, a],
+                found: vec![d, c],
+            });
+        }
+        if self.n_layers != model.n_layers {
+            return Err(Error::Config(format!(
+                "an adapter of {} layers does not fit a model of {}",
+                self.n_layers, model.n_layers
+            )));
+        }
+        Ok(())
     }
 
     /// (d_in, d_out).

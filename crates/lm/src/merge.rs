@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::{Matrix, View, ViewMut, matmul};
 use crate::lora::Lora;
 use crate::model::Llama;
@@ -14,26 +14,7 @@ impl Llama {
     /// # Errors
     /// If the adapter is of another geometry; nothing is changed then.
     pub fn merge(&mut self, lora: &Lora) -> Result<()> {
-        let misfit = lora
-            .config
-            .targets
-            .iter()
-            .find(|&t| lora.shape(t) != t.shape(&self.config));
-        if let Some(target) = misfit {
-            let ((a, b), (c, d)) = (target.shape(&self.config), lora.shape(target));
-            return Err(Error::Shape {
-                name: target.module().into(),
-                expected: vec![b, a],
-                found: vec![d, c],
-            });
-        }
-        if lora.n_layers() != self.layers.len() {
-            return Err(Error::Config(format!(
-                "an adapter of {} layers does not fit a model of {}",
-                lora.n_layers(),
-                self.layers.len()
-            )));
-        }
+        lora.check_fits(&self.config)?;
         self.transposed = OnceLock::new();
         let r = lora.config.rank;
         for (i, layer) in self.layers.iter_mut().enumerate() {

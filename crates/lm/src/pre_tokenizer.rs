@@ -39,7 +39,7 @@ impl PreTokenizer {
             "smollm" => vec![Digits::new(true).into(), bytes(true)],
             "gpt-2" => vec![bytes(true)],
             "qwen2" => vec![split(QWEN2)?, bytes(false)],
-            "llama-bpe" => vec![split(LLAMA3)?, bytes(false)],
+            "llama-bpe" | "glm4" | "chatglm-bpe" => vec![split(LLAMA3)?, bytes(false)],
             "default" => vec![
                 split(PUNCTUATION)?,
                 split(GPT2)?,
@@ -49,7 +49,7 @@ impl PreTokenizer {
             ],
             other => {
                 return Err(Error::Tokenizer(format!(
-                    "pre-tokenizer {other:?} (tokenizer.ggml.pre) is not supported; smollm, qwen2, llama-bpe, gpt-2 and default are"
+                    "pre-tokenizer {other:?} (tokenizer.ggml.pre) is not supported; smollm, qwen2, llama-bpe, glm4, chatglm-bpe, gpt-2 and default are"
                 )));
             }
         };

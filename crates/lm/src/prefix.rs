@@ -9,11 +9,13 @@ use crate::tree::TokenTree;
 /// A model with a cached prefix: what generation, scoring and embedding of many texts begin with.
 pub struct SharedPrefix<'a> {
     pub model: &'a Llama,
+    /// The adapter of what is computed next; each keeps keys and values of the prefix of its own.
     pub lora: Option<&'a Lora>,
     pub session: Session,
     pub tree: TokenTree,
-    /// The tokens of segment 0; empty if there is none.
+    /// The prefix. Segment i holds it as the i-th of `roots` computes it; if it is empty, there are none.
     cached: Vec<u32>,
+    roots: Vec<Option<&'a Lora>>,
 }
 
 impl<'a> SharedPrefix<'a> {
@@ -24,6 +26,7 @@ impl<'a> SharedPrefix<'a> {
             session: Session::default(),
             tree: TokenTree::default(),
             cached: Vec::new(),
+            roots: Vec::new(),
         }
     }
 
@@ -60,7 +63,7 @@ impl<'a> SharedPrefix<'a> {
 
     /// Computes `prefix` followed by each of `prompts` in one pass and returns the segments of the
     /// prompts, each with `room` to grow. What an earlier call branched off is forgotten; its prefix
-    /// is reused if it is the same. If a prompt is empty, all begin with the prefix's last token.
+    /// is reused if it and the adapter are the same. If a prompt is empty, all begin with the prefix's last token.
     ///
     /// # Errors
     /// If a sequence is empty, has an id beyond the vocabulary, or is longer than the context.
@@ -72,19 +75,7 @@ impl<'a> SharedPrefix<'a> {
     ) -> Result<Vec<usize>> {
         let n_own = self.check(prefix, prompts)?;
         let (shared, own) = prefix.split_at(prefix.len() - n_own);
-        if self.cached == shared {
-            self.tree.truncate(usize::from(!shared.is_empty()));
-            self.session.rewind(&self.tree);
-        } else {
-            self.tree.clear();
-            self.session.rewind(&self.tree);
-            self.cached = shared.to_vec();
-            if !shared.is_empty() {
-                self.tree.push(None, shared);
-                self.extend();
-            }
-        }
-        let root = (!shared.is_empty()).then_some(0);
+        let root = self.root(shared);
         let segments = prompts
             .iter()
             .map(|prompt| {
@@ -94,6 +85,29 @@ impl<'a> SharedPrefix<'a> {
             .collect();
         self.extend();
         Ok(segments)
+    }
+
+    /// Forgets what was branched off before and returns the segment of `shared`, computed now unless
+    /// it was for this adapter already; `None` if it is empty. Another prefix displaces all.
+    pub(crate) fn root(&mut self, shared: &[u32]) -> Option<usize> {
+        if self.cached != shared {
+            self.roots.clear();
+            self.cached = shared.to_vec();
+        }
+        self.tree.truncate(self.roots.len());
+        self.session.rewind(&self.tree);
+        if shared.is_empty() {
+            return None;
+        }
+        // While it is borrowed, an adapter neither moves nor changes.
+        let of = |lora: Option<&Lora>| lora.map(std::ptr::from_ref);
+        let known = self.roots.iter().position(|&r| of(r) == of(self.lora));
+        Some(known.unwrap_or_else(|| {
+            self.roots.push(self.lora);
+            let root = self.tree.push(None, shared);
+            self.extend();
+            root
+        }))
     }
 
     /// Computes what was appended to the tree.

@@ -31,13 +31,26 @@
 //! assert_eq!(tree.context(fork), [0..3, 3..5, 9..10]);
 //! ```
 //!
-//! Invariants: segments lie in the order of their pushes and do not overlap; a row never moves; a
+//! A branch that has ended can be freed: the next push that fits takes its rows.
+//!
+//! ```
+//! # use hkfr_lm::TokenTree;
+//! let mut tree = TokenTree::default();
+//! let prompt = tree.push(None, &[5, 6, 7]);
+//! let ended = tree.push_with_room(Some(prompt), &[8], 2);
+//! tree.free(ended);
+//! let next = tree.push_with_room(Some(prompt), &[9, 10], 1);
+//! assert_eq!((tree.rows(next), tree.len()), (3..5, 6));
+//! ```
+//!
+//! Invariants: segments lie in the order of their indices and do not overlap; a row never moves; a
 //! child sees its parent as long as it was when the child was pushed, so growth changes no branch.
 
 use std::ops::Range;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Segment {
+    /// Empty if the segment was freed.
     rows: Range<usize>,
     /// Where the next segment begins: rows up to here are reserved.
     reserved_end: usize,
@@ -45,17 +58,27 @@ struct Segment {
     parent: Option<(usize, usize)>,
 }
 
+impl Segment {
+    /// Rows, those in reserve included.
+    fn size(&self) -> usize {
+        self.reserved_end - self.rows.start
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenTree {
     tokens: Vec<u32>,
     positions: Vec<u32>,
     segments: Vec<Segment>,
+    /// Segments whose rows the next push may take.
+    free: Vec<usize>,
     /// Rows in the order in which they got their tokens: what a session has yet to compute.
     arrivals: Vec<usize>,
 }
 
 impl TokenTree {
-    /// Appends a segment and returns its index. `parent` is the index of an earlier segment.
+    /// Adds a segment and returns its index: in the place of a freed one that is large enough, or at
+    /// the end. `parent` is the index of a segment.
     ///
     /// # Panics
     /// If `tokens` is empty or the parent does not exist.
@@ -72,19 +95,50 @@ impl TokenTree {
         assert!(!tokens.is_empty(), "a segment needs at least one token");
         let parent = parent.map(|p| (p, self.segments[p].rows.end));
         let first = parent.map_or(0, |(_, end)| self.positions[end - 1] + 1);
-        let start = self.tokens.len();
-        let end = start + tokens.len();
-        self.tokens.extend_from_slice(tokens);
-        self.tokens.resize(end + room, 0);
-        self.positions
-            .extend((0..(tokens.len() + room) as u32).map(|i| first + i));
+        let size = tokens.len() + room;
+        let fits = |&s: &usize| self.segments[s].size() >= size;
+        let segment = match self.free.iter().position(fits) {
+            Some(at) => self.free.swap_remove(at),
+            None => {
+                let start = self.tokens.len();
+                self.tokens.resize(start + size, 0);
+                self.positions.resize(start + size, 0);
+                self.segments.push(Segment {
+                    rows: start..start,
+                    reserved_end: start + size,
+                    parent: None,
+                });
+                self.segments.len() - 1
+            }
+        };
+        let s = &mut self.segments[segment];
+        let (start, end) = (s.rows.start, s.rows.start + tokens.len());
+        s.parent = parent;
+        s.rows.end = end;
+        self.tokens[start..end].copy_from_slice(tokens);
+        self.tokens[end..s.reserved_end].fill(0);
+        let positions = &mut self.positions[start..s.reserved_end];
+        (first..).zip(positions).for_each(|(p, to)| *to = p);
         self.arrivals.extend(start..end);
-        self.segments.push(Segment {
-            rows: start..end,
-            reserved_end: end + room,
-            parent,
-        });
-        self.segments.len() - 1
+        segment
+    }
+
+    /// Gives the rows of a segment, those in reserve too, to the pushes that follow. All of the tree
+    /// must have been computed, and the session must [`rewind`](crate::Session::rewind) before it
+    /// extends the tree again.
+    ///
+    /// # Panics
+    /// If it was freed before, or has a child that was not.
+    pub fn free(&mut self, segment: usize) {
+        let rows = self.rows(segment);
+        let child = |s: &Segment| !s.rows.is_empty() && s.parent.is_some_and(|p| p.0 == segment);
+        assert!(
+            !rows.is_empty() && !self.segments.iter().any(child),
+            "segment {segment} was freed before or has children"
+        );
+        self.arrivals.retain(|row| !rows.contains(row));
+        self.segments[segment].rows.end = rows.start;
+        self.free.push(segment);
     }
 
     /// Appends a token to a segment, whatever was pushed since, and returns its row. Children that
@@ -113,6 +167,7 @@ impl TokenTree {
         if n_segments < self.segments.len() {
             let end = self.segments[n_segments].rows.start;
             self.segments.truncate(n_segments);
+            self.free.retain(|&s| s < n_segments);
             self.tokens.truncate(end);
             self.positions.truncate(end);
             self.arrivals.retain(|&row| row < end);
@@ -123,7 +178,7 @@ impl TokenTree {
         self.truncate(0);
     }
 
-    /// Rows, those included that are reserved and not yet used.
+    /// Rows, those included that are reserved or freed.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
@@ -165,7 +220,7 @@ impl TokenTree {
         self.segments.partition_point(|s| s.rows.start <= row) - 1
     }
 
-    /// How many tokens were ever appended and are still there.
+    /// How many tokens arrived and are still there.
     pub(crate) fn n_tokens(&self) -> usize {
         self.arrivals.len()
     }

@@ -1,7 +1,7 @@
 """Makes the golden files of this directory: tiny random models and what `transformers`, `peft` and
 `torch` compute with them.
 
-    python make.py      # torch 2.15, transformers 5.24, peft, safetensors
+    python make.py      # torch 2.15, transformers 5.24, peft, safetensors, gguf
 
 One directory a model:
     config.json, model*.safetensors     the model
@@ -9,19 +9,25 @@ One directory a model:
     expected.safetensors                tokens; logits (tokens, vocabulary) without and with the adapter;
                                         the loss with the adapter and its gradient for every matrix
                                         (grad.<name of the tensor in the adapter>)
+`smollm2.json` has logits of a real model, made if HKFR_CACHE names a directory with its GGUF file.
+`glm4/model.gguf` is that model as llama.cpp's converter writes it.
 `tokenizer/` holds a trained byte-level BPE as tokenizer.json, and texts with their ids.
 """
 
 import copy
 import json
+import os
 import shutil
 from pathlib import Path
 
+import gguf
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
     Glm4Config,
     Glm4ForCausalLM,
     LlamaConfig,
@@ -34,6 +40,10 @@ from transformers import (
 
 HERE = Path(__file__).parent
 VOCAB, N_TOKENS = 64, 24
+SMOLLM2_TEXT = (
+    "Someone who rated Heat (1995) and The Godfather 5 of 5 and left \"Love Actually\" after 12 minutes "
+    "will probably like a slow crime film, such as Zodiac; caf\u00e9 scenes at 3,50 \u20ac don\u2019t matter."
+)
 
 COMMON = dict(
     vocab_size=VOCAB,
@@ -141,6 +151,57 @@ def make(name, cls, config, dtype):
     save_file({k: v.float().contiguous() for k, v in expected.items()}, out / "expected.safetensors")
 
 
+def glm4_gguf(out=HERE / "glm4" / "model.gguf", kind=gguf.GGMLQuantizationType.BF16):
+    """What conversion/glm.py of llama.cpp makes of `glm4/`: names by gguf's own map, nothing permuted."""
+    c = Glm4Config.from_pretrained(HERE / "glm4")
+    w = gguf.GGUFWriter(out, "glm4")
+    w.add_context_length(c.max_position_embeddings)
+    w.add_embedding_length(c.hidden_size)
+    w.add_block_count(c.num_hidden_layers)
+    w.add_feed_forward_length(c.intermediate_size)
+    w.add_head_count(c.num_attention_heads)
+    w.add_head_count_kv(c.num_key_value_heads)
+    w.add_key_length(c.head_dim)
+    w.add_value_length(c.head_dim)
+    w.add_rope_freq_base(c.rope_parameters["rope_theta"])
+    w.add_rope_dimension_count(int(c.head_dim * c.rope_parameters["partial_rotary_factor"]))
+    w.add_layer_norm_rms_eps(c.rms_norm_eps)
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("glm4")
+    w.add_token_list(["a", "b", "ab", *(f"t{i}" for i in range(3, VOCAB))])
+    w.add_token_types([gguf.TokenType.NORMAL] * VOCAB)
+    w.add_token_merges(["a b"])
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GLM4, c.num_hidden_layers)
+    for name, tensor in load_file(HERE / "glm4" / "model.safetensors").items():
+        name = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        to = kind if tensor.ndim == 2 else gguf.GGMLQuantizationType.F32
+        w.add_tensor(name, gguf.quants.quantize(tensor.float().numpy(), to), raw_dtype=to)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def smollm2(cache):
+    """Logits after every fifth token of a text: the largest 16, and 16 that are spread over the vocabulary."""
+    at = dict(
+        pretrained_model_name_or_path=cache / "smollm2-135m-instruct",
+        gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    )
+    ids = AutoTokenizer.from_pretrained(**at)(SMOLLM2_TEXT).input_ids
+    model = AutoModelForCausalLM.from_pretrained(**at, dtype=torch.float32).eval()
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0]
+    spread = torch.arange(16) * (logits.shape[1] // 16)
+    rows = []
+    for position in range(4, len(ids), 5):
+        tokens = torch.cat([logits[position].topk(16).indices, spread])
+        values = [round(v, 5) for v in logits[position, tokens].tolist()]
+        rows.append(dict(position=position, tokens=tokens.tolist(), logits=values))
+    golden = dict(text=SMOLLM2_TEXT, ids=ids, rows=rows)
+    (HERE / "smollm2.json").write_text(json.dumps(golden) + "\n")
+
+
 QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3_SPLIT = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 TEXTS = [
@@ -199,4 +260,7 @@ def tokenizer():
 if __name__ == "__main__":
     for name, (cls, config, dtype) in MODELS.items():
         make(name, cls, config, dtype)
+    glm4_gguf()
     tokenizer()
+    if cache := os.environ.get("HKFR_CACHE"):
+        smollm2(Path(cache))

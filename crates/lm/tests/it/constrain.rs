@@ -297,6 +297,7 @@ fn whatever_the_model_says_parses_and_validates() {
                     ..GenerateConfig::default()
                 },
                 constraint: Some(constraint(&automaton, &vocabulary)),
+                ..Request::default()
             })
             .collect();
         for output in generator.generate(&[5, 6], requests).unwrap() {
@@ -320,6 +321,7 @@ fn a_request_that_could_not_end_well_is_refused_before_any_is_computed() {
             prompt: vec![1],
             config,
             constraint: Some(constraint(&automaton, &vocabulary)),
+            ..Request::default()
         };
         let mut generator = Generator::new(&model, None, vocabulary.clone());
         let first = Request {

@@ -35,7 +35,7 @@ fn request(prompt: Vec<u32>, max_new_tokens: usize, sampling: Sampling) -> Reque
             sampling,
             ..GenerateConfig::default()
         },
-        constraint: None,
+        ..Request::default()
     }
 }
 
@@ -347,6 +347,71 @@ fn an_output_that_outgrows_its_reserved_rows_is_still_the_models() {
         let asked: Vec<(usize, u32)> = (3..ids.len()).map(|at| (at - 1, ids[at])).collect();
         assert_close(&output.log_probs, &session.log_probs(&model, &asked), 1e-3);
     }
+}
+
+#[test]
+fn requests_of_many_pages_say_what_they_say_alone_in_the_memory_of_a_batch() {
+    let (model, vocabulary) = byte_soup();
+    let prefix = [9, 8, 7];
+    // Prompts and outputs of one page and of several, in turn.
+    let make = |i: usize| {
+        let prompt = [1, 300, 7, 2, 520][i % 5];
+        let prompt = (0..prompt as u32).map(|t| (t * 31 + i as u32) % 250);
+        request(prompt.collect(), [3, 90, 1, 300][i % 4], drawn(i as u64))
+    };
+    let mut generator = Generator::new(&model, None, vocabulary.clone());
+    generator.batch_size = 3;
+    let together = generator
+        .generate(&prefix, (0..20).map(make).collect())
+        .unwrap();
+    // A request is at most 520 + 172 tokens, three pages of 256.
+    assert!(generator.n_rows() <= prefix.len() + 3 * 3 * 256);
+    for (i, together) in together.iter().enumerate() {
+        let mut generator = Generator::new(&model, None, vocabulary.clone());
+        let alone = &generator.generate(&prefix, vec![make(i)]).unwrap()[0];
+        assert_eq!(
+            (&alone.tokens, &alone.text, alone.finish),
+            (&together.tokens, &together.text, together.finish)
+        );
+        assert_close(&alone.log_probs, &together.log_probs, 1e-3);
+    }
+}
+
+#[test]
+fn thousands_of_requests_take_the_rows_of_a_batch() {
+    let model = model();
+    let mut generator = Generator::new(&model, None, vocabulary());
+    let prefix = tokens(5, 1);
+    let make = |i: u64| request(tokens(1 + i as usize % 9, i), 1 + i as usize % 6, drawn(i));
+    generator
+        .generate(&prefix, (0..3000).map(make).collect())
+        .unwrap();
+    // The longest has 9 + 6 tokens, of which the last needs no row.
+    assert_eq!(generator.n_rows(), 5 + 16 * 14);
+}
+
+#[test]
+fn the_next_request_takes_the_place_of_one_that_is_cancelled() {
+    let model = model();
+    let mut generator = Generator::new(&model, None, vocabulary());
+    generator.batch_size = 2;
+    let requests = (0..4).map(|i| request(tokens(2, i), 20, drawn(i)));
+    let mut order = Vec::new();
+    let outputs = generator
+        .generate_streaming(&[1], requests.collect(), |step| {
+            order.push(step.request);
+            step.request != 1 || order.len() < 4
+        })
+        .unwrap();
+    // Request 0 still has 18 tokens to say when the third begins.
+    assert_eq!(order[..6], [0, 1, 0, 1, 0, 2]);
+    assert_eq!(
+        (outputs[1].tokens.len(), outputs[1].finish),
+        (2, Finish::Cancelled)
+    );
+    let alone = run(&[1], vec![request(tokens(2, 2), 20, drawn(2))]);
+    assert_eq!(outputs[2].tokens, alone[0].tokens);
+    assert_eq!(generator.n_rows(), 1 + 2 * 21);
 }
 
 #[test]

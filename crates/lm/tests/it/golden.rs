@@ -39,7 +39,7 @@ pub fn golden(name: &str) -> Golden {
 }
 
 impl Golden {
-    fn expected(&self, name: &str) -> &[f32] {
+    pub fn expected(&self, name: &str) -> &[f32] {
         &self.expected.0[name].1
     }
 

@@ -8,6 +8,7 @@ use hkfr_lm::{Encoder, Gguf, Llama, Tokenizer, load_adapter, save_adapter, tenso
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use crate::golden::dir;
 use crate::sample::{GgufFile, encoder_dir, model_gguf};
 use crate::tiny::{lora, model};
 
@@ -104,13 +105,19 @@ fn peak(f: impl FnOnce()) -> u64 {
 
 #[test]
 fn a_damaged_gguf_model() {
-    let bytes = model_gguf();
-    Llama::from_gguf(&Gguf::from_bytes("m.gguf", bytes.clone()).unwrap()).unwrap();
-    survives(3000, &bytes, TOKENIZER, |bytes| {
-        if let Ok(file) = Gguf::from_bytes("m.gguf", bytes) {
-            let _ = Llama::from_gguf(&file);
-        }
-    });
+    for (cases, bytes) in [(3000, model_gguf()), (1000, glm4_gguf())] {
+        Llama::from_gguf(&Gguf::from_bytes("m.gguf", bytes.clone()).unwrap()).unwrap();
+        survives(cases, &bytes, TOKENIZER, |bytes| {
+            if let Ok(file) = Gguf::from_bytes("m.gguf", bytes) {
+                let _ = Llama::from_gguf(&file);
+            }
+        });
+    }
+}
+
+/// Biases, norms of results, a fused matrix, heads that turn in part.
+fn glm4_gguf() -> Vec<u8> {
+    std::fs::read(dir("glm4").join("model.gguf")).unwrap()
 }
 
 #[test]
@@ -318,6 +325,7 @@ fn seeds() {
     ];
     for (target, name, bytes) in [
         ("gguf", "model", model_gguf()),
+        ("gguf", "glm4", glm4_gguf()),
         ("gguf", "golden", std::fs::read(golden).unwrap()),
         ("tokenizer", "vocabulary", GgufFile::vocabulary().bytes()),
         ("safetensors", "adapter", adapter.concat()),

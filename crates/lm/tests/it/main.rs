@@ -1,6 +1,7 @@
 //! Laws of the engine: each test compares it with a slower or independent way to the same numbers.
 
 mod adapter;
+mod adapters;
 mod candidates;
 mod chat;
 mod constrain;
@@ -19,6 +20,7 @@ mod models;
 mod sample;
 mod sampler;
 mod score;
+mod smollm2;
 mod tiny;
 mod tokenizer;
 mod tree;

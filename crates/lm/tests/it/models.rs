@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use hkfr_lm::{Llama, load_tensors};
+use hkfr_lm::{Gguf, Llama, load_tensors};
 
 use crate::gguf_writer::{Meta, gguf};
 use crate::golden::{dir, golden, logits};
+use crate::tiny::assert_close;
 
 /// The golden model as llama.cpp's converter writes it.
-fn as_gguf(name: &str, arch: &str) -> Vec<u8> {
+fn as_gguf(name: &str, arch: &str, more: Option<(&str, Meta)>) -> Vec<u8> {
     let g = golden(name);
     let c = &g.model.config;
     let key = |k: &str| format!("{arch}.{k}");
@@ -33,14 +34,19 @@ fn as_gguf(name: &str, arch: &str) -> Vec<u8> {
         ("attention.head_count_kv", c.n_kv_heads),
         ("attention.key_length", c.head_dim()),
         ("context_length", c.max_positions),
+        ("rope.dimension_count", c.rotary_dim()),
     ] {
         metadata.push((key(k), Meta::Int(v as u32)));
     }
+    metadata.extend(more.map(|(k, v)| (key(k), v)));
     let names = [
         ("model.embed_tokens", "token_embd"),
         ("model.norm", "output_norm"),
         ("lm_head", "output"),
         ("model.layers.", "blk."),
+        ("post_self_attn_layernorm", "post_attention_norm"),
+        ("post_mlp_layernorm", "post_ffw_norm"),
+        ("mlp.gate_up_proj", "ffn_up"),
         ("post_attention_layernorm", "ffn_norm"),
         ("input_layernorm", "attn_norm"),
         ("self_attn.q_norm", "attn_q_norm"),
@@ -87,10 +93,11 @@ fn a_gguf_file_is_the_same_model_as_its_safetensors() {
         ("llama-tied", "llama"),
         ("qwen2", "qwen2"),
         ("qwen3", "qwen3"),
+        ("glm4", "glm4"),
     ] {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("m.gguf");
-        std::fs::write(&path, as_gguf(name, arch)).unwrap();
+        std::fs::write(&path, as_gguf(name, arch, None)).unwrap();
         let g = golden(name);
         let (model, tokenizer) = Llama::open(&path).unwrap();
         assert_eq!(
@@ -106,6 +113,43 @@ fn a_gguf_file_is_the_same_model_as_its_safetensors() {
         );
         let error = tokenizer.chat().unwrap_err().to_string();
         assert!(error.contains("ChatML"), "{error}");
+    }
+}
+
+#[test]
+fn glm4_from_a_gguf_file_gives_the_logits_of_transformers() {
+    let g = golden("glm4");
+    let (model, _) = Llama::open(&dir("glm4").join("model.gguf")).unwrap();
+    assert_eq!(model.config, g.model.config);
+    assert_close(&logits(&model, None, &g.tokens), g.expected("logits"), 2e-5);
+}
+
+#[test]
+fn what_a_gguf_file_has_beside_the_text_model_is_refused_by_name() {
+    for (arch, key, value, named) in [
+        (
+            "glm4",
+            "rope.dimension_sections",
+            Meta::Ints(vec![8, 12, 12, 0]),
+            "glm4.rope.dimension_sections is not supported",
+        ),
+        (
+            "glm4",
+            "nextn_predict_layers",
+            Meta::Int(1),
+            "glm4.nextn_predict_layers is not supported",
+        ),
+        (
+            "qwen3",
+            "rope.scaling.type",
+            Meta::Text("yarn"),
+            "\"none\" and \"llama3\"",
+        ),
+    ] {
+        let bytes = as_gguf(arch, arch, Some((key, value)));
+        let file = Gguf::from_bytes("m.gguf", bytes).unwrap();
+        let error = Llama::from_gguf(&file).err().unwrap().to_string();
+        assert!(error.contains(named), "{error}");
     }
 }
 

@@ -95,6 +95,19 @@ fn every_pre_tokenizer_gives_the_ids_of_its_tokenizer_json() {
     }
 }
 
+/// GLM-4 cuts as Llama 3, and every piece takes the way of the merges.
+#[test]
+fn glm4_cuts_as_llama_3_does() {
+    let cases = cases();
+    let kind = &cases.kinds["llama-bpe"];
+    for pre in ["glm4", "chatglm-bpe"] {
+        let t = of(kind, pre);
+        for (text, ids) in cases.texts.iter().zip(&kind.ids) {
+            assert_eq!(t.encode(text), *ids, "{pre}: {text:?}");
+        }
+    }
+}
+
 /// As llama.cpp cuts where a file names no pre-tokenizer: punctuation first, digits by three.
 #[test]
 fn the_default_pre_tokenizer_cuts_punctuation_and_groups_of_three_digits() {

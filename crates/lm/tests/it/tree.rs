@@ -85,33 +85,80 @@ fn after_truncation_the_rest_is_computed_anew() {
     assert_close(&ask(&mut session, &[1, 2, 3]), &first, 1e-6);
 }
 
+#[test]
+fn a_branch_in_freed_rows_is_what_it_would_be_elsewhere() {
+    let model = model();
+    let mut tree = TokenTree::default();
+    let mut session = Session::default();
+    let root = tree.push(None, &tokens(5, 1));
+    let ended = tree.push_with_room(Some(root), &tokens(4, 2), 3);
+    let live = tree.push_with_room(Some(root), &tokens(3, 3), 2);
+    session.prefill(&model, None, &tree);
+    tree.free(ended);
+    session.rewind(&tree);
+    // What is too long goes to the end; the rest of a branch may lie before its beginning.
+    let long = tree.push(Some(root), &tokens(8, 4));
+    let end = tree.push(Some(long), &[6]);
+    tree.grow(live, 7);
+    assert_eq!((tree.rows(long), tree.rows(end)), (17..25, 5..6));
+    session.extend(&model, None, &tree);
+    let rows = [tree.rows(end).end - 1, tree.rows(live).end - 1];
+    let logits = session.logits(&model, &rows).to_vec();
+    let v = model.config.vocab_size;
+    let tails = [
+        [&tokens(8, 4)[..], &[6]].concat(),
+        [&tokens(3, 3)[..], &[7]].concat(),
+    ];
+    for (logits, tail) in logits.chunks_exact(v).zip(tails) {
+        let ids = [&tokens(5, 1)[..], &tail].concat();
+        let mut alone = TokenTree::default();
+        alone.push(None, &ids);
+        let mut session = Session::default();
+        session.prefill(&model, None, &alone);
+        assert_close(logits, session.logits(&model, &[ids.len() - 1]), 1e-4);
+    }
+}
+
 proptest! {
-    /// Pushes and growths in any order: positions count along the context, ranges don't overlap,
+    /// Pushes, growths and frees in any order: positions count along the context, ranges don't overlap,
     /// and a context never changes but by the segment's own growth.
     #[test]
-    fn growth_keeps_every_other_context(moves in prop::collection::vec((0usize..8, 0usize..4, any::<bool>()), 1..40)) {
+    fn growth_keeps_every_other_context(moves in prop::collection::vec((0usize..8, 0usize..4, 0..3), 1..40)) {
         let mut tree = TokenTree::default();
         tree.push_with_room(None, &[1], 3);
-        for (at, room, grow) in moves {
-            let at = at % tree.n_segments();
+        let mut live = vec![0];
+        for (at, room, kind) in moves {
+            let at = live[at % live.len()];
             let before: Vec<_> = (0..tree.n_segments()).map(|s| tree.context(s)).collect();
-            if grow && tree.room(at) > 0 {
+            let n_rows = tree.len();
+            let leaf = live.iter().all(|&s| tree.parent(s) != Some(at));
+            let kept = live.clone();
+            if kind == 0 && tree.room(at) > 0 {
                 tree.grow(at, 2);
+            } else if kind == 1 && leaf && live.len() > 1 {
+                tree.free(at);
+                live.retain(|&s| s != at);
+                // The same again takes no new rows.
+                let same = tree.clone().push_with_room(Some(live[0]), &[3], 0);
+                prop_assert!(same < tree.n_segments());
             } else {
-                tree.push_with_room(Some(at), &[3], room);
+                let new = tree.push_with_room(Some(at), &[3], room);
+                prop_assert!(!live.contains(&new));
+                prop_assert!(tree.len() == n_rows || new + 1 == tree.n_segments());
+                live.push(new);
             }
-            for (s, context) in before.iter().enumerate() {
-                let now = tree.context(s);
-                prop_assert_eq!(&now[..now.len() - 1], &context[..context.len() - 1]);
+            for &s in kept.iter().filter(|s| live.contains(s)) {
+                let (now, before) = (tree.context(s), &before[s]);
+                prop_assert_eq!(&now[..now.len() - 1], &before[..before.len() - 1]);
             }
-            for s in 0..tree.n_segments() {
+            for &s in &live {
                 let rows: Vec<usize> = tree.context(s).into_iter().flatten().collect();
                 for (position, &row) in rows.iter().enumerate() {
                     prop_assert_eq!(tree.positions()[row] as usize, position);
                 }
-                if s + 1 < tree.n_segments() {
-                    prop_assert!(tree.rows(s).end <= tree.rows(s + 1).start);
-                }
+            }
+            for s in 1..tree.n_segments() {
+                prop_assert!(tree.rows(s - 1).end <= tree.rows(s).start);
             }
         }
     }
