@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hkfr_lm::{Bits, Decoder, Llama, QuantModel, Session, TokenTree};
+use hkfr_lm::{Bits, Decoder, Llama, Pool, QuantModel, Session, TokenTree};
 
 const STEPS: usize = 96;
 
@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let batch: usize = batch.parse()?;
     let (model, _) = Llama::open(Path::new(model))?;
     let mut session = Session::default();
+    session.pool = Pool::new(std::thread::available_parallelism()?.get());
     let bits = match bits.as_str() {
         "4" => Some(Bits::Four),
         "8" => Some(Bits::Eight),
@@ -25,8 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     if let Some(bits) = bits {
         let weights = Arc::new(QuantModel::new(&model, bits)?);
-        let n_threads = std::thread::available_parallelism()?.get();
-        session.decoder = Some(Decoder::new(weights, n_threads));
+        session.decoder = Some(Decoder::new(weights));
     }
     let prefix: Vec<u32> = (0..256).map(|i| 1000 + i * 37).collect();
     let mut tree = TokenTree::default();

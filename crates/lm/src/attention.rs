@@ -10,18 +10,25 @@
 use std::ops::Range;
 
 use crate::config::LlamaConfig;
-use crate::kernels::{View, ViewMut, matmul, softmax, softmax_back};
+use crate::kernels::{Pool, View, ViewMut, matmul, softmax, softmax_back};
 use crate::tree::TokenTree;
 
 /// Rows of a block: scores of a block and a head then stay in the cache.
 const BLOCK: usize = 128;
 
-/// Scratch of one worker: scores of one block and head, their gradient, and the plan of the blocks.
+/// The plan of the blocks, and what each rank of the team computes in.
 #[derive(Default)]
 pub(crate) struct Scratch {
+    blocks: Vec<Block>,
+    ranks: Vec<RankScratch>,
+}
+
+/// Scores of one block and head, their gradient, and, where several ranks work, what they give.
+#[derive(Default)]
+struct RankScratch {
     scores: Vec<f32>,
     grads: Vec<f32>,
-    blocks: Vec<Block>,
+    out: Vec<f32>,
 }
 
 /// Rows of one segment: they see the prefix, and their segment up to themselves.
@@ -106,8 +113,13 @@ impl Block {
         View::new(&qs[rows.start * s.d..], rows.len(), s.hd, s.d)
     }
 
-    fn q_mut<'a>(&self, qs: &'a mut [f32], rows: &Range<usize>, s: Sizes) -> ViewMut<'a> {
-        ViewMut::new(&mut qs[rows.start * s.d..], rows.len(), s.hd, s.d)
+    fn head_mut<'a>(
+        &self,
+        out: &'a mut [f32],
+        rows: &Range<usize>,
+        (hd, stride): (usize, usize),
+    ) -> ViewMut<'a> {
+        ViewMut::new(&mut out[rows.start * stride..], rows.len(), hd, stride)
     }
 
     /// Calls `f(rows, keys, first element of the scores)` for every product of the block: its rows
@@ -160,6 +172,7 @@ pub(crate) fn forward(
     rows: &[usize],
     config: &LlamaConfig,
     scratch: &mut Scratch,
+    pool: &mut Pool,
 ) {
     let s = Sizes {
         d: config.q_size(),
@@ -167,11 +180,59 @@ pub(crate) fn forward(
         hd: config.head_dim(),
     };
     let group = config.n_heads / config.n_kv_heads;
-    let Scratch { scores, blocks, .. } = scratch;
+    let team = pool.size().min(config.n_heads);
+    let Scratch { blocks, ranks } = scratch;
     plan(blocks, tree, rows);
-    for block in &*blocks {
-        for h in 0..config.n_heads {
+    ranks.resize_with(team.max(ranks.len()), RankScratch::default);
+    let given = (qs, ks, vs);
+    if team == 1 {
+        let heads = 0..config.n_heads;
+        forward_heads(
+            out,
+            s.d,
+            heads,
+            group,
+            given,
+            blocks,
+            s,
+            &mut ranks[0].scores,
+        );
+        return;
+    }
+    // Each rank takes some heads, and their results go to their columns afterwards.
+    let of = |rank: usize| config.n_heads * rank / team..config.n_heads * (rank + 1) / team;
+    let parts = ranks[..team].iter_mut().enumerate().collect();
+    pool.each(parts, |(rank, scratch): (usize, &mut RankScratch)| {
+        let heads = of(rank);
+        let stride = heads.len() * s.hd;
+        scratch.out.resize(rows.len() * stride, 0.0);
+        let RankScratch { scores, out, .. } = scratch;
+        forward_heads(out, stride, heads, group, given, blocks, s, scores);
+    });
+    for (rank, scratch) in ranks[..team].iter().enumerate() {
+        let columns = of(rank).start * s.hd..of(rank).end * s.hd;
+        let from = scratch.out.chunks_exact(columns.len());
+        for (out, from) in out.chunks_exact_mut(s.d).zip(from) {
+            out[columns.clone()].copy_from_slice(from);
+        }
+    }
+}
+
+/// Some heads: `out` has their columns only, its rows `stride` apart.
+fn forward_heads(
+    out: &mut [f32],
+    stride: usize,
+    heads: Range<usize>,
+    group: usize,
+    (qs, ks, vs): (&[f32], &[f32], &[f32]),
+    blocks: &[Block],
+    s: Sizes,
+    scores: &mut Vec<f32>,
+) {
+    for block in blocks {
+        for h in heads.clone() {
             let (q_col, kv_col) = (h * s.hd, h / group * s.hd);
+            let out = &mut out[(h - heads.start) * s.hd..];
             block.probabilities(scores, &qs[q_col..], &ks[kv_col..], s);
             // A row's first product writes, the others add.
             let mut written = false;
@@ -181,7 +242,7 @@ pub(crate) fn forward(
                 let v = View::new(&vs[keys.start * s.kv + kv_col..], keys.len(), s.hd, s.kv);
                 let p = View::new(&scores[at..], rows.len(), keys.len(), block.width);
                 let keep = if first { 0.0 } else { 1.0 };
-                matmul(block.q_mut(&mut out[q_col..], rows, s), keep, 1.0, p, v);
+                matmul(block.head_mut(out, rows, (s.hd, stride)), keep, 1.0, p, v);
             });
         }
     }
@@ -205,11 +266,9 @@ pub(crate) fn backward(
     };
     let group = config.n_heads / config.n_kv_heads;
     let scale = 1.0 / (s.hd as f32).sqrt();
-    let Scratch {
-        scores,
-        grads,
-        blocks,
-    } = scratch;
+    let Scratch { blocks, ranks } = scratch;
+    ranks.resize_with(ranks.len().max(1), RankScratch::default);
+    let RankScratch { scores, grads, .. } = &mut ranks[0];
     plan(blocks, tree, &tree.rows_since(0));
     for block in &*blocks {
         for h in 0..config.n_heads {
@@ -239,7 +298,8 @@ pub(crate) fn backward(
                 let (n, row) = (keys.len(), keys.start * s.kv + kv_col);
                 let ds = View::new(&grads[at..], rows.len(), n, block.width);
                 let k = View::new(&ks[row..], n, s.hd, s.kv);
-                matmul(block.q_mut(&mut dqs[q_col..], rows, s), 1.0, scale, ds, k);
+                let dq = block.head_mut(&mut dqs[q_col..], rows, (s.hd, s.d));
+                matmul(dq, 1.0, scale, ds, k);
                 let dk = ViewMut::new(&mut dks[row..], n, s.hd, s.kv);
                 matmul(dk, 1.0, scale, ds.t(), block.q(qs, rows, s));
             });

@@ -51,6 +51,7 @@ pub(crate) fn backward(
         act,
         scratch,
         dropout: drop,
+        pool,
         ..
     } = session;
     let zeroed = |v: &mut Vec<f32>, len: usize| {
@@ -75,7 +76,7 @@ pub(crate) fn backward(
         // Feed-forward: x_out = x_mid + norm(down(silu(gate) up)).
         let norm = w.post_mlp_layernorm.as_ref();
         let dout = before_norm(&mut g.branch, &g.x, &a.mlp_out, norm, eps);
-        back[Target::Down as usize].multiply(&mut g.act, 0.0, dout);
+        back[Target::Down as usize].multiply(pool, &mut g.act, 0.0, dout);
         if lora.config.targets.contains(Target::Down) {
             swiglu(act, &a.gate, &a.up);
         }
@@ -92,8 +93,8 @@ pub(crate) fn backward(
             drop,
         );
         swiglu_back(&mut g.gate, &mut g.up, &g.act, &a.gate, &a.up);
-        back[Target::Gate as usize].multiply(&mut g.x_norm, 0.0, &g.gate);
-        back[Target::Up as usize].multiply(&mut g.x_norm, 1.0, &g.up);
+        back[Target::Gate as usize].multiply(pool, &mut g.x_norm, 0.0, &g.gate);
+        back[Target::Up as usize].multiply(pool, &mut g.x_norm, 1.0, &g.up);
         for (target, dys) in [(Target::Gate, &g.gate), (Target::Up, &g.up)] {
             lora.back(
                 l,
@@ -118,7 +119,7 @@ pub(crate) fn backward(
         // Attention: x_mid = x_in + norm(o(attention(q, k, v))).
         let norm = w.post_self_attn_layernorm.as_ref();
         let dout = before_norm(&mut g.branch, &g.x, &a.attn_out, norm, eps);
-        back[Target::O as usize].multiply(&mut g.attn, 0.0, dout);
+        back[Target::O as usize].multiply(pool, &mut g.attn, 0.0, dout);
         lora.back(
             l,
             Target::O,
@@ -147,9 +148,9 @@ pub(crate) fn backward(
                 std::mem::swap(grad, &mut g.raw);
             }
         }
-        back[Target::Q as usize].multiply(&mut g.x_norm, 0.0, &g.q);
-        back[Target::K as usize].multiply(&mut g.x_norm, 1.0, &g.k);
-        back[Target::V as usize].multiply(&mut g.x_norm, 1.0, &g.v);
+        back[Target::Q as usize].multiply(pool, &mut g.x_norm, 0.0, &g.q);
+        back[Target::K as usize].multiply(pool, &mut g.x_norm, 1.0, &g.k);
+        back[Target::V as usize].multiply(pool, &mut g.x_norm, 1.0, &g.v);
         for (target, dys) in [(Target::Q, &g.q), (Target::K, &g.k), (Target::V, &g.v)] {
             lora.back(
                 l,

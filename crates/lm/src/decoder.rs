@@ -2,7 +2,7 @@
 //! and 4 or 8 bits of each are read faster than 32 ([`QuantMatrix`]).
 //!
 //! A [`Session`](crate::Session) that has a [`Decoder`] uses it for passes of at most [`MAX_ROWS`]
-//! rows, its products shared out to a pool of threads; longer passes, such as a prompt's, and LoRA
+//! rows; longer passes, such as a prompt's, and LoRA
 //! stay in `f32`.
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl QuantModel {
                 .iter()
                 .map(|l| l.projections.each_ref().map(matrix))
                 .collect(),
-            output: QuantMatrix::new(model.output_weights(), c.hidden_size, bits),
+            output: matrix(&model.output),
         })
     }
 
@@ -52,18 +52,16 @@ impl QuantModel {
     }
 }
 
-/// Rounded weights and the threads that multiply them.
+/// Rounded weights, and the inputs as they are rounded.
 pub struct Decoder {
     weights: Arc<QuantModel>,
-    pool: Pool,
     input: QuantInput,
 }
 
 impl Decoder {
-    pub fn new(weights: Arc<QuantModel>, n_threads: usize) -> Self {
+    pub fn new(weights: Arc<QuantModel>) -> Self {
         Self {
             weights,
-            pool: Pool::new(n_threads),
             input: QuantInput::default(),
         }
     }
@@ -71,6 +69,7 @@ impl Decoder {
     /// `ys = keep·ys + xs Wᵀ` of a layer's projection.
     pub(crate) fn project(
         &mut self,
+        pool: &mut Pool,
         layer: usize,
         t: Target,
         ys: &mut [f32],
@@ -80,18 +79,18 @@ impl Decoder {
     ) {
         self.input.round(xs, d_in);
         let w = &self.weights.layers[layer][t as usize];
-        quant_linear(&mut self.pool, ys, keep, &self.input, w);
+        quant_linear(pool, ys, keep, &self.input, w);
     }
 
     /// Logits of final hidden states.
-    pub(crate) fn output(&mut self, logits: &mut [f32], hidden: &[f32], d_in: usize) {
+    pub(crate) fn output(
+        &mut self,
+        pool: &mut Pool,
+        logits: &mut [f32],
+        hidden: &[f32],
+        d_in: usize,
+    ) {
         self.input.round(hidden, d_in);
-        quant_linear(
-            &mut self.pool,
-            logits,
-            0.0,
-            &self.input,
-            &self.weights.output,
-        );
+        quant_linear(pool, logits, 0.0, &self.input, &self.weights.output);
     }
 }

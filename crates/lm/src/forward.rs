@@ -7,7 +7,7 @@ use crate::attention::{self, Scratch};
 use crate::config::LlamaConfig;
 use crate::decoder::{Decoder, MAX_ROWS};
 use crate::dropout::Dropout;
-use crate::kernels::{linear, log_sum_exp, rms_norm, swiglu};
+use crate::kernels::{Pool, log_sum_exp, rms_norm, swiglu};
 use crate::lora::Lora;
 use crate::model::Llama;
 use crate::targets::Target;
@@ -93,6 +93,8 @@ pub struct Session {
     pub(crate) x: Vec<f32>,
     pub(crate) act: Vec<f32>,
     pub(crate) scratch: Scratch,
+    /// The threads that share a pass; one, unless it is replaced.
+    pub pool: Pool,
     /// Rounded weights for passes of few rows; `None`: everything in `f32`.
     pub decoder: Option<Decoder>,
     /// Active only while a trainer runs it.
@@ -166,17 +168,19 @@ impl Session {
 
             a.x_in.copy_from_slice(&self.x);
             rms_norm(&mut a.x_norm, &a.x_in, &w.input_layernorm, eps);
-            let mut project = |t: Target, ys: &mut [f32], keep: f32, xs: &[f32]| match &mut decoder
-            {
-                Some(decoder) => decoder.project(l, t, ys, keep, xs, t.shape(c).0),
-                None => w.projection(t).multiply(ys, keep, xs),
-            };
+            let mut project =
+                |pool: &mut Pool, t: Target, ys: &mut [f32], keep: f32, xs: &[f32]| {
+                    match &mut decoder {
+                        Some(decoder) => decoder.project(pool, l, t, ys, keep, xs, t.shape(c).0),
+                        None => w.projection(t).multiply(pool, ys, keep, xs),
+                    }
+                };
             let kept = begin(&mut a.q, w.q_bias.as_ref());
-            project(Target::Q, &mut a.q, kept, &a.x_norm);
+            project(&mut self.pool, Target::Q, &mut a.q, kept, &a.x_norm);
             let kept = begin(k, w.k_bias.as_ref());
-            project(Target::K, k, kept, &a.x_norm);
+            project(&mut self.pool, Target::K, k, kept, &a.x_norm);
             let kept = begin(v, w.v_bias.as_ref());
-            project(Target::V, v, kept, &a.x_norm);
+            project(&mut self.pool, Target::V, v, kept, &a.x_norm);
             if let Some(lora) = lora {
                 lora.forward(l, Target::Q, &mut a.q, &a.x_norm, xa, n, drop);
                 lora.forward(l, Target::K, k, &a.x_norm, xa, n, drop);
@@ -202,6 +206,7 @@ impl Session {
                 &self.rows,
                 c,
                 &mut self.scratch,
+                &mut self.pool,
             );
 
             // Where nothing stands between a block and the residual stream, it adds to it directly.
@@ -210,7 +215,7 @@ impl Session {
                 None => (&mut a.x_mid, 1.0),
                 Some(_) => (&mut a.attn_out, 0.0),
             };
-            project(Target::O, out, keep, &a.attn);
+            project(&mut self.pool, Target::O, out, keep, &a.attn);
             if let Some(lora) = lora {
                 lora.forward(l, Target::O, out, &a.attn, xa, n, drop);
             }
@@ -221,8 +226,8 @@ impl Session {
             }
 
             rms_norm(&mut a.x_norm2, &a.x_mid, &w.post_attention_layernorm, eps);
-            project(Target::Gate, &mut a.gate, 0.0, &a.x_norm2);
-            project(Target::Up, &mut a.up, 0.0, &a.x_norm2);
+            project(&mut self.pool, Target::Gate, &mut a.gate, 0.0, &a.x_norm2);
+            project(&mut self.pool, Target::Up, &mut a.up, 0.0, &a.x_norm2);
             if let Some(lora) = lora {
                 lora.forward(l, Target::Gate, &mut a.gate, &a.x_norm2, xa, n, drop);
                 lora.forward(l, Target::Up, &mut a.up, &a.x_norm2, xa, n, drop);
@@ -233,7 +238,7 @@ impl Session {
                 None => (&mut self.x, 1.0),
                 Some(_) => (&mut a.mlp_out, 0.0),
             };
-            project(Target::Down, out, keep, &self.act);
+            project(&mut self.pool, Target::Down, out, keep, &self.act);
             if let Some(lora) = lora {
                 lora.forward(l, Target::Down, out, &self.act, xa, n, drop);
             }
@@ -273,16 +278,12 @@ impl Session {
         self.logits.resize(rows.len() * c.vocab_size, 0.0);
         let few = rows.len() <= MAX_ROWS;
         match self.decoder.as_mut().filter(|_| few) {
-            Some(decoder) => decoder.output(&mut self.logits, &normed, c.hidden_size),
-            None => linear(
-                &mut self.logits,
-                0.0,
-                &normed,
-                model.output_weights(),
-                rows.len(),
-                c.hidden_size,
-                c.vocab_size,
-            ),
+            Some(decoder) => {
+                decoder.output(&mut self.pool, &mut self.logits, &normed, c.hidden_size)
+            }
+            None => model
+                .output
+                .multiply(&mut self.pool, &mut self.logits, 0.0, &normed),
         }
         self.normed = normed;
         &mut self.logits

@@ -70,7 +70,7 @@ pub use gguf::{Gguf, Value};
 pub use json_automaton::{JsonAutomaton, JsonState};
 pub use json_schema::JsonSchema;
 pub use kernels::{
-    Bits, Precision, Simd, View, ViewMut, linear, linear_back, log_sum_exp, matmul, softmax,
+    Bits, Pool, Precision, Simd, View, ViewMut, linear, linear_back, log_sum_exp, matmul, softmax,
 };
 pub use lora::{Lora, LoraConfig};
 pub use model::Llama;

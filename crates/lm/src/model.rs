@@ -91,6 +91,8 @@ pub struct Llama {
     pub(crate) norm: Vec<f32>,
     /// `None` if the embeddings are tied.
     pub(crate) lm_head: Option<Vec<f32>>,
+    /// The output embeddings again, for products with the whole vocabulary.
+    pub(crate) output: Matrix,
     pub(crate) rope: Rope,
     pub(crate) transposed: OnceLock<Transposed>,
     precision: Precision,
@@ -168,12 +170,16 @@ impl Llama {
                 weights.tensor(&format!("model.layers.{i}.{name}"), shape)
             })?);
         }
+        let embed_tokens = weights.tensor("model.embed_tokens.weight", &[v, d])?;
+        let lm_head = (!config.tie_word_embeddings)
+            .then(|| weights.tensor("lm_head.weight", &[v, d]))
+            .transpose()?;
+        let output = lm_head.as_ref().unwrap_or(&embed_tokens);
         Ok(Self {
-            embed_tokens: weights.tensor("model.embed_tokens.weight", &[v, d])?,
+            output: Matrix::new(output, d, Precision::F32),
+            embed_tokens,
             norm: weights.tensor("model.norm.weight", &[d])?,
-            lm_head: (!config.tie_word_embeddings)
-                .then(|| weights.tensor("lm_head.weight", &[v, d]))
-                .transpose()?,
+            lm_head,
             layers,
             rope: Rope::new(&config),
             transposed: OnceLock::new(),
@@ -207,19 +213,21 @@ impl Llama {
     /// the two are tied.
     pub fn output_embedding(&self, token: u32) -> &[f32] {
         let d = self.config.hidden_size;
-        &self.output_weights()[token as usize * d..(token as usize + 1) * d]
+        let rows = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
+        &rows[token as usize * d..(token as usize + 1) * d]
     }
 
-    /// Rounds the projections of all layers; embeddings, norms and the output stay in `f32`. What a
-    /// projection loses cannot be had back: a copy of the model comes from its file.
+    /// Rounds all matrices; embeddings and norms stay in `f32`. What a matrix loses cannot be had
+    /// back: a copy of the model comes from its file.
     pub fn set_precision(&mut self, precision: Precision) {
         if precision == self.precision {
             return;
         }
         self.precision = precision;
         self.transposed = OnceLock::new();
-        for projection in self.layers.iter_mut().flat_map(|l| &mut l.projections) {
-            *projection = Matrix::new(&projection.to_rows(), projection.d_in(), precision);
+        let projections = self.layers.iter_mut().flat_map(|l| &mut l.projections);
+        for matrix in projections.chain([&mut self.output]) {
+            *matrix = Matrix::new(&matrix.to_rows(), matrix.d_in(), precision);
         }
     }
 
@@ -231,18 +239,8 @@ impl Llama {
                 .iter()
                 .map(|l| l.projections.each_ref().map(Matrix::transposed))
                 .collect(),
-            output: Matrix::new(
-                self.output_weights(),
-                self.config.hidden_size,
-                self.precision,
-            )
-            .transposed(),
+            output: self.output.transposed(),
         })
-    }
-
-    /// (vocab_size, hidden_size).
-    pub(crate) fn output_weights(&self) -> &[f32] {
-        self.lm_head.as_ref().unwrap_or(&self.embed_tokens)
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use crate::backward::{Gradients, backward};
 use crate::dropout;
 use crate::forward::Session;
-use crate::kernels::{linear, softmax};
+use crate::kernels::softmax;
 use crate::lora::Lora;
 use crate::model::Llama;
 use crate::tree::TokenTree;
@@ -225,15 +225,8 @@ impl Worker {
         {
             let n = labels.len();
             self.logits.resize(n * v, 0.0);
-            linear(
-                &mut self.logits,
-                0.0,
-                hidden,
-                model.output_weights(),
-                n,
-                d,
-                v,
-            );
+            let pool = &mut self.session.pool;
+            model.output.multiply(pool, &mut self.logits, 0.0, hidden);
             for (logits, label) in self.logits.chunks_exact_mut(v).zip(labels) {
                 softmax(logits);
                 let p = &mut logits[label.token as usize];
@@ -243,7 +236,7 @@ impl Worker {
                 logits.iter_mut().for_each(|l| *l *= weight);
             }
             let back = &model.transposed().output;
-            back.multiply(dhidden, 0.0, &self.logits);
+            back.multiply(&mut self.session.pool, dhidden, 0.0, &self.logits);
         }
         if let Some(tap) = task.tap.filter(|_| !example.taps.is_empty()) {
             let dhidden = &mut self.dhidden[n_labels * d..];

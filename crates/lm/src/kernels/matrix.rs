@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use half::bf16;
 
 use super::gemm::{K_BLOCK, PACKED, Rows, panel_widths, tiles};
+use super::pool::Pool;
 use super::simd::Simd;
 use super::tile::{self, Out};
 use super::vector;
@@ -147,12 +148,12 @@ impl Matrix {
         }
     }
 
-    /// `ys = keep·ys + xs Wᵀ`: xs (n, d_in), ys (n, d_out), on the calling thread. With `keep == 0`
-    /// the old content is not read.
+    /// `ys = keep·ys + xs Wᵀ`: xs (n, d_in), ys (n, d_out), the outputs shared out to the pool. With
+    /// `keep == 0` the old content is not read.
     ///
     /// # Panics
     /// If the sizes do not fit.
-    pub fn multiply(&self, ys: &mut [f32], keep: f32, xs: &[f32]) {
+    pub fn multiply(&self, pool: &mut Pool, ys: &mut [f32], keep: f32, xs: &[f32]) {
         let n = ys.len().checked_div(self.d_out).unwrap_or(0);
         assert!(
             ys.len() == n * self.d_out && xs.len() == n * self.d_in,
@@ -163,20 +164,46 @@ impl Matrix {
             ys.len()
         );
         match self.precision {
-            Precision::F32 => self.tiles(ys, keep, xs, |rows, width| {
+            Precision::F32 => self.share(pool, ys, keep, xs, |rows, width| {
                 tile::kernel(self.level, rows, width)
             }),
             Precision::Bf16 => ROUNDED.with_borrow_mut(|rounded| {
                 round(rounded, xs);
-                self.tiles(ys, keep, &rounded[..xs.len() / 2], kernel_bf16);
+                self.share(pool, ys, keep, &rounded[..xs.len() / 2], kernel_bf16);
             }),
         }
     }
 
     /// The product with inputs that are laid out as the panels' elements.
-    fn tiles(
+    fn share(
         &self,
+        pool: &mut Pool,
         ys: &mut [f32],
+        keep: f32,
+        xs: &[f32],
+        kernel: impl Fn(usize, usize) -> tile::Kernel + Copy + Sync,
+    ) {
+        let (rows, team) = (ys.len().checked_div(self.d_out).unwrap_or(0), pool.size());
+        let out = Shared(ys.as_mut_ptr());
+        let width = tile::max_width(self.level);
+        let n_panels = self.d_out.div_ceil(width);
+        pool.run(&|rank| {
+            let out = &out;
+            let end = |rank: usize| (n_panels * rank / team * width).min(self.d_out);
+            // SAFETY: the sizes of `xs` and `ys` were checked, and no two ranks have a column in common.
+            unsafe { self.tiles(out.0, rows, end(rank)..end(rank + 1), keep, xs, kernel) }
+        });
+    }
+
+    /// The columns `range` of the product of `rows` rows.
+    ///
+    /// # Safety
+    /// `ys` is valid for all rows of these columns, and `xs` holds `rows` inputs; the range begins at a panel.
+    unsafe fn tiles(
+        &self,
+        ys: *mut f32,
+        rows: usize,
+        range: std::ops::Range<usize>,
         keep: f32,
         xs: &[f32],
         kernel: impl Fn(usize, usize) -> tile::Kernel + Copy,
@@ -185,16 +212,16 @@ impl Matrix {
         let max_width = tile::max_width(self.level);
         let k_block = k.div_ceil(k.div_ceil(K_BLOCK).max(1)).max(1);
         let n_block = (PACKED / k_block / max_width * max_width).max(max_width);
-        for n_first in (0..n).step_by(n_block) {
+        for n_first in range.clone().step_by(n_block) {
             for k_first in (0..k).step_by(k_block) {
                 let a = Rows {
                     ptr: xs.as_ptr().wrapping_add(k_first),
-                    rows: ys.len() / n,
+                    rows,
                     row_stride: k,
                     col_stride: 1,
                 };
                 let out = Out {
-                    ptr: ys.as_mut_ptr().wrapping_add(n_first),
+                    ptr: ys.wrapping_add(n_first),
                     row_stride: n,
                     col_stride: 1,
                     cols: 0,
@@ -205,14 +232,17 @@ impl Matrix {
                     let at = (n_first + j) * k + k_first * width;
                     self.panels.as_ptr().wrapping_add(at)
                 };
-                let (k_len, n_len) = (k_block.min(k - k_first), n_block.min(n - n_first));
-                // SAFETY: the sizes of `xs` and `ys` were checked, and every panel holds `k`
-                // elements for each of its columns.
+                let (k_len, n_len) = (k_block.min(k - k_first), n_block.min(range.end - n_first));
+                // SAFETY: by the caller's promise; a panel holds `k` elements for each of its columns.
                 unsafe { tiles(self.level, kernel, a, k_len, panel, n_len, out) }
             }
         }
     }
 }
+
+struct Shared(*mut f32);
+// SAFETY: ranks write disjoint elements.
+unsafe impl Sync for Shared {}
 
 /// Two numbers in bfloat16, the first one in the low half.
 fn pair(a: f32, b: f32) -> f32 {
@@ -289,7 +319,7 @@ mod tests {
                     }
                     let old = numbers(n * d_out, 3);
                     let mut ys = old.clone();
-                    matrix.multiply(&mut ys, 0.5, &xs);
+                    matrix.multiply(&mut Pool::new(1 + n % 3), &mut ys, 0.5, &xs);
                     let expected = exact(&rounded, &matrix.to_rows(), d_in);
                     for ((y, old), expected) in ys.iter().zip(&old).zip(&expected) {
                         let error = (f64::from(*y) - 0.5 * f64::from(*old) - expected).abs();
@@ -299,7 +329,7 @@ mod tests {
                         );
                     }
                     let mut fresh = vec![f32::NAN; n * d_out];
-                    matrix.multiply(&mut fresh, 0.0, &xs);
+                    matrix.multiply(&mut Pool::default(), &mut fresh, 0.0, &xs);
                     assert!(fresh.iter().all(|y| y.is_finite()), "read what was there");
                 }
             }

@@ -36,6 +36,13 @@ pub struct Pool {
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
+impl Default for Pool {
+    /// The calling thread alone.
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
 impl Pool {
     /// A team of `n` (at least one), the caller included.
     pub fn new(n: usize) -> Self {
@@ -61,6 +68,23 @@ impl Pool {
         self.threads.len() + 1
     }
 
+    /// Calls `f` once with each of `parts`, which the ranks take by turns.
+    ///
+    /// # Panics
+    /// If `f` panicked on any rank.
+    pub fn each<T: Send>(&mut self, parts: Vec<T>, f: impl Fn(T) + Sync) {
+        let team = self.size();
+        let parts: Vec<Mutex<Option<T>>> = parts.into_iter().map(|p| Mutex::new(Some(p))).collect();
+        self.run(&|rank| {
+            for part in parts.iter().skip(rank).step_by(team) {
+                let part = part.lock().expect("locked once").take();
+                f(part.expect("taken once"));
+            }
+        });
+    }
+
+    /// Calls `f` once with each rank.
+    ///
     /// # Panics
     /// If `f` panicked on any rank.
     pub fn run(&mut self, f: &(dyn Fn(usize) + Sync)) {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use hkfr_lm::{Bits, Decoder, Llama, LlamaConfig, QuantModel, Session, TokenTree};
+use hkfr_lm::{Bits, Decoder, Llama, LlamaConfig, Pool, QuantModel, Session, TokenTree};
 
 use crate::tiny;
 
@@ -17,9 +17,10 @@ fn model() -> Llama {
 /// Logits after a prompt and `steps` further tokens, decoded one by one for each of `batch` requests.
 fn decode(model: &Llama, bits: Option<Bits>, batch: usize, steps: usize) -> Vec<Vec<f32>> {
     let mut session = Session::default();
+    session.pool = Pool::new(2);
     session.decoder = bits.map(|bits| {
         let weights = Arc::new(QuantModel::new(model, bits).unwrap());
-        Decoder::new(weights, 2)
+        Decoder::new(weights)
     });
     let mut tree = TokenTree::default();
     let root = tree.push(None, &tiny::tokens(40, 3));

@@ -16,7 +16,7 @@ impl EmbeddedScorer {
     /// thread, beside others of its kind.
     pub fn new(model: Arc<Llama>, chat: Arc<ChatLayout>, rounded: Option<Arc<QuantModel>>) -> Self {
         let mut session = Session::default();
-        session.decoder = rounded.map(|weights| Decoder::new(weights, 1));
+        session.decoder = rounded.map(Decoder::new);
         Self {
             model,
             chat,

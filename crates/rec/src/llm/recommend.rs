@@ -97,7 +97,7 @@ pub fn recommend(
             scope.spawn(|| {
                 let weights = ranker.rounded.clone();
                 let mut session = Session::default();
-                session.decoder = weights.map(|weights| Decoder::new(weights, 1));
+                session.decoder = weights.map(Decoder::new);
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(input) = inputs.get(i) else { break };
