@@ -32,8 +32,7 @@ fn pass(model: &Llama, sessions: &mut [Session], users: &[User], scores: &mut [V
                     let prompt = tree.push(None, &user.prompt);
                     session.prefill(model, None, &tree);
                     let options = &user.candidates;
-                    *scores =
-                        score_continuations(session, model, None, &mut tree, prompt, options);
+                    *scores = score_continuations(session, model, None, &mut tree, prompt, options);
                 }
             });
         }
