@@ -2,9 +2,10 @@
 
     python decode_peer.py MODEL.gguf {llama.cpp,transformers} BATCH
 
-llama.cpp reads the GGUF as it is; transformers dequantises it to 32 bits. Prints tokens a second.
+llama.cpp reads the GGUF as it is; transformers dequantises it to 32 bits. Prints JSON.
 """
 
+import json
 import pathlib
 import sys
 import time
@@ -36,4 +37,4 @@ else:
         for step in range(STEPS):
             token = torch.full((batch, 1), 3000 + step)
             out = model(token, past_key_values=out.past_key_values, use_cache=True)
-print(batch * STEPS / (time.perf_counter() - start))
+print(json.dumps({"tokens_per_second": batch * STEPS / (time.perf_counter() - start)}))

@@ -1,12 +1,14 @@
 """LoRA steps with transformers and peft, for comparison with `tune_rows` of hkfr-lm.
 
-    python peft_step.py MODEL.gguf ROWS.json {as-written,tuned} SECONDS
+    python peft_step.py MODEL.gguf ROWS.json {as-written,tuned} SECONDS [ROWS_A_BATCH]
+    python peft_step.py MODEL.gguf ROWS.json fastest 0
 
 ROWS.json: [{"ids": [...], "n_prompt": n, ...}, ...], one instruction row each; a step is 32 rows in
 their order. `as-written` is the usual loop: four padded batches of 8 with accumulated gradients,
 logits of all positions. `tuned` uses what is known to help on a CPU: rows of a step sorted by length
-so that a batch needs little padding, logits only where there is a label, flushed denormals. Prints
-one JSON object.
+so that a batch needs little padding, and no mask where it needs none; logits only where there is a
+label; flushed denormals. `fastest` measures
+`tuned` with several numbers of rows a batch. Both use torch's fused attention. Prints one JSON object.
 """
 
 import json
@@ -20,15 +22,16 @@ import torch
 import transformers
 
 gguf, rows, how, seconds = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])
+per_batch = int(sys.argv[5]) if len(sys.argv) > 5 else 8
 torch.set_num_threads(2)
 torch.manual_seed(0)
 rows = json.load(open(rows))
 base = transformers.AutoModelForCausalLM.from_pretrained(
-    gguf.resolve().parent, gguf_file=gguf.name, dtype=torch.float32
+    gguf.resolve().parent, gguf_file=gguf.name, dtype=torch.float32, attn_implementation="sdpa"
 )
 config = peft.LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])
 model = peft.get_peft_model(base, config).train()
-if how == "tuned":
+if how != "as-written":
     torch.set_flush_denormal(True)
 trainable = [p for p in model.parameters() if p.requires_grad]
 optimizer = torch.optim.AdamW(trainable, lr=5e-4)
@@ -47,28 +50,43 @@ def loss_of(batch, n_labels):
         loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
         return loss * (labels[:, 1:] != -100).sum() / n_labels
     decoder = model.base_model.model
-    hidden = decoder.model(input_ids=ids, attention_mask=mask).last_hidden_state
+    # The last token predicts nothing; without a mask, attention takes its causal path.
+    mask = None if mask.all() else mask[:, :-1]
+    hidden = decoder.model(input_ids=ids[:, :-1], attention_mask=mask, use_cache=False).last_hidden_state
     wanted = labels[:, 1:] != -100
-    logits = decoder.lm_head(hidden[:, :-1][wanted])
-    labels = labels[:, 1:][wanted]
-    return torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / n_labels
+    logits = decoder.lm_head(hidden[wanted])
+    return torch.nn.functional.cross_entropy(logits, labels[:, 1:][wanted], reduction="sum") / n_labels
 
 
-def step(rows):
-    if how == "tuned":
+def gradient(rows):
+    if how != "as-written":
         rows = sorted(rows, key=lambda r: len(r["ids"]))
     n_labels = sum(len(r["ids"]) - r["n_prompt"] for r in rows)
     total = 0.0
-    for i in range(0, len(rows), 8):
-        loss = loss_of(rows[i : i + 8], n_labels)
+    for i in range(0, len(rows), per_batch):
+        loss = loss_of(rows[i : i + per_batch], n_labels)
         loss.backward()
         total += loss.item()
+    return total
+
+
+def step(rows):
+    total = gradient(rows)
     torch.nn.utils.clip_grad_norm_(trainable, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return total
 
 
+if how == "fastest":
+    speeds = {}
+    gradient(steps[0][:8])
+    for per_batch in (1, 2, 4, 8, 16):
+        start = time.perf_counter()
+        gradient(steps[0][:16])
+        speeds[per_batch] = 16 / (time.perf_counter() - start)
+    print(json.dumps({"fastest": max(speeds, key=speeds.get), "rows_per_second": speeds}))
+    sys.exit()
 first = step(steps[0])
 done = tokens = 0
 start = time.perf_counter()

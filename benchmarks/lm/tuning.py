@@ -4,79 +4,79 @@
     python benchmarks/lm/tuning.py MODEL.gguf ROWS.json [ROUNDS] [SECONDS] > benchmarks/runs/tuning.json
 
 A step is 32 rows in their order, r = 8 on q, k, v and o, AdamW, two threads, 32-bit floats. Speed is in
-label-bearing rows a second. A ratio is ours by the peer's of one round. Fails if the loss of the first
-step differs by more than 1e-3.
+label-bearing rows a second. A ratio is ours by the peer's of one round. `equal lengths`: the last 256
+tokens of a household's rows as turns, labels on the last answer; nothing is padded or shared. `peft,
+tuned` takes the number of rows a batch that was fastest in a trial. Fails if the loss of the first step
+differs by more than 1e-3.
 """
 
 import json
-import os
 import pathlib
-import statistics
-import subprocess
 import sys
+import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-HERE = pathlib.Path(__file__).parent
-gguf, rows = (str(pathlib.Path(a).resolve()) for a in sys.argv[1:3])
+import turns
+
+LENGTH = 256
+gguf, rows = (pathlib.Path(a).resolve() for a in sys.argv[1:3])
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
 seconds = sys.argv[4] if len(sys.argv) > 4 else "30"
-# Set for one kind of machine, these slow the peer down on another.
-env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+ours, peer = turns.example("tune_rows"), turns.peer("peft_step")
 
 
-def ours(how):
-    command = ["cargo", "run", "-q", "--release", "-p", "hkfr-lm", "--example", "tune_rows", "--"]
-    return [*command, gguf, rows, how, seconds]
+def equal_rows():
+    """One row of `LENGTH` tokens for each household that has so many."""
+    equal = []
+    for household in turns.households(json.loads(rows.read_text())):
+        ids = turns.conversation(household)[-LENGTH:]
+        answer = len(household[-1]["ids"]) - household[-1]["n_prompt"]
+        if len(ids) == LENGTH:
+            equal.append({"ids": ids, "n_prefix": 0, "n_prompt": LENGTH - answer})
+    return equal
 
 
-def peer(how):
-    return [sys.executable, str(HERE / "peft_step.py"), gguf, rows, how, seconds]
-
-
-SYSTEMS = {
-    "hkfr, packed": ours("packed"),
-    "peft, as written": peer("as-written"),
-    "hkfr, rows alone": ours("alone"),
-    "peft, tuned": peer("tuned"),
-}
-PAIRS = [
+with tempfile.TemporaryDirectory() as scratch:
+    equal = pathlib.Path(scratch, "equal.json")
+    equal.write_text(json.dumps(equal_rows()))
+    trials = {"rows": rows, "equal lengths": equal}
+    trials = {name: turns.run([*peer, gguf, path, "fastest", 0]) for name, path in trials.items()}
+    print(trials, file=sys.stderr)
+    per_batch = {name: trial["fastest"] for name, trial in trials.items()}
+    systems = {
+        "hkfr, packed": [ours, gguf, rows, "packed", seconds],
+        "peft, as written": [*peer, gguf, rows, "as-written", seconds],
+        "hkfr, rows alone": [ours, gguf, rows, "alone", seconds],
+        "peft, tuned": [*peer, gguf, rows, "tuned", seconds, per_batch["rows"]],
+        "hkfr, equal lengths": [ours, gguf, equal, "alone", seconds],
+        "peft, tuned, equal lengths": [*peer, gguf, equal, "tuned", seconds, per_batch["equal lengths"]],
+    }
+    results = turns.take_turns(systems, rounds)
+pairs = [
     ("hkfr, packed", "peft, as written"),
     ("hkfr, packed", "peft, tuned"),
     ("hkfr, rows alone", "peft, as written"),
     ("hkfr, rows alone", "peft, tuned"),
+    ("hkfr, equal lengths", "peft, tuned, equal lengths"),
 ]
-results = {name: [] for name in SYSTEMS}
-for i in range(rounds):
-    for name in list(SYSTEMS) if i % 2 == 0 else list(SYSTEMS)[::-1]:
-        out = subprocess.run(SYSTEMS[name], cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE)
-        results[name].append(json.loads(out.stdout.splitlines()[-1]))
-        print(name, results[name][-1], file=sys.stderr)
-
-
-def spread(values):
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
-
-
-losses = [r["first_loss"] for rs in results.values() for r in rs]
-print(
-    json.dumps(
-        {
-            "what": "LoRA tuning, label-bearing rows a second",
-            "command": f"python benchmarks/lm/tuning.py MODEL.gguf ROWS.json {rounds} {seconds}",
-            "rows": "the fusion rows of configs/complete-journey.toml",
-            "machine": "AMD EPYC, 2 cores, AVX-512",
-            "rows_per_second": {n: spread([r["rows_per_second"] for r in rs]) for n, rs in results.items()},
-            "tokens_per_second": {n: spread([r["tokens_per_second"] for r in rs]) for n, rs in results.items()},
-            "peak_mb": {n: spread([r["peak_mb"] for r in rs]) for n, rs in results.items()},
-            "first_loss": {n: rs[0]["first_loss"] for n, rs in results.items()},
-            "ratio": {
-                f"{a} / {b}": spread(
-                    [x["rows_per_second"] / y["rows_per_second"] for x, y in zip(results[a], results[b])]
-                )
-                for a, b in PAIRS
-            },
-        },
-        indent=1,
-    )
+losses = {name: [r["first_loss"] for r in rs] for name, rs in results.items()}
+head = turns.header(
+    "LoRA tuning, label-bearing rows a second",
+    f"tuning.py MODEL.gguf ROWS.json {rounds} {seconds}",
+    ["torch", "transformers", "peft"],
 )
-sys.exit(0 if max(losses) - min(losses) < 1e-3 else 1)
+result = {
+    **head,
+    "model": gguf.name,
+    "rows": "the fusion rows of configs/complete-journey.toml",
+    "rows_per_second": turns.spreads(results, "rows_per_second"),
+    "tokens_per_second": turns.spreads(results, "tokens_per_second"),
+    "peak_mb": turns.spreads(results, "peak_mb"),
+    "first_loss": {name: of[0] for name, of in losses.items()},
+    "ratio": turns.ratios(results, pairs, "rows_per_second"),
+    "peft_rows_per_second_by_batch": {name: trial["rows_per_second"] for name, trial in trials.items()},
+    "busy_with_others": turns.others(results),
+}
+groups = [[], []]
+for name, of in losses.items():
+    groups["equal lengths" in name].extend(of)
+turns.finish(result, all(max(group) - min(group) < 1e-3 for group in groups))

@@ -1,6 +1,6 @@
 //! Decoding speed: 96 steps after a prefix of 256 tokens, for `benchmarks/lm/decode.py`.
 //!
-//! `cargo run --release -p hkfr-lm --example decode_speed -- MODEL.gguf {4,8,32} BATCH` prints tokens a second.
+//! `cargo run --release -p hkfr-lm --example decode_speed -- MODEL.gguf {4,8,32} BATCH` prints JSON.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         session.extend(&model, None, &tree);
         session.logits(&model, &rows);
     }
-    println!("{}", (batch * STEPS) as f64 / start.elapsed().as_secs_f64());
+    let speed = (batch * STEPS) as f64 / start.elapsed().as_secs_f64();
+    println!("{}", serde_json::json!({ "tokens_per_second": speed }));
     Ok(())
 }

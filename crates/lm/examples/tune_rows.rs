@@ -10,6 +10,9 @@ use std::time::Instant;
 use hkfr_lm::{AdamW, Example, Label, Llama, Lora, LoraConfig, Trainer};
 use serde::Deserialize;
 
+#[path = "shared/memory.rs"]
+mod memory;
+
 #[derive(Deserialize)]
 struct Row {
     ids: Vec<u32>,
@@ -19,17 +22,18 @@ struct Row {
 
 /// Rows → trees: one a run of rows with the same prefix if `packed`, else one a row.
 fn pack(rows: &[Row], packed: bool) -> Vec<Example> {
+    let n_prefix = |row: &Row| if packed { row.n_prefix } else { 0 };
     let same = |a: &Row, b: &Row| packed && a.ids[..a.n_prefix] == b.ids[..b.n_prefix];
     let mut examples = Vec::new();
     for group in rows.chunk_by(same) {
         let mut example = Example::default();
-        let first = &group[0];
-        let prefix = example.tree.push(None, &first.ids[..first.n_prefix]);
+        let prefix = &group[0].ids[..n_prefix(&group[0])];
+        let parent = (!prefix.is_empty()).then(|| example.tree.push(None, prefix));
         for row in group {
             // The last token predicts nothing.
-            let tokens = &row.ids[row.n_prefix..row.ids.len() - 1];
-            let segment = example.tree.push(Some(prefix), tokens);
-            let start = example.tree.rows(segment).start + row.n_prompt - row.n_prefix - 1;
+            let tokens = &row.ids[n_prefix(row)..row.ids.len() - 1];
+            let segment = example.tree.push(parent, tokens);
+            let start = example.tree.rows(segment).start + row.n_prompt - n_prefix(row) - 1;
             let answer = row.ids[row.n_prompt..].iter().enumerate();
             example.labels.extend(answer.map(|(i, &token)| Label {
                 row: start + i,
@@ -79,14 +83,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let wall = start.elapsed().as_secs_f64();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak_kb = status.lines().find_map(|l| {
-        l.strip_prefix("VmHWM:")?
-            .trim()
-            .strip_suffix(" kB")?
-            .parse::<f64>()
-            .ok()
-    });
     println!(
         "{}",
         serde_json::json!({
@@ -95,7 +91,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "rows": done,
             "seconds": wall,
             "first_loss": first,
-            "peak_mb": peak_kb.map(|kb| kb / 1024.0),
+            "peak_mb": memory::peak_mb(),
         })
     );
     Ok(())
