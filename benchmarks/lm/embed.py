@@ -23,21 +23,32 @@ HOW_TO_READ = (
 )
 model, texts = (pathlib.Path(a).resolve() for a in sys.argv[1:3])
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
-programs = {"hkfr": [turns.example("embed")], "peer": turns.peer("embed_peer")}
+programs = {
+    "hkfr": [turns.example("embed")],
+    "hkfr bf16": [turns.example("embed")],
+    "peer": turns.peer("embed_peer"),
+}
+precision = {"hkfr": ["f32"], "hkfr bf16": ["bf16"], "peer": []}
 with tempfile.TemporaryDirectory() as scratch:
     files = {side: pathlib.Path(scratch, side) for side in programs}
     n_threads = {f"{side}, threads {n}": n for n in (2, 1) for side in programs}
     systems = {
-        f"{side}, threads {n}": [*command, model, texts, n, files[side]]
+        f"{side}, threads {n}": [*command, model, texts, n, *precision[side], files[side]]
         for n in (2, 1)
         for side, command in programs.items()
     }
     results = turns.take_turns(systems, rounds, n_threads)
-    ours, theirs = (np.fromfile(f, "<f4").astype(np.float64) for f in files.values())
-n_texts = results["hkfr, threads 2"][0]["texts"]
-ours, theirs = ours.reshape(n_texts, -1), theirs.reshape(n_texts, -1)
-norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-distance = float((1 - (ours * theirs).sum(axis=1) / norms).max())
+    n_texts = results["hkfr, threads 2"][0]["texts"]
+    vectors = {side: np.fromfile(f, "<f4").astype(np.float64).reshape(n_texts, -1) for side, f in files.items()}
+theirs = vectors.pop("peer")
+
+
+def distance(ours):
+    norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    return float((1 - (ours * theirs).sum(axis=1) / norms).max())
+
+
+distances = {side: distance(ours) for side, ours in vectors.items()}
 head = turns.header(
     "all-MiniLM-L6-v2, seconds to embed all texts; ratio = peer / hkfr",
     f"embed.py MODEL_DIR TEXTS.txt {rounds}",
@@ -48,13 +59,14 @@ result = {
     "how_to_read": HOW_TO_READ,
     "texts": {"n": n_texts, "characters": len(texts.read_text())},
     "ratio": {
-        f"{clock}, threads {n}": next(
-            iter(turns.ratios(results, [(f"peer, threads {n}", f"hkfr, threads {n}")], clock).values())
+        f"{side}, {clock}, threads {n}": next(
+            iter(turns.ratios(results, [(f"peer, threads {n}", f"{side}, threads {n}")], clock).values())
         )
+        for side in vectors
         for clock in ("seconds", "cpu_seconds")
         for n in (2, 1)
     },
-    "largest_cosine_distance": distance,
+    "largest_cosine_distance": distances,
     "rounds": results,
 }
-turns.finish(result, distance < 1e-4)
+turns.finish(result, distances["hkfr"] < 1e-4)

@@ -1,6 +1,6 @@
 """LoRA steps with transformers and peft, for comparison with `tune_rows` of hkfr-lm.
 
-    python peft_step.py MODEL.gguf ROWS.json {as-written,tuned} SECONDS [ROWS_A_BATCH]
+    python peft_step.py MODEL.gguf ROWS.json {as-written,tuned} SECONDS [ROWS_A_BATCH [DTYPE]]
     python peft_step.py MODEL.gguf ROWS.json fastest 0
 
 ROWS.json: [{"ids": [...], "n_prompt": n, ...}, ...], one instruction row each; a step is 32 rows in
@@ -23,11 +23,12 @@ import transformers
 
 gguf, rows, how, seconds = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])
 per_batch = int(sys.argv[5]) if len(sys.argv) > 5 else 8
+dtype = sys.argv[6] if len(sys.argv) > 6 else "float32"
 torch.set_num_threads(2)
 torch.manual_seed(0)
 rows = json.load(open(rows))
 base = transformers.AutoModelForCausalLM.from_pretrained(
-    gguf.resolve().parent, gguf_file=gguf.name, dtype=torch.float32, attn_implementation="sdpa"
+    gguf.resolve().parent, gguf_file=gguf.name, dtype=getattr(torch, dtype), attn_implementation="sdpa"
 )
 config = peft.LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])
 model = peft.get_peft_model(base, config).train()

@@ -1,6 +1,6 @@
-"""Prefill with transformers in f32: the counterpart of crates/lm/examples/prefill.rs.
+"""Prefill with transformers: the counterpart of crates/lm/examples/prefill.rs.
 
-    python prefill_peer.py MODEL.gguf PROMPTS.json SECONDS LOGITS.f32
+    python prefill_peer.py MODEL.gguf PROMPTS.json SECONDS LOGITS.f32 {f32,bf16}
 
 All prompts, of one length, are one batch; only the last position goes through the output matrix.
 """
@@ -18,7 +18,7 @@ N_THREADS = 2
 gguf, prompts, seconds, out = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2], float(sys.argv[3]), sys.argv[4]
 torch.set_num_threads(N_THREADS)
 model = transformers.AutoModelForCausalLM.from_pretrained(
-    gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+    gguf.parent, gguf_file=gguf.name, dtype={"f32": torch.float32, "bf16": torch.bfloat16}[sys.argv[5]]
 )
 ids = torch.tensor(json.loads(pathlib.Path(prompts).read_text()))
 with torch.inference_mode():
@@ -28,6 +28,6 @@ with torch.inference_mode():
         logits = model(ids, use_cache=True, logits_to_keep=1).logits
         n += ids.numel()
     speed = n / (time.perf_counter() - start)
-logits[:, -1].numpy().astype("<f4").tofile(out)
+logits[:, -1].float().numpy().astype("<f4").tofile(out)
 peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"tokens_per_second": speed, "threads": N_THREADS, "peak_mb": peak_mb}))
+print(json.dumps({"tokens_per_second": speed, "peak_mb": peak_mb}))

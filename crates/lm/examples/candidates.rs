@@ -1,19 +1,20 @@
 //! Log-probabilities of each user's candidates, for `benchmarks/lm/candidates.py`.
 //!
-//! `cargo run --release -p hkfr-lm --example candidates -- MODEL.gguf USERS.json N_THREADS SCORES.f32`
-//! with `USERS.json` = `[{"prompt": [token ids], "candidates": [[token ids], …]}, …]`. A thread takes
-//! whole users: one prefill, then all candidates as branches of it. Prints JSON; the scores are
+//! `cargo run --release -p hkfr-lm --example candidates -- MODEL.gguf USERS.json N_USERS SCORES.f32 {f32,bf16}`
+//! with `USERS.json` = `[{"prompt": [token ids], "candidates": [[token ids], …]}, …]`. So many
+//! users at a time, 1 or 2, share two threads: one prefill, then all candidates as branches of it. Prints JSON; the scores are
 //! little-endian, in the order of the file.
 
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use hkfr_lm::{Llama, Session, TokenTree, score_continuations};
+use hkfr_lm::{Llama, Pool, Session, TokenTree, score_continuations};
 use serde::Deserialize;
 
 #[path = "shared/memory.rs"]
 mod memory;
+#[path = "shared/model.rs"]
+mod model;
 
 #[derive(Deserialize)]
 struct User {
@@ -41,13 +42,16 @@ fn pass(model: &Llama, sessions: &mut [Session], users: &[User], scores: &mut [V
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, users, n_threads, out] = &args[..] else {
-        return Err("usage: candidates MODEL.gguf USERS.json N_THREADS SCORES.f32".into());
+    let [path, users, n_users, out, precision] = &args[..] else {
+        return Err("usage: candidates MODEL.gguf USERS.json N_USERS SCORES.f32 {f32,bf16}".into());
     };
-    let (model, _) = Llama::open(Path::new(model))?;
+    let model = model::open(path, precision)?;
     let users: Vec<User> = serde_json::from_str(&std::fs::read_to_string(users)?)?;
     let mut sessions = Vec::new();
-    sessions.resize_with(n_threads.parse()?, Session::default);
+    sessions.resize_with(n_users.parse()?, Session::default);
+    if let [session] = &mut sessions[..] {
+        session.pool = Pool::new(2);
+    }
     let mut scores = vec![Vec::new(); users.len()];
     let warm_up = sessions.len().min(users.len());
     pass(&model, &mut sessions, &users[..warm_up], &mut scores);

@@ -1,17 +1,18 @@
 //! What a token costs in a prompt, or an example of a LoRA step, of so many tokens.
 //!
-//! `cargo run --release -p hkfr-lm --example cost -- MODEL.gguf ROWS.json {prefill,tune} TOKENS SECONDS`
+//! `cargo run --release -p hkfr-lm --example cost -- MODEL.gguf ROWS.json {prefill,tune} TOKENS SECONDS {f32,bf16}`
 //! Two threads, each with one prompt or example at a time; an example has eight labels, at its end.
 //! The tokens are those of the rows, one row after the other. Prints JSON.
 
-use std::path::Path;
 use std::time::Instant;
 
-use hkfr_lm::{AdamW, Example, Label, Llama, Lora, LoraConfig, Session, TokenTree, Trainer};
+use hkfr_lm::{AdamW, Example, Label, Lora, LoraConfig, Session, TokenTree, Trainer};
 use serde::Deserialize;
 
 #[path = "shared/memory.rs"]
 mod memory;
+#[path = "shared/model.rs"]
+mod model;
 
 const N_THREADS: usize = 2;
 const N_LABELS: usize = 8;
@@ -35,11 +36,13 @@ fn timed(seconds: f64, mut pass: impl FnMut()) -> (usize, f64) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rows, how, n_tokens, seconds] = &args[..] else {
-        return Err("usage: cost MODEL.gguf ROWS.json {prefill,tune} TOKENS SECONDS".into());
+    let [path, rows, how, n_tokens, seconds, precision] = &args[..] else {
+        return Err(
+            "usage: cost MODEL.gguf ROWS.json {prefill,tune} TOKENS SECONDS {f32,bf16}".into(),
+        );
     };
     let (n_tokens, seconds): (usize, f64) = (n_tokens.parse()?, seconds.parse()?);
-    let (model, _) = Llama::open(Path::new(model))?;
+    let model = model::open(path, precision)?;
     let rows: Vec<Row> = serde_json::from_str(&std::fs::read_to_string(rows)?)?;
     let ids: Vec<u32> = rows.into_iter().flat_map(|r| r.ids).collect();
     if ids.len() < N_THREADS * n_tokens {

@@ -1,6 +1,6 @@
 //! Sentence embeddings of the lines of a file, and how long they took.
 //!
-//! `cargo run --release -p hkfr-lm --example embed -- MODEL_DIR TEXTS.txt N_THREADS [VECTORS.f32]`
+//! `cargo run --release -p hkfr-lm --example embed -- MODEL_DIR TEXTS.txt N_THREADS {f32,bf16} [VECTORS.f32]`
 //!
 //! Prints JSON: the number of texts, the seconds of one call after a short one to warm up, and the
 //! processor time of it, of all threads (Linux; null elsewhere). The vectors are little-endian
@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use hkfr_lm::Encoder;
+use hkfr_lm::{Encoder, Precision};
 
 /// User and system time of this process: fields 14 and 15 of proc_pid_stat(5), in hundredths.
 fn cpu_seconds() -> Option<f64> {
@@ -21,10 +21,15 @@ fn cpu_seconds() -> Option<f64> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [dir, texts, n_threads, out @ ..] = &args[..] else {
-        return Err("usage: embed MODEL_DIR TEXTS.txt N_THREADS [VECTORS.f32]".into());
+    let [dir, texts, n_threads, precision, out @ ..] = &args[..] else {
+        return Err("usage: embed MODEL_DIR TEXTS.txt N_THREADS {f32,bf16} [VECTORS.f32]".into());
     };
-    let encoder = Encoder::open(Path::new(dir))?;
+    let precision = if precision == "bf16" {
+        Precision::Bf16
+    } else {
+        Precision::F32
+    };
+    let encoder = Encoder::open_with(Path::new(dir), precision)?;
     let text = std::fs::read_to_string(texts)?;
     let lines: Vec<&str> = text.lines().collect();
     let n_threads = n_threads.parse()?;

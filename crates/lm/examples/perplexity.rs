@@ -5,13 +5,15 @@
 //! `perplexity = exp(−mean ln p(token | what precedes it))`, over the answers and over all tokens but
 //! each row's first; `kl = mean Σ p₃₂ (ln p₃₂ − ln p)` over the next-token distributions, nats. Rows
 //! go through in passes of 32 tokens, the most that the rounded weights are used for. `f32` are the
-//! file's own weights; 8 and 4 bits are rounded from them. Prints JSON.
+//! file's own weights; bfloat16, 8 and 4 bits are rounded from them. Prints JSON.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use hkfr_lm::{Bits, Decoder, Llama, QuantModel, Session, TokenTree, log_sum_exp};
+use hkfr_lm::{Bits, Decoder, Llama, Pool, QuantModel, Session, TokenTree, log_sum_exp};
 use serde::Deserialize;
+
+#[path = "shared/model.rs"]
+mod model;
 
 const N_THREADS: usize = 2;
 const PASS: usize = 32;
@@ -64,24 +66,27 @@ fn best(p: &[f32]) -> Option<usize> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rows, n_rows] = &args[..] else {
+    let [path, rows, n_rows] = &args[..] else {
         return Err("usage: perplexity MODEL.gguf ROWS.json N_ROWS".into());
     };
-    let (model, _) = Llama::open(Path::new(model))?;
+    let model = model::open(path, "f32")?;
     let mut rows: Vec<Row> = serde_json::from_str(&std::fs::read_to_string(rows)?)?;
     rows.truncate(n_rows.parse()?);
     let mut systems = Vec::new();
-    for (name, bits) in [
-        ("f32", None),
-        ("8 bits", Some(Bits::Eight)),
-        ("4 bits", Some(Bits::Four)),
+    let rounded = model::open(path, "bf16")?;
+    for (name, model, bits) in [
+        ("f32", &model, None),
+        ("bf16", &rounded, None),
+        ("8 bits", &model, Some(Bits::Eight)),
+        ("4 bits", &model, Some(Bits::Four)),
     ] {
         let mut session = Session::default();
+        session.pool = Pool::new(N_THREADS);
         if let Some(bits) = bits {
-            let weights = Arc::new(QuantModel::new(&model, bits)?);
-            session.decoder = Some(Decoder::new(weights, N_THREADS));
+            let weights = Arc::new(QuantModel::new(model, bits)?);
+            session.decoder = Some(Decoder::new(weights));
         }
-        systems.push((name, session, Sums::default()));
+        systems.push((name, model, session, Sums::default()));
     }
     let v = model.config.vocab_size;
     let (mut n, mut n_answers) = (0, 0);
@@ -90,8 +95,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let ids = &row.ids[..row.ids.len() - 1];
         n += ids.len();
         n_answers += row.ids.len() - row.n_prompt;
-        for (i, (_, session, sums)) in systems.iter_mut().enumerate() {
-            log_probs(session, &model, ids, &mut own);
+        for (i, (_, model, session, sums)) in systems.iter_mut().enumerate() {
+            log_probs(session, model, ids, &mut own);
             if i == 0 {
                 exact.clone_from(&own);
             }
@@ -109,7 +114,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let (all, answers) = (n as f64, n_answers as f64);
-    let weights = systems.iter().map(|(name, _, sums)| {
+    let weights = systems.iter().map(|(name, _, _, sums)| {
         let of = serde_json::json!({
             "perplexity_answers": (sums.answers / answers).exp(),
             "perplexity_all": (sums.all / all).exp(),

@@ -1,17 +1,18 @@
 //! Prompts → logits after their last tokens, for `benchmarks/lm/prefill.py`.
 //!
-//! `cargo run --release -p hkfr-lm --example prefill -- MODEL.gguf PROMPTS.json SECONDS LOGITS.f32`
-//! with `PROMPTS.json` = `[[token ids], …]`. Two threads take whole prompts, so that a single prompt
-//! has one. Prints JSON; the logits are little-endian, (prompts, vocabulary).
+//! `cargo run --release -p hkfr-lm --example prefill -- MODEL.gguf PROMPTS.json SECONDS LOGITS.f32 {f32,bf16}`
+//! with `PROMPTS.json` = `[[token ids], …]`. Two threads take whole prompts; a single one is shared by
+//! both. Prints JSON; the logits are little-endian, (prompts, vocabulary).
 
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use hkfr_lm::{Llama, Session, TokenTree};
+use hkfr_lm::{Llama, Pool, Session, TokenTree};
 
 #[path = "shared/memory.rs"]
 mod memory;
+#[path = "shared/model.rs"]
+mod model;
 
 const N_THREADS: usize = 2;
 
@@ -35,14 +36,17 @@ fn pass(model: &Llama, sessions: &mut [Session], prompts: &[Vec<u32>], logits: &
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, prompts, seconds, out] = &args[..] else {
-        return Err("usage: prefill MODEL.gguf PROMPTS.json SECONDS LOGITS.f32".into());
+    let [path, prompts, seconds, out, precision] = &args[..] else {
+        return Err("usage: prefill MODEL.gguf PROMPTS.json SECONDS LOGITS.f32 {f32,bf16}".into());
     };
-    let (model, _) = Llama::open(Path::new(model))?;
+    let model = model::open(path, precision)?;
     let prompts: Vec<Vec<u32>> = serde_json::from_str(&std::fs::read_to_string(prompts)?)?;
     let seconds: f64 = seconds.parse()?;
     let mut sessions = Vec::new();
     sessions.resize_with(N_THREADS.min(prompts.len()), Session::default);
+    if let [session] = &mut sessions[..] {
+        session.pool = Pool::new(N_THREADS);
+    }
     let mut logits = vec![0.0; prompts.len() * model.config.vocab_size];
     pass(&model, &mut sessions, &prompts, &mut logits);
     let start = Instant::now();
@@ -58,7 +62,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{}",
         serde_json::json!({
             "tokens_per_second": speed,
-            "threads": sessions.len(),
             "peak_mb": memory::peak_mb(),
         })
     );

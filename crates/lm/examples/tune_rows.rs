@@ -1,17 +1,18 @@
 //! LoRA steps of 32 instruction rows, for comparison with `benchmarks/lm/peft_step.py`.
 //!
-//! `cargo run --release -p hkfr-lm --example tune_rows -- MODEL.gguf ROWS.json {packed,alone} SECONDS`
+//! `cargo run --release -p hkfr-lm --example tune_rows -- MODEL.gguf ROWS.json {packed,alone} SECONDS {f32,bf16}`
 //! `packed`: rows that share a prefix are branches of it, as in the product. `alone`: every row by
 //! itself. Prints one JSON object.
 
-use std::path::Path;
 use std::time::Instant;
 
-use hkfr_lm::{AdamW, Example, Label, Llama, Lora, LoraConfig, Trainer};
+use hkfr_lm::{AdamW, Example, Label, Lora, LoraConfig, Trainer};
 use serde::Deserialize;
 
 #[path = "shared/memory.rs"]
 mod memory;
+#[path = "shared/model.rs"]
+mod model;
 
 #[derive(Deserialize)]
 struct Row {
@@ -48,11 +49,13 @@ fn pack(rows: &[Row], packed: bool) -> Vec<Example> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rows, how, seconds] = &args[..] else {
-        return Err("usage: tune_rows MODEL.gguf ROWS.json {packed,alone} SECONDS".into());
+    let [path, rows, how, seconds, precision] = &args[..] else {
+        return Err(
+            "usage: tune_rows MODEL.gguf ROWS.json {packed,alone} SECONDS {f32,bf16}".into(),
+        );
     };
     let seconds: f64 = seconds.parse()?;
-    let (model, _) = Llama::open(Path::new(model))?;
+    let model = model::open(path, precision)?;
     let rows: Vec<Row> = serde_json::from_str(&std::fs::read_to_string(rows)?)?;
     let config = LoraConfig {
         rank: 8,

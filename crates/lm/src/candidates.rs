@@ -223,39 +223,3 @@ impl Search<'_> {
         scores
     }
 }
-
-/// `ln p(option | prompt)` summed over its tokens, for each option, in one pass over all of them.
-pub fn score_continuations(
-    session: &mut Session,
-    model: &Llama,
-    lora: Option<&Lora>,
-    tree: &mut TokenTree,
-    prompt: usize,
-    options: &[Vec<u32>],
-) -> Vec<f32> {
-    let last = tree.rows(prompt).end - 1;
-    let firsts: Vec<f32> = {
-        let logits = session.logits(model, &[last]);
-        let norm = log_sum_exp(logits);
-        options
-            .iter()
-            .map(|o| logits[o[0] as usize] - norm)
-            .collect()
-    };
-    let segments: Vec<usize> = options.iter().map(|o| tree.push(Some(prompt), o)).collect();
-    session.extend(model, lora, tree);
-    let mut asked = Vec::new();
-    for (option, &segment) in options.iter().zip(&segments) {
-        asked.extend(
-            tree.rows(segment)
-                .zip(&option[1..])
-                .map(|(row, &token)| (row, token)),
-        );
-    }
-    let mut log_probs = session.log_probs(model, &asked).into_iter();
-    options
-        .iter()
-        .zip(firsts)
-        .map(|(o, first)| first + log_probs.by_ref().take(o.len() - 1).sum::<f32>())
-        .collect()
-}

@@ -83,6 +83,9 @@ fn add(xs: &mut [f32], ys: &[f32]) {
     xs.iter_mut().zip(ys).for_each(|(x, y)| *x += y);
 }
 
+/// Rows whose logits are computed together: those of all would not fit any cache.
+const LOGIT_ROWS: usize = 64;
+
 /// Buffers of one worker.
 #[derive(Default)]
 pub struct Session {
@@ -291,13 +294,20 @@ impl Session {
 
     /// `ln p(token | everything before and at row)` for each (row, token).
     pub fn log_probs(&mut self, model: &Llama, asked: &[(usize, u32)]) -> Vec<f32> {
-        let rows: Vec<usize> = asked.iter().map(|a| a.0).collect();
-        let v = model.config.vocab_size;
-        let logits = self.logits(model, &rows);
-        logits
-            .chunks_exact(v)
-            .zip(asked)
-            .map(|(l, &(_, token))| l[token as usize] - log_sum_exp(l))
-            .collect()
+        let mut order: Vec<usize> = (0..asked.len()).collect();
+        order.sort_by_key(|&i| asked[i].0);
+        let by_row: Vec<&[usize]> = order.chunk_by(|&a, &b| asked[a].0 == asked[b].0).collect();
+        let mut log_probs = vec![0.0; asked.len()];
+        for part in by_row.chunks(LOGIT_ROWS) {
+            let rows: Vec<usize> = part.iter().map(|of_row| asked[of_row[0]].0).collect();
+            let logits = self.logits(model, &rows);
+            for (logits, of_row) in logits.chunks_exact(model.config.vocab_size).zip(part) {
+                let norm = log_sum_exp(logits);
+                for &i in *of_row {
+                    log_probs[i] = logits[asked[i].1 as usize] - norm;
+                }
+            }
+        }
+        log_probs
     }
 }

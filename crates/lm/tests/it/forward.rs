@@ -1,4 +1,4 @@
-use hkfr_lm::{Session, TokenTree, score_continuations};
+use hkfr_lm::{Llama, Lora, Pool, Precision, Session, TokenTree, score_continuations};
 
 use crate::tiny::{assert_close, lora, model, tokens};
 
@@ -6,11 +6,15 @@ use crate::tiny::{assert_close, lora, model, tokens};
 fn alone(ids: &[u32], adapted: bool) -> Vec<f32> {
     let model = model();
     let lora = lora(&model);
+    alone_in(&model, adapted.then_some(&lora), ids)
+}
+
+fn alone_in(model: &Llama, lora: Option<&Lora>, ids: &[u32]) -> Vec<f32> {
     let mut tree = TokenTree::default();
     tree.push(None, ids);
     let mut session = Session::default();
-    session.prefill(&model, adapted.then_some(&lora), &tree);
-    session.logits(&model, &[ids.len() - 1]).to_vec()
+    session.prefill(model, lora, &tree);
+    session.logits(model, &[ids.len() - 1]).to_vec()
 }
 
 #[test]
@@ -73,13 +77,28 @@ fn extending_with_cached_keys_equals_computing_anew() {
 #[test]
 fn continuations_scored_together_equal_each_scored_alone() {
     let model = model();
-    let options = vec![tokens(1, 8), tokens(4, 9), tokens(6, 10)];
+    let (stem, other) = (tokens(3, 9), tokens(6, 10));
+    let options = vec![
+        tokens(1, 8),
+        [&stem[..], &[1]].concat(),
+        other.clone(),
+        [&stem[..], &[2, 3]].concat(),
+        // The beginning of another, one twice, and one that parts late.
+        stem.clone(),
+        other.clone(),
+        [&stem[..], &[2, 3, 4]].concat(),
+        [&other[..4], &[5, 6]].concat(),
+    ];
     let together = {
         let mut tree = TokenTree::default();
         let mut session = Session::default();
         let p = tree.push(None, &tokens(7, 11));
         session.prefill(&model, None, &tree);
-        score_continuations(&mut session, &model, None, &mut tree, p, &options)
+        let scores = score_continuations(&mut session, &model, None, &mut tree, p, &options);
+        // Each shared token once, and no last token: stem, 2 and 3 after it, five of the others' six,
+        // and one where they part.
+        assert_eq!(tree.len(), 7 + 3 + 2 + 5 + 1);
+        scores
     };
     for (option, score) in options.iter().zip(together) {
         let mut ids = tokens(7, 11);
@@ -91,6 +110,40 @@ fn continuations_scored_together_equal_each_scored_alone() {
         }
         assert_close(&[score], &[expected], 1e-4);
     }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let model = model();
+    let logits = |n_threads: usize| {
+        let mut tree = TokenTree::default();
+        let prompt = tree.push(None, &tokens(30, 1));
+        let ends: Vec<usize> = (0..3)
+            .map(|i| {
+                let segment = tree.push(Some(prompt), &tokens(5, i));
+                tree.rows(segment).end - 1
+            })
+            .collect();
+        let mut session = Session::default();
+        session.pool = Pool::new(n_threads);
+        session.prefill(&model, None, &tree);
+        session.logits(&model, &ends).to_vec()
+    };
+    assert_eq!(logits(2), logits(1));
+    assert_eq!(logits(7), logits(1));
+}
+
+#[test]
+fn bfloat16_moves_the_logits_by_its_rounding_only() {
+    let mut model = model();
+    let exact = alone_in(&model, None, &tokens(40, 3));
+    model.set_precision(Precision::Bf16);
+    let rounded = alone_in(&model, None, &tokens(40, 3));
+    let norm = |xs: &[f32]| xs.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let moved: Vec<f32> = exact.iter().zip(&rounded).map(|(a, b)| a - b).collect();
+    let share = norm(&moved) / norm(&exact);
+    assert!(share < 0.03, "moved by {share}");
+    assert_eq!(share > 0.0, Precision::Bf16.is_fast());
 }
 
 #[test]

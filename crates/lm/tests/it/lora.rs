@@ -1,8 +1,8 @@
 //! Laws of LoRA and of its training, for every architecture and all seven projections.
 
 use hkfr_lm::{
-    AdamW, Error, Example, Label, Lora, LoraConfig, Target, Targets, Trainer, load_adapter,
-    load_tensors, save_adapter, save_tensors,
+    AdamW, Error, Example, Label, Lora, LoraConfig, Precision, Target, Targets, Trainer,
+    load_adapter, load_tensors, save_adapter, save_tensors,
 };
 
 use crate::golden::{MODELS, dir, golden, logits};
@@ -272,6 +272,25 @@ fn the_gradient_of_a_batch_is_the_weighted_sum_of_its_parts() {
     }
     assert_close(&[loss], &[sum_loss], 1e-5);
     assert_close(&whole, &sum, 1e-5);
+}
+
+#[test]
+fn bfloat16_turns_the_gradient_by_its_rounding_only() {
+    for name in MODELS {
+        let mut g = golden(name);
+        let mut gradient = |precision| {
+            g.model.set_precision(precision);
+            let mut grads = vec![0.0; g.lora.params.len()];
+            Trainer::new(2).gradient(&g.model, &g.lora, &batch(4), None, &mut grads);
+            grads
+        };
+        let (exact, rounded) = (gradient(Precision::F32), gradient(Precision::Bf16));
+        let dot = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+        let norms = (dot(&exact, &exact) * dot(&rounded, &rounded)).sqrt();
+        let cosine = dot(&exact, &rounded) / norms;
+        assert!(cosine > 0.999, "{name}: cosine {cosine}");
+        assert_eq!(exact != rounded, Precision::Bf16.is_fast(), "{name}");
+    }
 }
 
 #[test]

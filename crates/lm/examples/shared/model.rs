@@ -1,0 +1,16 @@
+//! A model whose matrices are in the precision that an argument names.
+
+use std::path::Path;
+
+use hkfr_lm::{Llama, Precision};
+
+/// `precision`: f32 or bf16.
+pub fn open(path: &str, precision: &str) -> Result<Llama, Box<dyn std::error::Error>> {
+    let (mut model, _) = Llama::open(Path::new(path))?;
+    model.set_precision(match precision {
+        "f32" => Precision::F32,
+        "bf16" => Precision::Bf16,
+        other => return Err(format!("precision {other:?} is neither f32 nor bf16").into()),
+    });
+    Ok(model)
+}
