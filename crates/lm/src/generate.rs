@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::adapters::{Adapters, unknown};
 use crate::constrain::Constraint;
 use crate::error::{Error, Result};
+use crate::forward::Session;
 use crate::live::Live;
 use crate::lora::Lora;
 use crate::model::Llama;
@@ -109,6 +110,12 @@ impl<'a> Generator<'a> {
             batch_size: 16,
             adapters: None,
         }
+    }
+
+    /// What computes: its `pool` and its `decoder` may be set. A pass with a new request's prompt is
+    /// longer than a decoder serves, and then all of it is computed with the model's own matrices.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.shared.session
     }
 
     /// Completes `prefix` followed by each request's prompt; results are in the order of the requests.
