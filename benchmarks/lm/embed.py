@@ -2,7 +2,7 @@
 
     python benchmarks/lm/embed.py MODEL_DIR TEXTS.txt [ROUNDS] > benchmarks/runs/embed.json
 
-MODEL_DIR holds all-MiniLM-L6-v2; TEXTS.txt has one text a line. Each round runs both with two threads
+MODEL_DIR holds all-MiniLM-L6-v2; TEXTS.txt has one text a line, as `product_texts.py` prints them. Each round runs both with two threads
 and both with one, each in a process of its own that reports the time of one call on all texts after a
 short one to warm up. A ratio is the peer's seconds by ours of one round, of wall time and of processor
 time. Fails if a vector differs by more than 1e-4 in cosine.
