@@ -21,9 +21,9 @@ ROOT = HERE.parent.parent
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
-def example(name):
-    """Builds an example of hkfr-lm; returns its path."""
-    build = ["cargo", "build", "-q", "--release", "-p", "hkfr-lm", "--example", name]
+def example(name, package="hkfr-lm"):
+    """Builds an example; returns its path."""
+    build = ["cargo", "build", "-q", "--release", "-p", package, "--example", name]
     subprocess.run(build, cwd=ROOT, check=True)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return str(target / "release" / "examples" / name)

@@ -141,7 +141,7 @@ fn world(task: &str, n_items: usize, hardness: f64, seed: u64) -> (Truth, Vec<Ru
                 .collect();
             items.insert(place.min(20), target.clone());
             items.truncate(20);
-            let scores = (0..20).map(|i| 1.0 - i as f32 / 20.0).collect();
+            let scores = (0..20).map(|i| 1.0 - i as f64 / 20.0).collect();
             run.lists.push(RankedList {
                 case: case.clone(),
                 items,
@@ -153,7 +153,7 @@ fn world(task: &str, n_items: usize, hardness: f64, seed: u64) -> (Truth, Vec<Ru
             case,
             targets: vec![target],
             segment,
-            in_overall: true,
+            ..TruthCase::default()
         });
     }
     let catalogue = (0..n_items).map(|i| format!("i{i}")).collect();
@@ -162,6 +162,7 @@ fn world(task: &str, n_items: usize, hardness: f64, seed: u64) -> (Truth, Vec<Ru
             task: task.into(),
             cases,
             catalogue,
+            ..Truth::default()
         },
         runs,
     )

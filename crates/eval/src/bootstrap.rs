@@ -1,9 +1,9 @@
-//! Percentile bootstrap over cases: intervals of means and paired tests of differences.
+//! Percentile bootstrap over cases: intervals of means and of paired differences.
 //!
 //! In: a [`Matrix`] of one row a case and one column a system × metric. A resample draws n rows
 //! with replacement and takes the means of all columns, so that every system sees the same
 //! resampled cases; the difference of two columns within a resample is the paired difference.
-//! Out: per column the means of all resamples, from which intervals and p-values are read.
+//! Out: per column the means of all resamples, from which intervals are read.
 //!
 //! Resample b has the generator ChaCha8(seed) on stream b: the result depends on neither the
 //! number of threads nor the number of columns.
@@ -25,15 +25,6 @@ pub struct Matrix {
 pub struct Interval {
     pub lo: f64,
     pub hi: f64,
-}
-
-/// A mean difference with its interval and test.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PairedTest {
-    pub diff: f64,
-    pub interval: Interval,
-    /// Two-sided, see [`p_value`].
-    pub p: f64,
 }
 
 impl Interval {
@@ -60,7 +51,11 @@ impl Matrix {
         self.data.len() / self.n_cols
     }
 
-    fn row(&self, i: usize) -> &[f64] {
+    pub fn n_cols(&self) -> usize {
+        self.n_cols
+    }
+
+    pub(crate) fn row(&self, i: usize) -> &[f64] {
         &self.data[i * self.n_cols..(i + 1) * self.n_cols]
     }
 
@@ -119,45 +114,14 @@ pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     below + (above - below) * at.fract()
 }
 
-/// Two-sided bootstrap p-value of "the difference is 0": twice the smaller share of resampled
-/// differences on one side of 0, zeros counted on both sides, with one added to numerator and
-/// denominator so that it is never 0 (Davison & Hinkley 1997, 4.2). It agrees with the percentile
-/// interval: p < 0.05 where the 95 % interval excludes 0, up to that one.
-pub fn p_value(differences: &[f64]) -> f64 {
-    let below = differences.iter().filter(|&&d| d <= 0.0).count();
-    let above = differences.iter().filter(|&&d| d >= 0.0).count();
-    (2.0 * (below.min(above) + 1) as f64 / (differences.len() + 1) as f64).min(1.0)
-}
-
 /// Interval of the mean of one column of values.
 pub fn mean_interval(values: &[f64], confidence: f64, resamples: usize, seed: u64) -> Interval {
     let means = Matrix::new(1, values.to_vec()).resampled_means(resamples, seed);
     percentile_interval(&means[0], confidence)
 }
 
-/// Test of mean(`a`) − mean(`b`), where `a[i]` and `b[i]` are of the same case.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn paired_difference(
-    a: &[f64],
-    b: &[f64],
-    confidence: f64,
-    resamples: usize,
-    seed: u64,
-) -> PairedTest {
-    assert_eq!(a.len(), b.len(), "paired values are of the same cases");
-    let matrix = Matrix::new(2, a.iter().zip(b).flat_map(|(&x, &y)| [x, y]).collect());
-    let (means, samples) = (matrix.means(), matrix.resampled_means(resamples, seed));
-    test_from_samples((means[0], &samples[0]), (means[1], &samples[1]), confidence)
-}
-
-/// The same from columns of [`Matrix::means`] and [`Matrix::resampled_means`].
-pub(crate) fn test_from_samples(a: (f64, &[f64]), b: (f64, &[f64]), confidence: f64) -> PairedTest {
-    let differences: Vec<f64> = a.1.iter().zip(b.1).map(|(x, y)| x - y).collect();
-    PairedTest {
-        diff: a.0 - b.0,
-        interval: percentile_interval(&differences, confidence),
-        p: p_value(&differences),
-    }
+/// Interval of mean(a) − mean(b) from the means of the same resamples.
+pub fn paired_interval(a: &[f64], b: &[f64], confidence: f64) -> Interval {
+    let differences: Vec<f64> = a.iter().zip(b).map(|(x, y)| x - y).collect();
+    percentile_interval(&differences, confidence)
 }

@@ -2,29 +2,36 @@
 //!
 //! In: truths (one a task), runs, [`EvalConfig`]. Out: [`Report`]. For each task the ranks are
 //! computed once a system and case; a segment is a choice of rows of the resulting matrix.
+//! Runs of one system with several seeds are averaged case by case; how far the seeds lie apart is told
+//! beside the interval, which is over cases alone.
 //! The denominator of a segment is always all its cases: missing lists and invalid items score 0.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{Matrix, percentile_interval, test_from_samples};
+use crate::beyond::ListMetrics;
+use crate::bootstrap::{Matrix, paired_interval, percentile_interval};
 use crate::error::{Error, Result};
 use crate::holm::holm;
+use crate::measure::{Measured, check_ks, measure};
 use crate::metrics::{Metric, MetricAt};
-use crate::ranks::{CaseRanks, target_ranks};
+use crate::randomisation::{effect_sizes, randomisation_p};
+use crate::ranks::Repeats;
 use crate::report::{ALL, Difference, MetricValue, Report, SegmentReport, SystemRow, TaskReport};
 use crate::run::Run;
-use crate::truth::Truth;
+use crate::truth::{Truth, TruthCase};
+use crate::warnings::warn;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
     /// Cut-offs, rising.
     pub ks: Vec<usize>,
-    /// Bootstrap resamples. The smallest possible p-value is 2 / (resamples + 1), times the number
-    /// of comparisons after Holm: 2,000 leave room for a dozen systems at .05.
+    /// Resamples of the bootstrap, and draws of the randomisation test. The smallest possible
+    /// p-value is 1 / (resamples + 1), times the number of comparisons after Holm: 2,000 leave room
+    /// for dozens of systems at .05.
     pub resamples: usize,
     pub seed: u64,
     /// Share of the intervals.
@@ -33,6 +40,8 @@ pub struct EvalConfig {
     pub reference: Option<String>,
     /// Segments listed here come first, in this order; the others follow as they first appear.
     pub segment_order: Vec<String>,
+    /// May lists and targets hold what was consumed before? For all systems alike.
+    pub repeats: Repeats,
 }
 
 impl Default for EvalConfig {
@@ -44,6 +53,7 @@ impl Default for EvalConfig {
             confidence: 0.95,
             reference: None,
             segment_order: Vec::new(),
+            repeats: Repeats::Allow,
         }
     }
 }
@@ -51,9 +61,7 @@ impl Default for EvalConfig {
 impl EvalConfig {
     fn check(&self) -> Result<()> {
         let bad = |what: &str| Err(Error::Config(what.to_owned()));
-        if self.ks.is_empty() || self.ks[0] == 0 || !self.ks.is_sorted_by(|a, b| a < b) {
-            return bad("`ks` must be rising cut-offs of at least 1, e.g. [5, 10]");
-        }
+        check_ks(&self.ks)?;
         if self.resamples < 100 {
             return bad("`resamples` must be at least 100: the ends of an interval need tails");
         }
@@ -80,9 +88,9 @@ pub fn evaluate(truths: &[Truth], runs: &[Run], cfg: &EvalConfig) -> Result<Repo
             let of_task: Vec<&Run> = runs.iter().filter(|r| r.task == truth.task).collect();
             evaluate_task(truth, &of_task, cfg, &mut warnings)
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Ok(Report {
-        version: 1,
+        version: 2,
         config: cfg.clone(),
         tasks,
         warnings,
@@ -110,7 +118,7 @@ fn check_inputs(truths: &[Truth], runs: &[Run], cfg: &EvalConfig) -> Result<()> 
                 known: join(&tasks),
             });
         }
-        if !seen.insert((run.system.as_str(), run.task.as_str())) {
+        if !seen.insert((&run.system, &run.task, run.seed)) {
             return Err(Error::DuplicateRun { system, task });
         }
     }
@@ -128,12 +136,10 @@ fn check_inputs(truths: &[Truth], runs: &[Run], cfg: &EvalConfig) -> Result<()> 
     }
 }
 
-/// The ranks of one run, case by case in the order of the truth, and its listed items.
-struct Measured<'a> {
-    run: &'a Run,
-    ranks: Vec<CaseRanks>,
-    n_listed: Vec<usize>,
-    n_extra: usize,
+/// The runs of one system, one a seed.
+struct System<'a> {
+    name: &'a str,
+    seeds: Vec<Measured<'a>>,
 }
 
 fn evaluate_task(
@@ -141,142 +147,158 @@ fn evaluate_task(
     runs: &[&Run],
     cfg: &EvalConfig,
     warnings: &mut Vec<String>,
-) -> TaskReport {
-    let catalogue: HashSet<&str> = truth.catalogue.iter().map(String::as_str).collect();
-    let measured: Vec<Measured> = runs
-        .par_iter()
-        .map(|run| measure(truth, &catalogue, run))
-        .collect();
+) -> Result<TaskReport> {
+    let given = truth;
+    let truth = &*truth.under(cfg.repeats)?;
+    let catalogue = truth.catalogue_set();
+    let mut systems: Vec<System> = Vec::new();
+    for run in runs {
+        let measured = measure(truth, &catalogue, run, cfg.repeats);
+        match systems.iter_mut().find(|s| s.name == run.system) {
+            Some(system) => system.seeds.push(measured),
+            None => systems.push(System {
+                name: &run.system,
+                seeds: vec![measured],
+            }),
+        }
+    }
     let targets = || truth.cases.iter().flat_map(|c| &c.targets);
-    let unreachable = targets()
-        .filter(|t| !catalogue.contains(t.as_str()))
-        .count();
+    let known = |t: &&String| catalogue.is_empty() || catalogue.contains(t.as_str());
+    let segments: Vec<SegmentReport> = segments(truth, cfg)
+        .into_iter()
+        .map(|(segment, rows)| evaluate_segment(truth, segment, &rows, &systems, cfg))
+        .collect();
     let report = TaskReport {
         task: truth.task.clone(),
         n_cases: truth.cases.len(),
         n_catalogue: catalogue.len(),
         n_targets: targets().count(),
-        n_unreachable_targets: unreachable,
-        segments: segments(truth, cfg)
-            .into_iter()
-            .map(|(segment, rows)| evaluate_segment(segment, &rows, &measured, cfg))
-            .collect(),
+        n_unreachable_targets: targets().filter(|t| !known(t)).count(),
+        segments,
     };
-    warn(truth, &report, &measured, cfg, warnings);
-    report
+    let measured: Vec<&Measured> = systems.iter().flat_map(|s| &s.seeds).collect();
+    warn(given, truth, &report, &measured, cfg, warnings);
+    Ok(report)
 }
 
-fn measure<'a>(truth: &Truth, catalogue: &HashSet<&str>, run: &'a Run) -> Measured<'a> {
-    let mut by_case: HashMap<&str, _> = run.lists.iter().map(|l| (l.case.as_str(), l)).collect();
-    let mut n_listed = Vec::with_capacity(truth.cases.len());
-    let ranks = truth.cases.iter().map(|case| {
-        let list = by_case.remove(case.case.as_str());
-        n_listed.push(list.map_or(0, |l| l.items.len()));
-        match list {
-            Some(list) => target_ranks(list, &case.targets, |item| catalogue.contains(item)),
-            None => CaseRanks::missing(case.targets.len()),
-        }
-    });
-    let ranks = ranks.collect();
-    Measured {
-        run,
-        ranks,
-        n_listed,
-        n_extra: by_case.len(),
-    }
-}
-
-/// Labels with the rows of their cases: [`ALL`], then `segment_order`, then as they appear.
+/// Labels with the rows of their cases: [`ALL`], then `segment_order`, then as they appear, plain
+/// segments before further labels.
 fn segments(truth: &Truth, cfg: &EvalConfig) -> Vec<(String, Vec<usize>)> {
-    let mut labels: Vec<&str> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
     let ordered = cfg.segment_order.iter().map(String::as_str);
-    for label in ordered.chain(truth.cases.iter().map(|c| c.segment.as_str())) {
-        if !label.is_empty() && label != ALL && !labels.contains(&label) {
-            labels.push(label);
+    let plain = truth.cases.iter().map(|c| c.segment.as_str());
+    let further = truth.cases.iter().flat_map(|c| &c.labels);
+    let mut known = HashSet::from(["", ALL]);
+    for name in ordered.chain(plain).chain(further.map(String::as_str)) {
+        if known.insert(name) {
+            names.push(name);
         }
     }
-    let rows_of = |keep: &dyn Fn(usize) -> bool| -> Vec<usize> {
-        (0..truth.cases.len()).filter(|&i| keep(i)).collect()
+    // A simulated cold start asks again about users who are there: it has its own segment alone.
+    let is_in = |case: &TruthCase, name: &str| {
+        case.segment == name || (case.in_overall && case.labels.iter().any(|l| l == name))
     };
-    let overall = (ALL.to_owned(), rows_of(&|i| truth.cases[i].in_overall));
-    let labelled = labels.into_iter().map(|label| {
-        (
-            label.to_owned(),
-            rows_of(&|i| truth.cases[i].segment == label),
-        )
-    });
-    std::iter::once(overall)
-        .chain(labelled)
-        .filter(|(_, rows)| !rows.is_empty())
-        .collect()
+    let rows_of = |keep: &dyn Fn(&TruthCase) -> bool| -> Vec<usize> {
+        (0..truth.cases.len())
+            .filter(|&i| keep(&truth.cases[i]))
+            .collect()
+    };
+    let mut segments = vec![(ALL.to_owned(), rows_of(&|c| c.in_overall))];
+    for name in names {
+        segments.push((name.to_owned(), rows_of(&|c| is_in(c, name))));
+    }
+    segments.retain(|(_, rows)| !rows.is_empty());
+    segments
 }
 
 fn evaluate_segment(
+    truth: &Truth,
     segment: String,
     rows: &[usize],
-    measured: &[Measured],
+    systems: &[System],
     cfg: &EvalConfig,
 ) -> SegmentReport {
     let grid = MetricAt::grid(&Metric::EVERY, &cfg.ks);
     let n_cases = rows.len();
-    if measured.is_empty() {
+    if systems.is_empty() {
         return SegmentReport {
             segment,
             n_cases,
             systems: Vec::new(),
         };
     }
-    let values_of = |&i: &usize| {
-        measured
-            .iter()
-            .flat_map(|m| grid.iter().map(|at| at.value(&m.ranks[i])))
-            .collect()
+    // A case's value is the mean over the seeds: cases, not seeds, are what is resampled.
+    let over_seeds = |system: &System, at: MetricAt, i: usize| {
+        let sum: f64 = system.seeds.iter().map(|m| at.value(&m.ranks[i])).sum();
+        sum / system.seeds.len() as f64
+    };
+    let values_of = |&i: &usize| -> Vec<f64> {
+        let of_system = |s| grid.iter().map(move |&at| over_seeds(s, at, i));
+        systems.iter().flat_map(of_system).collect()
     };
     let data: Vec<Vec<f64>> = rows.par_iter().map(values_of).collect();
-    let matrix = Matrix::new(measured.len() * grid.len(), data.concat());
+    let matrix = Matrix::new(systems.len() * grid.len(), data.concat());
     let means = matrix.means();
     let samples = matrix.resampled_means(cfg.resamples, cfg.seed);
-    let column = |system: usize, m: usize| {
-        let c = system * grid.len() + m;
-        (means[c], samples[c].as_slice())
-    };
-    let mut systems: Vec<SystemRow> = measured
+    let column = |system: usize, m: usize| system * grid.len() + m;
+    let mut table: Vec<SystemRow> = systems
         .iter()
         .enumerate()
-        .map(|(s, m)| SystemRow {
-            system: m.run.system.clone(),
-            metrics: (0..grid.len())
-                .map(|i| MetricValue {
-                    at: grid[i],
-                    mean: column(s, i).0,
-                    interval: percentile_interval(column(s, i).1, cfg.confidence),
-                })
-                .collect(),
-            n_missing: rows.iter().filter(|&&i| m.ranks[i].missing).count(),
-            n_listed: rows.iter().map(|&i| m.n_listed[i]).sum(),
-            n_invalid: rows.iter().map(|&i| m.ranks[i].n_invalid as usize).sum(),
-            versus_reference: Vec::new(),
+        .map(|(s, system)| {
+            let value = |(m, &at): (usize, &MetricAt)| MetricValue {
+                at,
+                mean: means[column(s, m)],
+                interval: percentile_interval(&samples[column(s, m)], cfg.confidence),
+                seed_sd: seed_sd(system, at, rows),
+            };
+            let ranks = || {
+                system
+                    .seeds
+                    .iter()
+                    .flat_map(|m| rows.iter().map(|&i| &m.ranks[i]))
+            };
+            let lists_at = |&k: &usize| {
+                let of_seed = |m: &Measured| m.list_metrics(truth, rows, k, cfg.repeats);
+                ListMetrics::mean(&system.seeds.iter().map(of_seed).collect::<Vec<_>>())
+            };
+            SystemRow {
+                system: system.name.to_owned(),
+                n_seeds: system.seeds.len(),
+                metrics: grid.iter().enumerate().map(value).collect(),
+                lists: cfg.ks.iter().map(lists_at).collect(),
+                n_missing: ranks().filter(|r| r.missing).count(),
+                n_listed: ranks().map(|r| r.n_listed as usize).sum(),
+                n_invalid: ranks().map(|r| r.n_invalid as usize).sum(),
+                versus_reference: Vec::new(),
+            }
         })
         .collect();
-    let reference = cfg
-        .reference
-        .as_ref()
-        .and_then(|r| systems.iter().position(|s| s.system == *r));
-    if let Some(reference) = reference {
+    let reference = cfg.reference.as_ref();
+    if let Some(reference) = reference.and_then(|r| systems.iter().position(|s| s.name == r)) {
         let others: Vec<usize> = (0..systems.len()).filter(|&s| s != reference).collect();
-        for (i, &at) in grid.iter().enumerate() {
-            let test =
-                |&s: &usize| test_from_samples(column(s, i), column(reference, i), cfg.confidence);
-            let tests: Vec<_> = others.iter().map(test).collect();
-            let corrected = holm(&tests.iter().map(|t| t.p).collect::<Vec<_>>());
-            for ((&s, test), p_holm) in others.iter().zip(tests).zip(corrected) {
-                let (diff, interval, p) = (test.diff, test.interval, test.p);
-                systems[s].versus_reference.push(Difference {
+        let tests: Vec<(Vec<f64>, Vec<Option<f64>>)> = others
+            .iter()
+            .map(|&s| {
+                let row = |i: usize| {
+                    let row = matrix.row(i);
+                    (0..grid.len()).map(move |m| row[column(s, m)] - row[column(reference, m)])
+                };
+                let differences = Matrix::new(grid.len(), (0..n_cases).flat_map(row).collect());
+                let p = randomisation_p(&differences, cfg.resamples, cfg.seed);
+                (p, effect_sizes(&differences))
+            })
+            .collect();
+        for (m, &at) in grid.iter().enumerate() {
+            let corrected = holm(&tests.iter().map(|t| t.0[m]).collect::<Vec<_>>());
+            for ((&s, test), p_holm) in others.iter().zip(&tests).zip(corrected) {
+                let (a, b) = (column(s, m), column(reference, m));
+                table[s].versus_reference.push(Difference {
                     at,
-                    diff,
-                    interval,
-                    p,
+                    diff: means[a] - means[b],
+                    interval: paired_interval(&samples[a], &samples[b], cfg.confidence),
+                    p: test.0[m],
                     p_holm,
+                    effect: test.1[m],
                 });
             }
         }
@@ -284,76 +306,17 @@ fn evaluate_segment(
     SegmentReport {
         segment,
         n_cases,
-        systems,
+        systems: table,
     }
 }
 
-fn warn(
-    truth: &Truth,
-    report: &TaskReport,
-    measured: &[Measured],
-    cfg: &EvalConfig,
-    warnings: &mut Vec<String>,
-) {
-    let task = &truth.task;
-    let n = truth.cases.len();
-    let deepest = cfg.ks.last().copied().unwrap_or(0);
-    if measured.is_empty() {
-        warnings.push(format!("{task}: no run was given."));
-    }
-    if report.n_unreachable_targets > 0 {
-        let (out, all) = (report.n_unreachable_targets, report.n_targets);
-        let share = 100.0 * out as f64 / all as f64;
-        warnings.push(format!(
-            "{task}: {out} of {all} targets ({share:.1} %) are not in the catalogue and cannot be \
-             hit by any system."
-        ));
-    }
-    let covered: Vec<Vec<bool>> = measured
-        .iter()
-        .map(|m| m.ranks.iter().map(|r| !r.missing).collect())
-        .collect();
-    if covered.windows(2).any(|w| w[0] != w[1]) {
-        warnings.push(format!(
-            "{task}: the runs do not cover the same cases; a case without a list scores 0."
-        ));
-    }
-    for m in measured {
-        let system = &m.run.system;
-        let missing = m.ranks.iter().filter(|r| r.missing).count();
-        if missing > 0 {
-            warnings.push(format!(
-                "{task}: `{system}` has no list for {missing} of {n} cases."
-            ));
-        }
-        if m.n_extra > 0 {
-            let extra = m.n_extra;
-            warnings.push(format!(
-                "{task}: `{system}` has {extra} lists for cases the truth does not know; ignored."
-            ));
-        }
-        let invalid: u32 = m.ranks.iter().map(|r| r.n_invalid).sum();
-        if invalid > 0 {
-            let listed: usize = m.n_listed.iter().sum();
-            warnings.push(format!(
-                "{task}: {invalid} of {listed} items listed by `{system}` are not in the \
-                 catalogue; they keep their place and cannot hit."
-            ));
-        }
-        if m.run.depth < deepest && m.run.depth < report.n_catalogue {
-            let depth = m.run.depth;
-            warnings.push(format!(
-                "{task}: `{system}` was run to depth {depth}, its metrics at {deepest} are lower \
-                 bounds."
-            ));
-        }
-    }
-    if let Some(reference) = &cfg.reference
-        && !measured.is_empty()
-        && !measured.iter().any(|m| m.run.system == *reference)
-    {
-        warnings.push(format!(
-            "{task}: the reference `{reference}` has no run; no differences."
-        ));
-    }
+/// Standard deviation of the seeds' means; `None` for one seed.
+fn seed_sd(system: &System, at: MetricAt, rows: &[usize]) -> Option<f64> {
+    let n = system.seeds.len() as f64;
+    let mean_of =
+        |m: &Measured| rows.iter().map(|&i| at.value(&m.ranks[i])).sum::<f64>() / rows.len() as f64;
+    let means: Vec<f64> = system.seeds.iter().map(mean_of).collect();
+    let mean = means.iter().sum::<f64>() / n;
+    let squares: f64 = means.iter().map(|m| (m - mean).powi(2)).sum();
+    (means.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
 }

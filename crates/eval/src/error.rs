@@ -32,7 +32,7 @@ pub enum Error {
         fault: Fault,
     },
     #[error(
-        "two runs are of system `{system}` on task `{task}`; drop one or give it another system name"
+        "two runs are of system `{system}` on task `{task}` with the same seed; drop one, or give it its seed or another system name"
     )]
     DuplicateRun { system: String, task: String },
     #[error("two truths are of task `{task}`; pass one truth a task")]
@@ -49,6 +49,16 @@ pub enum Error {
     },
     #[error("reference system `{reference}` is in no run (there are: {known})")]
     UnknownReference { reference: String, known: String },
+    #[error(
+        "every target of task `{task}` was consumed before, and repeats are excluded; nothing can be measured"
+    )]
+    AllConsumed { task: String },
+    #[error("{}: {what}", path.display())]
+    Parquet { path: PathBuf, what: String },
+    #[error("`{name}` cannot stand in a TREC file: names hold no white space; write Parquet")]
+    TrecName { name: String },
+    #[error("row {row} of the scores: {fault}")]
+    Row { row: usize, fault: Fault },
     #[error("evaluation config: {0}")]
     Config(String),
     /// A fault of the drawing code, not of the data.
@@ -83,8 +93,8 @@ pub enum Fault {
     #[error("scores rise from {before} to {after} at rank {rank}; sort the list by falling score")]
     Rising {
         rank: usize,
-        before: f32,
-        after: f32,
+        before: f64,
+        after: f64,
     },
     #[error("item `{item}` stands twice in the list (ranks {first} and {second}); keep the first")]
     DuplicateItem {
@@ -99,14 +109,21 @@ pub enum Fault {
     },
     #[error("no targets; leave the case out, its metrics are undefined")]
     NoTargets,
+    #[error("{targets} targets but {gains} gains; give one gain a target, or none")]
+    Gains { targets: usize, gains: usize },
+    #[error("gain of target `{target}` is not a number above 0; leave the target out")]
+    Gain { target: String },
     #[error("target `{target}` is given twice; targets are distinct")]
     DuplicateTarget { target: String },
     #[error("segment `all` is reserved for the cases with in_overall; choose another label")]
     ReservedSegment,
     #[error("the catalogue is empty or absent; its line {{\"catalogue\": […]}} follows the header")]
     NoCatalogue,
-    #[error("expected 6 fields `qid Q0 docid rank score tag`, found {found}")]
-    TrecFields { found: usize },
+    #[error("expected {expected}, found {found}")]
+    TrecFields {
+        expected: &'static str,
+        found: usize,
+    },
     #[error("`{text}` is not a number (field {field})")]
     TrecNumber { field: &'static str, text: String },
     #[error("tag `{found}` differs from `{first}` on line 1; one TREC file holds one system")]

@@ -1,12 +1,14 @@
 //! Was it right? Runs and truth in; metrics, intervals, tests, segments and reports out.
 //!
 //! Data flows one way: run files ([`Run`]) and truth ([`Truth`]) → ranks of the targets
-//! ([`ranks`]) → one value per case and metric ([`metrics`]) → means with bootstrap intervals and
-//! paired tests ([`bootstrap`]) → [`Report`] → a terminal or Markdown table ([`table`]) or one
+//! ([`ranks`]) → one value per case and metric ([`metrics`]) → means with bootstrap intervals
+//! ([`bootstrap`]), paired tests ([`randomisation`]) and what the lists are like together
+//! ([`beyond`]) → [`Report`] → a terminal or Markdown table ([`table`]) or one
 //! self-contained page ([`html`]).
 //!
 //! Nothing here knows a model: cases and items are strings, so that the lists of any other tool
-//! (through [`Run::read`] or [`read_trec`]) are scored by the same code.
+//! ([`trec`], [`parquet`]) are scored by the same code. Scores of a whole catalogue that are in
+//! memory need no lists: [`dense`].
 //!
 //! ```
 //! use hkfr_eval::{EvalConfig, Metric, RankedList, Run, Truth, TruthCase, evaluate};
@@ -17,9 +19,10 @@
 //!         case: "u1".into(),
 //!         targets: vec!["milk".into()],
 //!         segment: "warm".into(),
-//!         in_overall: true,
+//!         ..TruthCase::default()
 //!     }],
 //!     catalogue: ["bread", "milk"].map(String::from).into(),
+//!     ..Truth::default()
 //! };
 //! let run = Run {
 //!     system: "popularity".into(),
@@ -40,26 +43,36 @@
 //! # Ok::<(), hkfr_eval::Error>(())
 //! ```
 
+pub mod beyond;
 pub mod bootstrap;
+pub mod checks;
 mod compare;
+pub mod dense;
 mod error;
 mod holm;
 pub mod html;
 mod jsonl;
+mod measure;
 pub mod metrics;
+pub mod parquet;
+pub mod randomisation;
 pub mod ranks;
 mod report;
 mod run;
+pub mod segments;
 pub mod table;
-mod trec;
+pub mod trec;
 mod truth;
+mod warnings;
 
+pub use beyond::ListMetrics;
 pub use compare::{EvalConfig, evaluate};
 pub use error::{Error, Fault, Result};
 pub use holm::holm;
 pub use jsonl::write_atomically;
+pub use measure::{Scores, score};
 pub use metrics::{Metric, MetricAt};
+pub use ranks::Repeats;
 pub use report::{ALL, Difference, MetricValue, Report, SegmentReport, SystemRow, TaskReport};
 pub use run::{RankedList, Run};
-pub use trec::read_trec;
 pub use truth::{Truth, TruthCase};

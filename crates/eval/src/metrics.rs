@@ -1,13 +1,17 @@
-//! HR, NDCG, MRR and recall at k of one case, from the ranks of its targets.
+//! HR, NDCG, MRR, recall, precision and MAP at k of one case, from the ranks of its targets.
 //!
 //! With r₁ < r₂ < … the 1-based ranks of the listed targets and T the number of targets:
 //! - HR@k = 1 if r₁ ≤ k, else 0
-//! - NDCG@k = Σ_{rᵢ ≤ k} 1/log₂(rᵢ + 1) ÷ Σ_{i ≤ min(T, k)} 1/log₂(i + 1)  (binary gains)
+//! - NDCG@k = Σ_{rᵢ ≤ k} gᵢ/log₂(rᵢ + 1) ÷ Σ_{i ≤ min(T, k)} g₍ᵢ₎/log₂(i + 1), with gᵢ the gain of the
+//!   target at rᵢ (1 unless the truth grades it) and g₍₁₎ ≥ g₍₂₎ ≥ … all gains of the case
+//!   (Järvelin & Kekäläinen 2002)
 //! - MRR@k = 1/r₁ if r₁ ≤ k, else 0
 //! - recall@k = |{rᵢ ≤ k}| / T
+//! - precision@k = |{rᵢ ≤ k}| / k
+//! - MAP@k = Σ_{rᵢ ≤ k} (i / rᵢ) / T, as ranx and trec_eval's `map_cut`
 //!
-//! A list shorter than k is a list with nothing on the remaining places. With one target a case,
-//! NDCG@10 − NDCG@5 lies between 1/log₂ 11 = 0.289 and 1/log₂ 7 = 0.356 times HR@10 − HR@5.
+//! A list shorter than k is a list with nothing on the remaining places. A case without targets
+//! scores 0.
 
 use std::fmt;
 
@@ -25,6 +29,10 @@ pub enum Metric {
     Mrr,
     #[serde(rename = "recall")]
     Recall,
+    #[serde(rename = "precision")]
+    Precision,
+    #[serde(rename = "MAP")]
+    Map,
 }
 
 /// A metric with its cut-off, e.g. `HR@5`.
@@ -35,7 +43,14 @@ pub struct MetricAt {
 }
 
 impl Metric {
-    pub const EVERY: [Metric; 4] = [Metric::Hr, Metric::Ndcg, Metric::Mrr, Metric::Recall];
+    pub const EVERY: [Metric; 6] = [
+        Metric::Hr,
+        Metric::Ndcg,
+        Metric::Mrr,
+        Metric::Recall,
+        Metric::Precision,
+        Metric::Map,
+    ];
     /// The two that tables and plots show.
     pub const SHOWN: [Metric; 2] = [Metric::Hr, Metric::Ndcg];
 }
@@ -49,19 +64,35 @@ impl MetricAt {
 
     /// The metric's value for one case, in 0..=1.
     pub fn value(self, case: &CaseRanks) -> f64 {
-        let k = self.k as u32;
+        let k = u32::try_from(self.k).unwrap_or(u32::MAX);
+        let n_targets = f64::from(case.n_targets.max(1));
         let within = case.ranks.iter().copied().take_while(|&r| r <= k);
         match self.metric {
             Metric::Hr => f64::from(u8::from(within.count() > 0)),
             Metric::Ndcg => {
-                let ideal: f64 = (1..=case.n_targets.min(k)).map(discount).sum();
-                let gain: f64 = within.map(discount).sum();
-                if ideal > 0.0 { gain / ideal } else { 0.0 }
+                let ideal: f64 = (1..=case.n_targets.min(k))
+                    .map(|i| gain(&case.ideal, i as usize - 1) * discount(i))
+                    .sum();
+                let found: f64 = within
+                    .enumerate()
+                    .map(|(i, r)| gain(&case.gains, i) * discount(r))
+                    .sum();
+                if ideal > 0.0 { found / ideal } else { 0.0 }
             }
             Metric::Mrr => within.map(|r| 1.0 / f64::from(r)).next().unwrap_or(0.0),
-            Metric::Recall => within.count() as f64 / f64::from(case.n_targets.max(1)),
+            Metric::Recall => within.count() as f64 / n_targets,
+            Metric::Precision => within.count() as f64 / f64::from(k),
+            Metric::Map => {
+                let at = |(i, r)| (i + 1) as f64 / f64::from(r);
+                within.enumerate().map(at).sum::<f64>() / n_targets
+            }
         }
     }
+}
+
+/// Absent gains are 1.
+fn gain(gains: &[f64], i: usize) -> f64 {
+    gains.get(i).copied().unwrap_or(1.0)
 }
 
 fn discount(rank: u32) -> f64 {
@@ -75,6 +106,8 @@ impl fmt::Display for Metric {
             Metric::Ndcg => "NDCG",
             Metric::Mrr => "MRR",
             Metric::Recall => "recall",
+            Metric::Precision => "precision",
+            Metric::Map => "MAP",
         })
     }
 }

@@ -1,33 +1,64 @@
 //! Ranks of the targets in a list: computed once a case, all metrics read from them.
 //!
 //! Ties are broken pessimistically: among equal scores every other item comes before the targets,
-//! wherever the ranker happened to put them. A system that gives all items one score thus gains
-//! nothing from the order of its index. (What lies below the end of a list is unknown: an item
-//! there with the score of the last one is not counted.)
+//! and targets of lower gain before those of higher, wherever the ranker happened to put them. A
+//! system that gives all items one score thus gains nothing from the order of its index. (What
+//! lies below the end of a list is unknown: an item there with the score of the last one is not
+//! counted.)
 //!
 //! Items outside the catalogue keep their place, so that naming things that do not exist pushes
 //! the right answer down instead of shortening the list; they can never hit.
 //!
 //! ```
-//! use hkfr_eval::{RankedList, ranks::target_ranks};
+//! use hkfr_eval::{RankedList, Repeats, TruthCase, ranks::target_ranks};
 //! let list = RankedList {
 //!     case: "u1".into(),
 //!     items: ["a", "b", "c", "d"].map(String::from).into(),
 //!     scores: vec![0.9, 0.5, 0.5, 0.1],
 //! };
-//! let ranks = target_ranks(&list, &["b".into(), "d".into()], |_| true);
-//! assert_eq!(ranks.ranks, [3, 4]); // `b` ties with `c`, and `c` goes first
+//! let case = TruthCase {
+//!     case: "u1".into(),
+//!     targets: ["b", "d"].map(String::from).into(),
+//!     consumed: vec!["a".into()],
+//!     ..TruthCase::default()
+//! };
+//! // `b` ties with `c`, and `c` goes first.
+//! assert_eq!(target_ranks(&list, &case, Repeats::Allow, |_| true).ranks, [3, 4]);
+//! // Without what was consumed, all move up.
+//! assert_eq!(target_ranks(&list, &case, Repeats::Exclude, |_| true).ranks, [2, 3]);
 //! ```
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::RankedList;
+use crate::truth::TruthCase;
+
+/// May an item be right, and take a place, that the user consumed before? One policy for all
+/// systems of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repeats {
+    /// Lists and targets as they are: people buy milk again.
+    #[default]
+    Allow,
+    /// [`TruthCase::consumed`] is taken out of every list, whoever made it, and out of the
+    /// targets: nobody rents a film twice.
+    Exclude,
+}
 
 /// Where the targets of one case stand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CaseRanks {
     /// 1-based ranks of the targets that were listed, rising.
     pub ranks: Vec<u32>,
+    /// The gains of those targets; empty if all are 1.
+    pub gains: Vec<f64>,
+    /// The gains of all targets, falling; empty if all are 1.
+    pub ideal: Vec<f64>,
     /// How many targets the case has, listed or not.
     pub n_targets: u32,
+    /// Listed items, without those that the policy takes out.
+    pub n_listed: u32,
     /// Listed items that are not in the catalogue.
     pub n_invalid: u32,
     /// The run has no list for the case.
@@ -36,37 +67,73 @@ pub struct CaseRanks {
 
 impl CaseRanks {
     /// A case without a list: nothing was found.
-    pub fn missing(n_targets: usize) -> Self {
+    pub fn missing(case: &TruthCase) -> Self {
         Self {
-            n_targets: n_targets as u32,
+            ideal: ideal(case),
+            n_targets: case.targets.len() as u32,
             missing: true,
             ..Self::default()
         }
     }
 }
 
-/// Ranks of `targets` in `list`. `in_catalogue` says whether an item exists.
+fn ideal(case: &TruthCase) -> Vec<f64> {
+    let mut gains = case.gains.clone();
+    gains.sort_by(|a, b| b.total_cmp(a));
+    gains
+}
+
+/// Ranks of the targets of `case` in `list`. `in_catalogue` says whether an item exists.
 pub fn target_ranks(
     list: &RankedList,
-    targets: &[String],
+    case: &TruthCase,
+    repeats: Repeats,
     in_catalogue: impl Fn(&str) -> bool,
 ) -> CaseRanks {
+    let graded = !case.gains.is_empty();
+    let mut targets: Vec<(&str, f64)> = Vec::with_capacity(case.targets.len());
+    for (i, target) in case.targets.iter().enumerate() {
+        targets.push((target, if graded { case.gains[i] } else { 1.0 }));
+    }
+    targets.sort_unstable_by_key(|t| t.0);
+    let dropped = dropped(case, repeats);
     let mut found = CaseRanks {
-        n_targets: targets.len() as u32,
-        ..CaseRanks::default()
+        missing: false,
+        ..CaseRanks::missing(case)
     };
     let mut start = 0;
+    let mut hits: Vec<f64> = Vec::new();
     for block in list.scores.chunk_by(|a, b| a == b) {
         let end = start + block.len();
-        let mut n_hits = 0;
+        hits.clear();
         for item in &list.items[start..end] {
-            let valid = in_catalogue(item);
-            found.n_invalid += u32::from(!valid);
-            n_hits += u32::from(valid && targets.contains(item));
+            if dropped.binary_search(&item.as_str()).is_ok() {
+                continue;
+            }
+            found.n_listed += 1;
+            if !in_catalogue(item) {
+                found.n_invalid += 1;
+            } else if let Ok(i) = targets.binary_search_by_key(&item.as_str(), |t| t.0) {
+                hits.push(targets[i].1);
+            }
         }
-        let last = end as u32;
-        found.ranks.extend(last - n_hits + 1..=last);
+        let last = found.n_listed;
+        found.ranks.extend(last - hits.len() as u32 + 1..=last);
+        if graded {
+            hits.sort_by(f64::total_cmp);
+            found.gains.extend(&hits);
+        }
         start = end;
     }
     found
+}
+
+/// What the policy takes out of the lists of a case, sorted.
+pub(crate) fn dropped(case: &TruthCase, repeats: Repeats) -> Vec<&str> {
+    let mut dropped: Vec<&str> = match repeats {
+        Repeats::Allow => Vec::new(),
+        Repeats::Exclude => case.consumed.iter().map(String::as_str).collect(),
+    };
+    dropped.sort_unstable();
+    dropped
 }

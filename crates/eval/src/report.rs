@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::beyond::ListMetrics;
 use crate::bootstrap::Interval;
 use crate::compare::EvalConfig;
 use crate::error::Result;
@@ -49,8 +50,12 @@ pub struct SegmentReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SystemRow {
     pub system: String,
+    /// Runs that were averaged.
+    pub n_seeds: usize,
     pub metrics: Vec<MetricValue>,
-    /// Cases without a list; they score 0.
+    /// One a cut-off.
+    pub lists: Vec<ListMetrics>,
+    /// Cases without a list; they score 0. This and what follows are sums over the seeds.
     pub n_missing: usize,
     /// Listed items, over all lists, and how many of them are outside the catalogue.
     pub n_listed: usize,
@@ -65,11 +70,15 @@ pub struct MetricValue {
     pub at: MetricAt,
     pub mean: f64,
     #[serde(flatten)]
+    /// Over cases; the seeds are averaged before.
     pub interval: Interval,
+    /// Standard deviation of the means of the seeds; `None` for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_sd: Option<f64>,
 }
 
 /// A paired difference. `p_holm` is corrected over the systems compared with the reference on
-/// the same task, segment and metric.
+/// the same task, segment and metric; `p` and `effect` are those of [`crate::randomisation`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     #[serde(flatten)]
@@ -79,6 +88,8 @@ pub struct Difference {
     pub interval: Interval,
     pub p: f64,
     pub p_holm: f64,
+    /// Cohen's d_z; `None` where all differences are equal.
+    pub effect: Option<f64>,
 }
 
 impl SystemRow {

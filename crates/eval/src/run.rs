@@ -38,7 +38,7 @@ pub struct RankedList {
     pub case: String,
     pub items: Vec<String>,
     /// One finite score an item; equal scores are ties, see [`crate::ranks`].
-    pub scores: Vec<f32>,
+    pub scores: Vec<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,7 +59,7 @@ struct ListLine {
     case: String,
     items: Vec<String>,
     #[serde(default)]
-    scores: Option<Vec<f32>>,
+    scores: Option<Vec<f64>>,
 }
 
 impl RankedList {
@@ -176,7 +176,7 @@ impl Run {
             scores,
         }) = lines.next_json()?
         {
-            let scores = scores.unwrap_or_else(|| (0..items.len()).map(|i| -(i as f32)).collect());
+            let scores = scores.unwrap_or_else(|| (0..items.len()).map(|i| -(i as f64)).collect());
             if let Some(first) = first_lines.insert(case.clone(), lines.line()) {
                 let first_line = Some(first);
                 return Err(lines.fault(Fault::DuplicateCase { case, first_line }));

@@ -1,14 +1,16 @@
 //! Tables for people: aligned plain text for a terminal (at most 120 columns with two cut-offs),
 //! and Markdown.
 //!
-//! In: a [`Report`]. Out: text, one table a task on the segment `all`, then one a task of the
-//! segments. In plain text the best value of a column is marked `*`, `±` is half the width of the
+//! In: a [`Report`]. Out: text, one table a task on the segment `all`, one of what the lists are like
+//! (see [`crate::beyond`]), then one of the segments a dimension. In plain text the best value of a column is marked `*`, `±` is half the width of the
 //! interval; in Markdown the best is bold and the interval is given in full.
 
 use std::fmt::Write;
 
+use crate::beyond::ListMetrics;
 use crate::metrics::{Metric, MetricAt};
 use crate::report::{Report, SegmentReport, SystemRow, TaskReport};
+use crate::segments::dimension;
 
 /// Longer system names are cut with `…` so that a line fits a terminal.
 const NAME_WIDTH: usize = 28;
@@ -22,9 +24,14 @@ pub fn text(report: &Report) -> String {
             out += &align(&overall_rows(report, overall));
             out.push('\n');
         }
-        if task.segments.len() > 1 {
-            let _ = writeln!(out, "{}: {} by segment (cases)", task.task, last(report));
-            out += &align(&segment_rows(report, task, "*", ""));
+        if let Some(rows) = list_rows(report, task, shorten) {
+            let _ = writeln!(out, "{}: lists at {}", task.task, last(report).k);
+            out += &align(&rows);
+            out.push('\n');
+        }
+        for (dimension, segments) in by_dimension(task) {
+            let _ = writeln!(out, "{}", segment_title(report, task, dimension));
+            out += &align(&segment_rows(report, &segments, "*", ""));
             out.push('\n');
         }
     }
@@ -37,7 +44,7 @@ pub fn text(report: &Report) -> String {
     if let Some(reference) = &report.config.reference {
         let _ = write!(
             out,
-            "\nΔ paired difference to {} with p after Holm's correction",
+            "\nΔ paired difference to {}, p of the randomisation test after Holm's correction",
             shorten(reference)
         );
     }
@@ -56,10 +63,15 @@ pub fn markdown(report: &Report) -> String {
             let _ = writeln!(out, "### {}\n", escape_md(&heading(task, overall)));
             out += &markdown_table(&overall_rows_md(report, overall));
         }
-        if task.segments.len() > 1 {
-            let title = format!("{}: {} by segment (cases)", task.task, last(report));
+        if let Some(rows) = list_rows(report, task, str::to_owned) {
+            let title = format!("{}: lists at {}", task.task, last(report).k);
             let _ = writeln!(out, "#### {}\n", escape_md(&title));
-            out += &markdown_table(&segment_rows(report, task, "**", "**"));
+            out += &markdown_table(&rows);
+        }
+        for (dimension, segments) in by_dimension(task) {
+            let title = segment_title(report, task, dimension);
+            let _ = writeln!(out, "#### {}\n", escape_md(&title));
+            out += &markdown_table(&segment_rows(report, &segments, "**", "**"));
         }
     }
     for warning in &report.warnings {
@@ -210,9 +222,81 @@ fn overall_rows_md(report: &Report, segment: &SegmentReport) -> Vec<Vec<String>>
     rows
 }
 
+fn segment_title(report: &Report, task: &TaskReport, dimension: &str) -> String {
+    let by = if dimension.is_empty() {
+        "segment"
+    } else {
+        dimension
+    };
+    format!("{}: {} by {by} (cases)", task.task, last(report))
+}
+
+/// The segments of each dimension after that of all cases; none where there is only that.
+fn by_dimension(task: &TaskReport) -> Vec<(&str, Vec<&SegmentReport>)> {
+    let Some((all, others)) = task.segments.split_first() else {
+        return Vec::new();
+    };
+    let mut groups: Vec<(&str, Vec<&SegmentReport>)> = Vec::new();
+    for segment in others {
+        let of = dimension(&segment.segment);
+        match groups.iter_mut().find(|g| g.0 == of) {
+            Some(group) => group.1.push(segment),
+            None => groups.push((of, vec![all, segment])),
+        }
+    }
+    groups
+}
+
+/// System × what its lists are like at the deepest cut-off; `None` where nothing of it is known.
+pub(crate) fn list_rows(
+    report: &Report,
+    task: &TaskReport,
+    name: impl Fn(&str) -> String,
+) -> Option<Vec<Vec<String>>> {
+    let k = last(report).k;
+    let systems = &task.segments.first()?.systems;
+    let lists: Vec<(&SystemRow, &ListMetrics)> = systems
+        .iter()
+        .filter_map(|row| Some((row, row.lists.iter().find(|l| l.k == k)?)))
+        .collect();
+    let columns: [(&str, ListColumn); 6] = [
+        ("coverage", |l| Some(format!("{:.4}", l.coverage?))),
+        ("Gini", |l| Some(format!("{:.4}", l.gini?))),
+        ("invalid", |l| Some(format!("{:.4}", l.invalid?))),
+        ("novelty (bits)", |l| Some(format!("{:.2}", l.novelty?))),
+        ("ARP", |l| Some(format!("{:.1}", l.arp?))),
+        ("popularity lift", |l| {
+            Some(signed_short(l.popularity_lift?))
+        }),
+    ];
+    let known = |c: &&(&str, ListColumn)| lists.iter().any(|l| (c.1)(l.1).is_some());
+    let columns: Vec<_> = columns.iter().filter(known).collect();
+    if columns.is_empty() {
+        return None;
+    }
+    let mut rows = vec![vec!["system".to_owned()]];
+    rows[0].extend(columns.iter().map(|c| c.0.to_owned()));
+    for (row, list) in lists {
+        let cells = columns.iter().map(|c| (c.1)(list).unwrap_or("–".into()));
+        rows.push(std::iter::once(name(&row.system)).chain(cells).collect());
+    }
+    Some(rows)
+}
+
+type ListColumn = fn(&ListMetrics) -> Option<String>;
+
+fn signed_short(x: f64) -> String {
+    format!("{x:+.2}").replace('-', "−")
+}
+
 /// System × segment; the best of a column stands between `open` and `close`, or before `open`
 /// alone where nothing closes.
-fn segment_rows(report: &Report, task: &TaskReport, open: &str, close: &str) -> Vec<Vec<String>> {
+fn segment_rows(
+    report: &Report,
+    segments: &[&SegmentReport],
+    open: &str,
+    close: &str,
+) -> Vec<Vec<String>> {
     let at = last(report);
     let (mark_before, mark_after) = if close.is_empty() {
         ("", open)
@@ -220,16 +304,24 @@ fn segment_rows(report: &Report, task: &TaskReport, open: &str, close: &str) -> 
         (open, close)
     };
     let pad = if close.is_empty() { " " } else { "" };
-    let label = |s: &SegmentReport| format!("{} ({}){pad}", s.segment, thousands(s.n_cases));
+    let label = |s: &&SegmentReport| {
+        let of = dimension(&s.segment);
+        let name = if of.is_empty() {
+            &s.segment
+        } else {
+            &s.segment[of.len() + 2..]
+        };
+        format!("{name} ({}){pad}", thousands(s.n_cases))
+    };
     let mut rows = vec![vec!["system".to_owned()]];
-    rows[0].extend(task.segments.iter().map(label));
-    for row in &task.segments[0].systems {
+    rows[0].extend(segments.iter().map(label));
+    for row in &segments[0].systems {
         let name = if close.is_empty() {
             shorten(&row.system)
         } else {
             row.system.clone()
         };
-        let cells = task.segments.iter().map(|s| {
+        let cells = segments.iter().map(|s| {
             let mean = s.system(&row.system).and_then(|r| r.value(at.metric, at.k));
             match mean {
                 Some(v) if is_best(s, at, v.mean) => {

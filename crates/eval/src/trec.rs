@@ -1,46 +1,157 @@
-//! The TREC run format: lines `qid Q0 docid rank score tag`, separated by white space.
+//! TREC files, as trec_eval, ranx and Anserini read and write them. Fields are separated by white
+//! space.
 //!
-//! In: such a file, as trec_eval, ranx or Anserini write it. Out: a [`Run`] whose system is the
-//! tag. Like trec_eval it orders each query by score and ignores the rank field; the depth is the
-//! length of the longest list.
+//! - run: `qid Q0 docid rank score tag`. Becomes a [`Run`] whose system is the tag. Like trec_eval
+//!   it orders each query by score and ignores the rank; the depth is that of the longest list.
+//! - qrels: `qid iteration docid relevance`. Becomes a [`Truth`] without catalogue: what has a
+//!   relevance of 1 or more is a target, and the relevance its gain. A query without a target stays
+//!   in the denominator, as in ranx.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::error::{Fault, Result};
-use crate::jsonl::Lines;
+use crate::error::{Error, Fault, Result};
+use crate::jsonl::{Lines, write_atomically};
 use crate::run::{RankedList, Run};
+use crate::truth::{Truth, TruthCase};
 
-/// Reads a TREC run of one system as a run of `task`. Cases keep the order of their first line.
+/// Documents by query, each with a number and the line it is from.
+#[derive(Default)]
+pub(crate) struct Grouped {
+    index: HashMap<String, usize>,
+    pub queries: Vec<(String, Vec<Entry>)>,
+    last: usize,
+}
+
+pub(crate) struct Entry {
+    pub doc: String,
+    pub value: f64,
+    pub line: usize,
+}
+
+impl Grouped {
+    pub fn push(&mut self, query: &str, doc: &str, value: f64, line: usize) {
+        // The lines of a query mostly follow one another.
+        if self.queries.get(self.last).is_none_or(|q| q.0 != query) {
+            self.last = match self.index.get(query) {
+                Some(&i) => i,
+                None => {
+                    self.index.insert(query.to_owned(), self.queries.len());
+                    self.queries.push((query.to_owned(), Vec::new()));
+                    self.queries.len() - 1
+                }
+            };
+        }
+        let doc = doc.to_owned();
+        self.queries[self.last].1.push(Entry { doc, value, line });
+    }
+
+    /// Lists by falling score.
+    ///
+    /// # Errors
+    /// The line and fault of a document that is given twice for a query.
+    pub fn into_lists(self) -> std::result::Result<Vec<RankedList>, (usize, Fault)> {
+        let list = |(case, mut entries): (String, Vec<Entry>)| {
+            unique(&entries)?;
+            entries.sort_by(|a, b| b.value.total_cmp(&a.value));
+            let (items, scores) = entries.into_iter().map(|e| (e.doc, e.value)).unzip();
+            Ok(RankedList {
+                case,
+                items,
+                scores,
+            })
+        };
+        self.queries.into_iter().map(list).collect()
+    }
+
+    /// Cases whose targets are graded 1 or more.
+    ///
+    /// # Errors
+    /// As [`Grouped::into_lists`].
+    pub fn into_cases(self) -> std::result::Result<Vec<TruthCase>, (usize, Fault)> {
+        let case = |(case, entries): (String, Vec<Entry>)| {
+            unique(&entries)?;
+            let relevant = entries.into_iter().filter(|e| e.value >= 1.0);
+            let (targets, mut gains): (Vec<_>, Vec<_>) = relevant.map(|e| (e.doc, e.value)).unzip();
+            if gains.iter().all(|&g| g == 1.0) {
+                gains.clear();
+            }
+            Ok(TruthCase {
+                case,
+                targets,
+                gains,
+                ..TruthCase::default()
+            })
+        };
+        self.queries.into_iter().map(case).collect()
+    }
+}
+
+fn unique(entries: &[Entry]) -> std::result::Result<(), (usize, Fault)> {
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    order.sort_unstable_by(|&a, &b| (&entries[a].doc, a).cmp(&(&entries[b].doc, b)));
+    let twice = order
+        .windows(2)
+        .filter(|w| entries[w[0]].doc == entries[w[1]].doc);
+    match twice.min_by_key(|w| w[1]) {
+        None => Ok(()),
+        Some(w) => {
+            let item = entries[w[1]].doc.clone();
+            let (first, second) = (w[0] + 1, w[1] + 1);
+            let fault = Fault::DuplicateItem {
+                item,
+                first,
+                second,
+            };
+            Err((entries[w[1]].line, fault))
+        }
+    }
+}
+
+fn fields<'a, const N: usize>(
+    text: &'a str,
+    expected: &'static str,
+) -> std::result::Result<[&'a str; N], Fault> {
+    let mut found = [""; N];
+    let mut n = 0;
+    for field in text.split_ascii_whitespace() {
+        if n < N {
+            found[n] = field;
+        }
+        n += 1;
+    }
+    if n == N {
+        Ok(found)
+    } else {
+        Err(Fault::TrecFields { expected, found: n })
+    }
+}
+
+fn number(field: &'static str, text: &str) -> std::result::Result<f64, Fault> {
+    let value = text.parse::<f64>().ok().filter(|v| v.is_finite());
+    value.ok_or_else(|| Fault::TrecNumber {
+        field,
+        text: text.to_owned(),
+    })
+}
+
+const RUN: &str = "6 fields `qid Q0 docid rank score tag`";
+const QRELS: &str = "4 fields `qid iteration docid relevance`";
+
+/// Reads a run of one system as a run of `task`. Cases keep the order of their first line.
 ///
 /// # Errors
-/// [`crate::Error::Line`] for a wrong number of fields, a score that is not a finite number, a
-/// document given twice for a query, or a second tag.
-pub fn read_trec(path: &Path, task: &str) -> Result<Run> {
+/// [`Error::Line`] for a wrong number of fields, a score that is not a finite number, a document
+/// given twice for a query, or a second tag.
+pub fn read_run(path: &Path, task: &str) -> Result<Run> {
     let mut lines = Lines::open(path)?;
     let mut tag: Option<String> = None;
-    let mut case_idx: HashMap<String, usize> = HashMap::new();
-    let mut cases: Vec<(String, Vec<(String, f32)>)> = Vec::new();
-    let mut ranks: Vec<HashMap<String, usize>> = Vec::new();
+    let mut grouped = Grouped::default();
     while let Some(text) = lines.next()? {
-        let fields: Vec<&str> = text.split_whitespace().collect();
-        let &[qid, _, docid, rank, score, line_tag] = fields.as_slice() else {
-            return Err(lines.fault(Fault::TrecFields {
-                found: fields.len(),
-            }));
-        };
-        let number = |field, text: &str| Fault::TrecNumber {
-            field,
-            text: text.to_owned(),
-        };
-        rank.parse::<i64>()
-            .map_err(|_| lines.fault(number("rank", rank)))?;
-        let value: f32 = score
-            .parse()
-            .map_err(|_| lines.fault(number("score", score)))?;
-        if !value.is_finite() {
-            return Err(lines.fault(number("score", score)));
-        }
+        let [qid, _, docid, rank, score, line_tag] =
+            fields(&text, RUN).map_err(|f| lines.fault(f))?;
+        number("rank", rank).map_err(|f| lines.fault(f))?;
+        let score = number("score", score).map_err(|f| lines.fault(f))?;
         let first = tag.get_or_insert_with(|| line_tag.to_owned());
         if first != line_tag {
             let fault = Fault::TrecTag {
@@ -49,41 +160,108 @@ pub fn read_trec(path: &Path, task: &str) -> Result<Run> {
             };
             return Err(lines.fault(fault));
         }
-        let idx = *case_idx.entry(qid.to_owned()).or_insert_with(|| {
-            cases.push((qid.to_owned(), Vec::new()));
-            ranks.push(HashMap::new());
-            cases.len() - 1
-        });
-        let second = cases[idx].1.len() + 1;
-        if let Some(first) = ranks[idx].insert(docid.to_owned(), second) {
-            let item = docid.to_owned();
-            return Err(lines.fault(Fault::DuplicateItem {
-                item,
-                first,
-                second,
-            }));
-        }
-        cases[idx].1.push((docid.to_owned(), value));
+        grouped.push(qid, docid, score, lines.line());
     }
-    let system = tag.ok_or_else(|| lines.fault(Fault::TrecFields { found: 0 }))?;
-    let lists: Vec<RankedList> = cases
-        .into_iter()
-        .map(|(case, mut scored)| {
-            scored.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let (items, scores) = scored.into_iter().unzip();
-            RankedList {
-                case,
-                items,
-                scores,
-            }
-        })
-        .collect();
-    let depth = lists.iter().map(|l| l.items.len()).max().unwrap_or(0);
+    let empty = || Fault::TrecFields {
+        expected: RUN,
+        found: 0,
+    };
+    let system = tag.ok_or_else(|| lines.fault(empty()))?;
+    let lists = grouped.into_lists().map_err(|at| placed(path, at))?;
     Ok(Run {
         system,
         task: task.to_owned(),
-        depth,
+        depth: lists.iter().map(|l| l.items.len()).max().unwrap_or(0),
         seed: None,
         lists,
     })
+}
+
+/// Reads qrels as the truth of `task`.
+///
+/// # Errors
+/// [`Error::Line`] for a wrong number of fields, a relevance that is not a finite number, or a
+/// document given twice for a query; [`Error::NoCases`].
+pub fn read_qrels(path: &Path, task: &str) -> Result<Truth> {
+    let mut lines = Lines::open(path)?;
+    let mut grouped = Grouped::default();
+    while let Some(text) = lines.next()? {
+        let [qid, _, docid, relevance] = fields(&text, QRELS).map_err(|f| lines.fault(f))?;
+        let relevance = number("relevance", relevance).map_err(|f| lines.fault(f))?;
+        grouped.push(qid, docid, relevance, lines.line());
+    }
+    let truth = Truth {
+        task: task.to_owned(),
+        cases: grouped.into_cases().map_err(|at| placed(path, at))?,
+        ..Truth::default()
+    };
+    truth.check()?;
+    Ok(truth)
+}
+
+fn placed(path: &Path, (line, fault): (usize, Fault)) -> Error {
+    Error::Line {
+        path: path.to_owned(),
+        line,
+        fault,
+    }
+}
+
+/// Writes a run; its system is the tag. An existing file is replaced in one step.
+///
+/// # Errors
+/// A run that breaks its rules, or a name that is empty or holds white space, which the format
+/// cannot say.
+pub fn write_run(run: &Run, path: &Path) -> Result<()> {
+    run.check()?;
+    let names = run
+        .lists
+        .iter()
+        .flat_map(|l| l.items.iter().chain([&l.case]));
+    words(names.chain([&run.system]))?;
+    write_atomically(path, |out| {
+        for list in &run.lists {
+            for (i, (item, score)) in list.items.iter().zip(&list.scores).enumerate() {
+                writeln!(
+                    out,
+                    "{} Q0 {item} {} {score} {}",
+                    list.case,
+                    i + 1,
+                    run.system
+                )?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes the targets of a truth as qrels: the gain is the relevance.
+///
+/// # Errors
+/// As [`write_run`].
+pub fn write_qrels(truth: &Truth, path: &Path) -> Result<()> {
+    truth.check()?;
+    words(
+        truth
+            .cases
+            .iter()
+            .flat_map(|c| c.targets.iter().chain([&c.case])),
+    )?;
+    write_atomically(path, |out| {
+        for case in &truth.cases {
+            for (i, target) in case.targets.iter().enumerate() {
+                let gain = case.gains.get(i).unwrap_or(&1.0);
+                writeln!(out, "{} 0 {target} {gain}", case.case)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn words<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let wrong = |n: &&String| n.is_empty() || n.chars().any(char::is_whitespace);
+    match names.find(wrong) {
+        Some(name) => Err(Error::TrecName { name: name.clone() }),
+        None => Ok(()),
+    }
 }

@@ -7,42 +7,72 @@
 //! {"catalogue":["bread","eggs","milk"]}
 //! {"case":"u1","targets":["milk"],"segment":"cold","in_overall":true}
 //! ```
+//! The catalogue's line may also hold `"popularity"`, and a case `"gains"`, `"labels"` and
+//! `"consumed"`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Fault, Result};
 use crate::jsonl::{Lines, check_format, write_atomically};
+use crate::ranks::Repeats;
 use crate::report::ALL;
 
 const FORMAT: &str = "hkfr-truth";
 const VERSION: u32 = 1;
 
 /// The answers of one task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Truth {
     /// E.g. `item` or `category`; runs of the same task are measured against it.
     pub task: String,
     pub cases: Vec<TruthCase>,
     /// Every item that may be recommended. Ordered, so that the file is the same every time.
+    /// Empty if nobody knows (a TREC file does not say): then no item is invalid.
     pub catalogue: BTreeSet<String>,
+    /// Interactions of the items in training; an absent item had none. Empty if nobody knows.
+    pub popularity: BTreeMap<String, u64>,
 }
 
 /// One question (mostly: one user at one cut-off) and its right answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TruthCase {
     pub case: String,
-    /// At least one, distinct.
+    /// Distinct.
     pub targets: Vec<String>,
+    /// One gain above 0 a target, for NDCG; empty if all are 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gains: Vec<f64>,
+    /// What the user consumed before, for [`Repeats::Exclude`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumed: Vec<String>,
     /// E.g. `cold`; empty for none.
     #[serde(default)]
     pub segment: String,
+    /// Further segments the case is in, see [`crate::segments`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Whether the case counts in the segment `all`. A simulated cold start asks again about
     /// users who are already there, and does not.
     #[serde(default = "yes")]
     pub in_overall: bool,
+}
+
+impl Default for TruthCase {
+    fn default() -> Self {
+        Self {
+            case: String::new(),
+            targets: Vec::new(),
+            gains: Vec::new(),
+            consumed: Vec::new(),
+            segment: String::new(),
+            labels: Vec::new(),
+            in_overall: true,
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -61,18 +91,27 @@ struct Header {
 #[derive(Deserialize)]
 struct CatalogueLine {
     catalogue: BTreeSet<String>,
+    #[serde(default)]
+    popularity: BTreeMap<String, u64>,
 }
 
 #[derive(Serialize)]
 struct CatalogueRef<'a> {
     catalogue: &'a BTreeSet<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    popularity: &'a BTreeMap<String, u64>,
 }
 
 impl TruthCase {
-    /// Checks that there are targets, that they are distinct, and that the label is free.
+    /// Checks that targets are distinct, that their gains fit, and that the labels are free.
     pub fn check(&self) -> std::result::Result<(), Fault> {
-        if self.targets.is_empty() {
-            return Err(Fault::NoTargets);
+        let (targets, gains) = (self.targets.len(), self.gains.len());
+        if gains > 0 && gains != targets {
+            return Err(Fault::Gains { targets, gains });
+        }
+        if let Some(i) = self.gains.iter().position(|g| !g.is_finite() || *g <= 0.0) {
+            let target = self.targets[i].clone();
+            return Err(Fault::Gain { target });
         }
         let mut seen = HashSet::new();
         if let Some(target) = self.targets.iter().find(|t| !seen.insert(t.as_str())) {
@@ -80,7 +119,7 @@ impl TruthCase {
                 target: target.clone(),
             });
         }
-        if self.segment == ALL {
+        if self.segment == ALL || self.labels.iter().any(|l| l == ALL) {
             return Err(Fault::ReservedSegment);
         }
         Ok(())
@@ -116,9 +155,43 @@ impl Truth {
         Ok(())
     }
 
+    pub(crate) fn catalogue_set(&self) -> HashSet<&str> {
+        self.catalogue.iter().map(String::as_str).collect()
+    }
+
+    /// The truth under a policy: with [`Repeats::Exclude`] no target was consumed before, and
+    /// cases of which none is left are gone.
+    pub(crate) fn under(&self, repeats: Repeats) -> Result<Cow<'_, Self>> {
+        let consumed = self.cases.iter().any(|c| !c.consumed.is_empty());
+        if repeats == Repeats::Allow || !consumed {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut truth = self.clone();
+        for case in &mut truth.cases {
+            let seen: HashSet<&String> = case.consumed.iter().collect();
+            let keep: Vec<bool> = case.targets.iter().map(|t| !seen.contains(t)).collect();
+            let (mut of_target, mut of_gain) = (keep.iter(), keep.iter());
+            case.targets.retain(|_| of_target.next() == Some(&true));
+            case.gains.retain(|_| of_gain.next() == Some(&true));
+        }
+        truth.cases.retain(|c| !c.targets.is_empty());
+        if truth.cases.is_empty() {
+            let task = truth.task;
+            return Err(Error::AllConsumed { task });
+        }
+        Ok(Cow::Owned(truth))
+    }
+
     /// Writes the truth after checking it; an existing file is replaced in one step.
     pub fn write(&self, path: &Path) -> Result<()> {
         self.check()?;
+        if let Some(case) = self.cases.iter().find(|c| c.targets.is_empty()) {
+            return Err(Error::Case {
+                task: self.task.clone(),
+                case: case.case.clone(),
+                fault: Fault::NoTargets,
+            });
+        }
         let header = Header {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -132,6 +205,7 @@ impl Truth {
                 &mut *out,
                 &CatalogueRef {
                     catalogue: &self.catalogue,
+                    popularity: &self.popularity,
                 },
             )?;
             out.write_all(b"\n")?;
@@ -151,8 +225,8 @@ impl Truth {
             .ok_or_else(|| lines.fault(Fault::NoHeader))?;
         check_format((&header.format, header.version), (FORMAT, VERSION))
             .map_err(|f| lines.fault(f))?;
-        let catalogue = match lines.next_json::<CatalogueLine>()? {
-            Some(line) if !line.catalogue.is_empty() => line.catalogue,
+        let (catalogue, popularity) = match lines.next_json::<CatalogueLine>()? {
+            Some(line) if !line.catalogue.is_empty() => (line.catalogue, line.popularity),
             _ => return Err(lines.fault(Fault::NoCatalogue)),
         };
         let mut cases = Vec::new();
@@ -166,6 +240,9 @@ impl Truth {
                 return Err(lines.fault(fault));
             }
             case.check().map_err(|f| lines.fault(f))?;
+            if case.targets.is_empty() {
+                return Err(lines.fault(Fault::NoTargets));
+            }
             cases.push(case);
         }
         if let Some(announced) = header.n_cases.filter(|&n| n != cases.len()) {
@@ -181,6 +258,7 @@ impl Truth {
             task: header.task,
             cases,
             catalogue,
+            popularity,
         })
     }
 }

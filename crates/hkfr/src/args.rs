@@ -32,6 +32,12 @@ pub struct Global {
 pub struct StageArgs {
     /// The config of the run, a TOML file
     pub config: PathBuf,
+    #[command(flatten)]
+    pub options: StageOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct StageOptions {
     /// Run this stage even if it is up to date (repeatable)
     #[arg(long, value_name = "STAGE", value_parser = clap::builder::PossibleValuesParser::new(&crate::stages::ORDER[1..]))]
     pub force: Vec<String>,
@@ -61,14 +67,59 @@ pub enum Command {
     Tune(StageArgs),
     /// Let every system rank the catalogue for every case
     Recommend(StageArgs),
-    /// Score the rankings: table and report.html
-    Evaluate(StageArgs),
+    /// Score the rankings: table and report.html; or score anyone's lists (--run)
+    Evaluate(EvaluateArgs),
     /// Check a config, or print the commented file of all defaults
     Config(ConfigArgs),
     /// Say what is installed, cached and missing, with a remedy for each
     Doctor(DoctorArgs),
     /// Show what is known of one person
     Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// The config of the run, a TOML file
+    #[arg(required_unless_present = "run", conflicts_with = "run")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: StageOptions,
+    #[command(flatten)]
+    pub lists: ListsArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Anyone's lists")]
+pub struct ListsArgs {
+    /// A system's lists: a TREC run, or Parquet with q_id, doc_id, score (repeatable)
+    #[arg(long, value_name = "FILE", requires = "qrels")]
+    pub run: Vec<PathBuf>,
+    /// What was right: TREC qrels, or Parquet with q_id, doc_id, relevance
+    #[arg(long, value_name = "FILE", requires = "run")]
+    pub qrels: Option<PathBuf>,
+    /// Cut-offs
+    #[arg(long, value_name = "K,…", value_delimiter = ',', default_values_t = [5, 10], requires = "run")]
+    pub k: Vec<usize>,
+    /// json: the means; table: with intervals and tests; report: all of it as JSON
+    #[arg(long, value_enum, default_value_t = ListsFormat::Table, requires = "run")]
+    pub format: ListsFormat,
+    /// All items that exist, one a line, each with its interactions in training if known: tells
+    /// invalid answers, coverage, Gini, novelty and popularity
+    #[arg(long, value_name = "FILE", requires = "run")]
+    pub catalogue: Option<PathBuf>,
+    /// What was consumed before, as qrels: taken out of all lists and targets
+    #[arg(long, value_name = "FILE", requires = "run")]
+    pub consumed: Option<PathBuf>,
+    /// The system that the others are compared with
+    #[arg(long, value_name = "SYSTEM", requires = "run")]
+    pub reference: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum ListsFormat {
+    Json,
+    Table,
+    Report,
 }
 
 #[derive(Debug, Args)]

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::args::{Cli, Command, Global, ShowWhat, StageArgs};
+use crate::args::{Cli, Command, Global, ShowWhat, StageArgs, StageOptions};
 use crate::config::{self, Config};
 use crate::fetch::{self, Cache, Fetcher, State};
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
-use crate::{doctor, show};
+use crate::{doctor, lists, show};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -37,11 +37,12 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
     let global = &cli.global;
     let walk = |args: StageArgs, until: &'static str| {
-        let mut config = resolve(&args.config, args.out)?;
-        config.data.strict |= args.strict;
+        let StageOptions { force, out, strict } = args.options;
+        let mut config = resolve(&args.config, out)?;
+        config.data.strict |= strict;
         let cache = cache(global, Some(&config))?;
         let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
-        Session::new(config, fetcher, stop.clone(), &args.force)?.walk(until)
+        Session::new(config, fetcher, stop.clone(), &force)?.walk(until)
     };
     match cli.command {
         Command::Run(args) => walk(args, "evaluate"),
@@ -51,7 +52,16 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
         Command::Instruct(args) => walk(args, "instruct"),
         Command::Tune(args) => walk(args, "tune"),
         Command::Recommend(args) => walk(args, "recommend"),
-        Command::Evaluate(args) => walk(args, "evaluate"),
+        Command::Evaluate(args) => match args.config {
+            None => {
+                print!("{}", lists::evaluate(&args.lists)?);
+                Ok(())
+            }
+            Some(config) => {
+                let options = args.options;
+                walk(StageArgs { config, options }, "evaluate")
+            }
+        },
         Command::Fetch(args) => {
             let mut fetcher = Fetcher::standard(cache(global, None)?, global.offline, stop.clone());
             let assets = fetch::assets()?;

@@ -19,6 +19,7 @@ pub mod config;
 pub mod digest;
 pub mod doctor;
 pub mod fetch;
+mod lists;
 pub mod progress;
 pub mod show;
 pub mod stage;

@@ -1,9 +1,8 @@
 //! Intervals and tests: coverage, determinism, agreement of test and interval.
 
-use hkfr_eval::bootstrap::{
-    Matrix, mean_interval, p_value, paired_difference, percentile_interval,
-};
+use hkfr_eval::bootstrap::{Matrix, mean_interval, paired_interval, percentile_interval};
 use hkfr_eval::holm;
+use hkfr_eval::randomisation::{effect_sizes, randomisation_p};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,6 +11,14 @@ fn bernoulli(n: usize, p: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
     (0..n)
         .map(|_| f64::from(u8::from(rng.random_bool(p))))
         .collect()
+}
+
+fn differences(a: &[f64], b: &[f64]) -> Matrix {
+    Matrix::new(1, a.iter().zip(b).map(|(x, y)| x - y).collect())
+}
+
+fn p(a: &[f64], b: &[f64], draws: usize, seed: u64) -> f64 {
+    randomisation_p(&differences(a, b), draws, seed)[0]
 }
 
 #[test]
@@ -66,9 +73,11 @@ fn pairing_sees_what_separate_intervals_do_not() {
     // B hits wherever A does and on 12 cases more: small, but never the other way.
     let a: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i < 120))).collect();
     let b: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i < 132))).collect();
-    let test = paired_difference(&b, &a, 0.95, 1000, 5);
-    assert!((test.diff - 0.03).abs() < 1e-12);
-    assert!(test.interval.lo > 0.0 && test.p < 0.01, "{test:?}");
+    let both = Matrix::new(2, a.iter().zip(&b).flat_map(|(&x, &y)| [x, y]).collect());
+    let samples = both.resampled_means(1000, 5);
+    let interval = paired_interval(&samples[1], &samples[0], 0.95);
+    assert!(interval.lo > 0.0, "{interval:?}");
+    assert!(p(&b, &a, 1000, 5) < 0.01);
     let (ia, ib) = (
         mean_interval(&a, 0.95, 1000, 5),
         mean_interval(&b, 0.95, 1000, 5),
@@ -83,16 +92,13 @@ fn pairing_sees_what_separate_intervals_do_not() {
 fn equal_systems_are_not_told_apart() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let a = bernoulli(300, 0.2, &mut rng);
-    let same = paired_difference(&a, &a, 0.95, 500, 5);
-    assert_eq!(
-        (same.diff, same.interval.lo, same.interval.hi, same.p),
-        (0.0, 0.0, 0.0, 1.0)
-    );
+    assert_eq!(p(&a, &a, 500, 5), 1.0);
+    assert_eq!(effect_sizes(&differences(&a, &a)), [None]);
     // Under the null hypothesis p < .05 in about one pair of twenty.
     let false_alarms = (0..200u64)
         .filter(|&seed| {
             let (a, b) = (bernoulli(200, 0.3, &mut rng), bernoulli(200, 0.3, &mut rng));
-            paired_difference(&a, &b, 0.95, 300, seed).p < 0.05
+            p(&a, &b, 300, seed) < 0.05
         })
         .count();
     assert!(
@@ -102,12 +108,37 @@ fn equal_systems_are_not_told_apart() {
 }
 
 #[test]
-fn p_is_never_zero_and_counts_both_sides() {
-    assert_eq!(p_value(&[1.0; 99]), 2.0 / 100.0);
-    assert_eq!(p_value(&[-1.0; 99]), 2.0 / 100.0);
-    assert_eq!(p_value(&[0.0; 99]), 1.0);
-    let mixed: Vec<f64> = (0..100).map(|i| if i < 10 { -1.0 } else { 1.0 }).collect();
-    assert_eq!(p_value(&mixed), 22.0 / 101.0);
+fn randomisation_agrees_with_all_sign_assignments() {
+    let d: [f64; 9] = [0.5, 0.1, -0.2, 0.7, 0.3, -0.1, 0.4, 0.0, 0.25];
+    let observed = d.iter().sum::<f64>().abs();
+    let signed = |signs: u32| {
+        let sum: f64 = d
+            .iter()
+            .enumerate()
+            .map(|(i, x)| if signs >> i & 1 == 1 { -x } else { *x })
+            .sum();
+        sum.abs() >= observed - 1e-12
+    };
+    let exact = (0..1u32 << d.len()).filter(|&s| signed(s)).count() as f64 / 512.0;
+    let drawn = randomisation_p(&Matrix::new(1, d.to_vec()), 20_000, 3)[0];
+    assert!((drawn - exact).abs() < 0.01, "{drawn} ≠ {exact}");
+    // Never 0, and the same for a metric whoever is beside it.
+    let all = randomisation_p(
+        &Matrix::new(2, d.iter().flat_map(|&x| [1.0, x]).collect()),
+        200,
+        3,
+    );
+    assert_eq!(
+        all[1],
+        randomisation_p(&Matrix::new(1, d.to_vec()), 200, 3)[0]
+    );
+    assert!(all[0] >= 1.0 / 201.0);
+}
+
+#[test]
+fn the_effect_size_is_the_mean_in_standard_deviations() {
+    let effect = effect_sizes(&Matrix::new(1, vec![1.0, 2.0, 3.0]))[0].unwrap();
+    assert!((effect - 2.0).abs() < 1e-12);
 }
 
 #[test]

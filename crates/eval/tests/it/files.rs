@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hkfr_eval::{Run, Truth, read_trec};
+use hkfr_eval::{Run, Truth, parquet, trec};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -34,7 +34,7 @@ fn runs_come_back_as_written() {
     let lists = vec![
         list("u\"1", &["a", "<b>", "c\nd"], &[0.1, 0.1, -3.25e-7]),
         list("u2", &[], &[]),
-        list("u3", &["ü"], &[f32::MAX]),
+        list("u3", &["ü"], &[f64::MAX]),
     ];
     let written = run("HKFR (ours)/v2", "item", lists);
     assert_eq!(written.file_name(), "HKFR__ours__v2.item.jsonl");
@@ -65,7 +65,7 @@ fn a_run_that_breaks_its_rules_is_not_written_and_the_old_file_stays() {
         .write(&path)
         .unwrap();
     let before = std::fs::read(&path).unwrap();
-    let bad = run("s", "item", vec![list("u1", &["a"], &[f32::NAN])]);
+    let bad = run("s", "item", vec![list("u1", &["a"], &[f64::NAN])]);
     let message = bad.write(&path).unwrap_err().to_string();
     assert!(
         message.contains("`u1`") && message.contains("not a finite number"),
@@ -119,8 +119,8 @@ fn faults_of_a_run_file_name_file_and_line() {
         "x.jsonl:2: not valid JSON",
     );
     check(
-        &[r#"{"case":"u2","items":["a"],"scores":[1e300]}"#],
-        "x.jsonl:2: score 1 (of `a`)",
+        &[r#"{"case":"u2","items":["a"],"scores":[1e999]}"#],
+        "x.jsonl:2: not valid JSON",
     );
     check(
         &[r#"{"case":"u2","items":["a","b"],"scores":[1,2]}"#],
@@ -194,7 +194,7 @@ fn trec_runs_are_ordered_by_score() {
     let dir = tempfile::tempdir().unwrap();
     let text =
         "q2 Q0 d9 1 0.5 bm25\r\nq1 Q0 d1 1 1.5 bm25\nq1\tQ0\td2  2 7 bm25\n\nq1 Q0 d3 3 1.5 bm25\n";
-    let read = read_trec(&file(&dir, text), "item").unwrap();
+    let read = trec::read_run(&file(&dir, text), "item").unwrap();
     assert_eq!(
         (read.system.as_str(), read.task.as_str(), read.depth),
         ("bm25", "item", 3)
@@ -211,7 +211,7 @@ fn trec_runs_are_ordered_by_score() {
 fn faults_of_a_trec_file_name_file_and_line() {
     let good = "q1 Q0 d1 1 1.5 bm25";
     let check = |line: &str, expected: &str| {
-        let message = error(format!("{good}\n{line}\n"), |p| read_trec(p, "item"));
+        let message = error(format!("{good}\n{line}\n"), |p| trec::read_run(p, "item"));
         assert!(
             message.starts_with(expected),
             "expected {expected}\n     got {message}"
@@ -238,7 +238,63 @@ fn faults_of_a_trec_file_name_file_and_line() {
         "q1 Q0 d2 2 1.0 other",
         "x.jsonl:2: tag `other` differs from `bm25`",
     );
-    assert!(error("", |p| read_trec(p, "item")).contains("found 0"));
+    assert!(error("", |p| trec::read_run(p, "item")).contains("found 0"));
+}
+
+#[test]
+fn runs_and_qrels_come_back_from_trec_and_parquet() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cases = vec![case("u1", &["a", "b"], ""), case("u2", &["c"], "")];
+    cases[0].gains = vec![3.0, 1.0];
+    let truth = truth("item", cases, &[]);
+    let lists = vec![
+        list("u1", &["c", "ü"], &[0.1, -3.25e-7]),
+        list("u2", &["a"], &[1e300]),
+    ];
+    let mut written = run("s", "item", lists);
+    (written.seed, written.depth) = (None, 2);
+    let at = |name: &str| dir.path().join(name);
+    trec::write_run(&written, &at("s.trec")).unwrap();
+    trec::write_qrels(&truth, &at("q.trec")).unwrap();
+    parquet::write_run(&written, &at("s.parquet")).unwrap();
+    parquet::write_qrels(&truth, &at("q.parquet")).unwrap();
+    assert_eq!(trec::read_run(&at("s.trec"), "item").unwrap(), written);
+    assert_eq!(
+        parquet::read_run(&at("s.parquet"), "item").unwrap(),
+        written
+    );
+    assert_eq!(trec::read_qrels(&at("q.trec"), "item").unwrap(), truth);
+    assert_eq!(
+        parquet::read_qrels(&at("q.parquet"), "item").unwrap(),
+        truth
+    );
+    written.system = "two words".into();
+    let message = trec::write_run(&written, &at("t.trec"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("`two words`") && message.contains("Parquet"),
+        "{message}"
+    );
+}
+
+#[test]
+fn faults_of_qrels_and_parquet_are_placed() {
+    let message = error("q1 0 d1 1\nq1 0 d1 0\n", |p| trec::read_qrels(p, "item"));
+    assert!(
+        message.starts_with("x.jsonl:2: item `d1` stands twice"),
+        "{message}"
+    );
+    let message = error("q1 0 d1\n", |p| trec::read_qrels(p, "item"));
+    assert!(
+        message.starts_with("x.jsonl:1: expected 4 fields"),
+        "{message}"
+    );
+    let message = error("PAR1", |p| parquet::read_run(p, "item"));
+    assert!(
+        message.starts_with("x.jsonl: not a whole Parquet file"),
+        "{message}"
+    );
 }
 
 proptest! {

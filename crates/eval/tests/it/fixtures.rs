@@ -4,7 +4,7 @@ use hkfr_eval::{EvalConfig, RankedList, Run, Truth, TruthCase};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-pub fn list(case: &str, items: &[&str], scores: &[f32]) -> RankedList {
+pub fn list(case: &str, items: &[&str], scores: &[f64]) -> RankedList {
     RankedList {
         case: case.into(),
         items: items.iter().map(|s| s.to_string()).collect(),
@@ -27,7 +27,7 @@ pub fn case(case: &str, targets: &[&str], segment: &str) -> TruthCase {
         case: case.into(),
         targets: targets.iter().map(|s| s.to_string()).collect(),
         segment: segment.into(),
-        in_overall: true,
+        ..TruthCase::default()
     }
 }
 
@@ -37,6 +37,7 @@ pub fn truth(task: &str, cases: Vec<TruthCase>, catalogue: &[&str]) -> Truth {
         task: task.into(),
         cases,
         catalogue,
+        ..Truth::default()
     }
 }
 
@@ -73,7 +74,7 @@ pub fn drawn(task: &str, n_cases: usize, systems: &[(&str, f64)], seed: u64) -> 
                 .collect();
             listed.insert(place.min(items.len() - 1), items[target].clone());
             listed.truncate(10);
-            let scores = (0..listed.len()).map(|i| 1.0 - i as f32 * 0.05).collect();
+            let scores = (0..listed.len()).map(|i| 1.0 - i as f64 * 0.05).collect();
             run.lists.push(RankedList {
                 case: name.clone(),
                 items: listed,

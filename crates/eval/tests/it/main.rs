@@ -1,9 +1,12 @@
 //! Tests of the evaluator, in one binary.
 
+mod beyond;
 mod bootstrap;
+mod dense;
 mod evaluate;
 mod files;
 mod fixtures;
 mod metrics;
+mod ranx;
 mod report_page;
 mod table;

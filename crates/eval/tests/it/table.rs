@@ -41,6 +41,13 @@ fn terminal_table() {
     half                          0.5000 ±.3453   0.3155 ±.2179   0.5000 ±.3453   0.3155 ±.2179   −0.6845  p .008
     HKFR                          1.0000 ±.0000*  1.0000 ±.0000*  1.0000 ±.0000*  1.0000 ±.0000*        reference
 
+    category: lists at 10
+    system                        coverage    Gini  invalid
+    ───────────────────────────────────────────────────────
+    a system with a very long n…    0.5000  0.5000   0.0000
+    half                            1.0000  0.1667   0.0000
+    HKFR                            1.0000  0.0000   0.0000
+
     category: NDCG@10 by segment (cases)
     system                        all (8)   cold (3)   warm (5)
     ────────────────────────────────────────────────────────────
@@ -49,7 +56,7 @@ fn terminal_table() {
     HKFR                           1.0000*    1.0000*    1.0000*
 
     * best of the column · ± half of the 95 % bootstrap interval (500 resamples)
-    Δ paired difference to HKFR with p after Holm's correction
+    Δ paired difference to HKFR, p of the randomisation test after Holm's correction
     ! category: the runs do not cover the same cases; a case without a list scores 0.
     ! category: `a system with a very long name, indeed` has no list for 1 of 8 cases.
     "#);

@@ -1,11 +1,12 @@
 //! Runs and truth → `report.json`, the table, and `report.html`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use hkfr_eval::html::{ReportPage, StageRow};
-use hkfr_eval::{EvalConfig, Truth, TruthCase, evaluate, html, table};
-use hkfr_events::{Dataset, Segment, Split};
+use hkfr_eval::{EvalConfig, Repeats, Truth, TruthCase, evaluate, html, segments, table};
+use hkfr_events::{Case, Dataset, Segment, Split};
+use hkfr_rec::baselines::{Entities, RepeatPolicy};
 use serde_json::json;
 
 use super::{ORDER, Session, page, read_runs};
@@ -28,7 +29,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     runner.stage(&spec, |ctx| {
         let dataset = session.dataset()?;
         let split = session.split()?;
-        let truths = truths(&dataset, &split);
+        let truths = truths(&dataset, &split, session.config.recommend.repeats);
         for truth in &truths {
             truth.write(&ctx.dir.join(format!("truth.{}.jsonl", truth.task)))?;
         }
@@ -44,6 +45,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 .find(|s| *s == config.evaluate.reference)
                 .map(str::to_owned),
             segment_order: vec!["cold-start".into(), "warm".into()],
+            repeats: match config.recommend.repeats {
+                RepeatPolicy::Allow => Repeats::Allow,
+                RepeatPolicy::Exclude => Repeats::Exclude,
+            },
             ..EvalConfig::default()
         };
         let report = evaluate(&truths, &runs, &eval)?;
@@ -86,12 +91,26 @@ fn segment_name(segment: Segment) -> String {
     }
 }
 
+/// Events of the history at which a segment begins.
+const HISTORY_BOUNDS: [usize; 2] = [20, 100];
+
 /// The answers of the item task and of the category task. A case without a target in the task
 /// (items that have no category) is not asked in it.
-fn truths(dataset: &Dataset, split: &Split) -> Vec<Truth> {
+fn truths(dataset: &Dataset, split: &Split, repeats: RepeatPolicy) -> Vec<Truth> {
+    let entities = [
+        Entities::categories(dataset, &split.catalogue),
+        Entities::items(dataset, &split.catalogue),
+    ];
     let item_id = |i: u32| dataset.items[i as usize].id.clone();
     let category = |i: u32| dataset.category(i).map(str::to_owned);
-    let cases = |targets: &dyn Fn(&[u32]) -> BTreeSet<String>| {
+    // A category is never used up.
+    let consumed = |c: &Case| {
+        let history = c.instance.history(dataset);
+        let seen = repeats.excluded(dataset, &entities[1], &history);
+        let ids = seen.unwrap_or_default().into_iter();
+        ids.map(|i| entities[1].id(i).to_owned()).collect()
+    };
+    let cases = |item: bool, targets: &dyn Fn(&[u32]) -> BTreeSet<String>| {
         split
             .cases
             .iter()
@@ -99,23 +118,51 @@ fn truths(dataset: &Dataset, split: &Split) -> Vec<Truth> {
                 case: c.case_id.clone(),
                 targets: targets(&c.instance.targets).into_iter().collect(),
                 segment: segment_name(c.segment),
+                labels: vec![segments::history(
+                    c.instance.history(dataset).events().len(),
+                    &HISTORY_BOUNDS,
+                )],
+                consumed: if item { consumed(c) } else { Vec::new() },
+                gains: Vec::new(),
                 in_overall: !matches!(c.segment, Segment::SimulatedColdStart(_)),
             })
             .filter(|c| !c.targets.is_empty())
             .collect()
     };
-    vec![
+    let mut truths = vec![
         Truth {
             task: "category".into(),
-            cases: cases(&|t| t.iter().filter_map(|&i| category(i)).collect()),
+            popularity: popularity(dataset, split, &entities[0]),
+            cases: cases(false, &|t| t.iter().filter_map(|&i| category(i)).collect()),
             catalogue: split.catalogue.categories.iter().cloned().collect(),
         },
         Truth {
             task: "item".into(),
-            cases: cases(&|t| t.iter().map(|&i| item_id(i)).collect()),
+            popularity: popularity(dataset, split, &entities[1]),
+            cases: cases(true, &|t| t.iter().map(|&i| item_id(i)).collect()),
             catalogue: split.catalogue.items.iter().map(|&i| item_id(i)).collect(),
         },
-    ]
+    ];
+    truths.iter_mut().for_each(segments::label_targets);
+    truths
+}
+
+/// How often each was chosen in the training histories.
+fn popularity(dataset: &Dataset, split: &Split, entities: &Entities) -> BTreeMap<String, u64> {
+    let mut counts = vec![0u64; entities.n()];
+    for user in 0..dataset.n_users() as u32 {
+        for event in split
+            .training_history(dataset, user)
+            .iter()
+            .flat_map(|h| h.events())
+        {
+            if let Some(i) = entities.chosen(dataset, event) {
+                counts[i as usize] += 1;
+            }
+        }
+    }
+    let named = |(i, n): (usize, u64)| (entities.id(i as u32).to_owned(), n);
+    counts.into_iter().enumerate().map(named).collect()
 }
 
 fn facts(dataset: &Dataset, split: &Split) -> Vec<(String, String)> {

@@ -151,7 +151,7 @@ impl<'a> Lists<'a> {
             lists.push(RankedList {
                 case: case.case_id.clone(),
                 items: ranked.iter().map(|r| entities.id(r.0).to_owned()).collect(),
-                scores: ranked.iter().map(|r| r.1).collect(),
+                scores: ranked.iter().map(|r| r.1.into()).collect(),
             });
         }
         Ok(Run {

@@ -36,6 +36,69 @@ fn help_is_what_people_read() {
 }
 
 #[test]
+fn anyones_lists_are_scored() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("s.trec", "q1 Q0 a 1 2 s\nq1 Q0 b 2 1 s\nq2 Q0 c 1 1 s\n");
+    write("t.trec", "q1 Q0 b 1 2 t\n");
+    write("truth.trec", "q1 0 b 1\nq2 0 a 1\n");
+    let ask = |more: &[&str]| {
+        let args = [
+            "evaluate",
+            "--qrels",
+            "truth.trec",
+            "--run",
+            "s.trec",
+            "--k",
+            "1,2",
+        ];
+        run(dir.path(), &[&args, more].concat())
+    };
+    let (code, out, err) = ask(&["--format", "json"]);
+    assert_eq!(code, Some(0), "{err}");
+    let scores: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&scores["hr@1"], &scores["hr@2"], &scores["mrr@2"]),
+        (&0.0.into(), &0.5.into(), &0.25.into())
+    );
+    let (_, out, _) = ask(&["--format", "json", "--run", "t.trec"]);
+    let both: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(both["t"]["hr@1"], 0.5);
+    write("items.txt", "a 3\nb 1\nc\n");
+    let more = [
+        "--run",
+        "t.trec",
+        "--catalogue",
+        "items.txt",
+        "--consumed",
+        "truth.trec",
+        "--reference",
+        "s",
+    ];
+    let (code, _, err) = ask(&more);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("was consumed before"), "{err}");
+    write("seen.trec", "q1 0 a 1\n");
+    let (_, out, err) = ask(&[
+        "--run",
+        "t.trec",
+        "--catalogue",
+        "items.txt",
+        "--consumed",
+        "seen.trec",
+        "--reference",
+        "s",
+    ]);
+    assert!(
+        out.contains("popularity lift") && out.contains("by targets"),
+        "{out}{err}"
+    );
+    write("s.trec", "q1 Q0 a 1 2 s\nq1 Q0 a 2 1 s\n");
+    let (_, _, err) = ask(&[]);
+    assert!(err.contains("s.trec:2: item `a` stands twice"), "{err}");
+}
+
+#[test]
 fn the_printed_defaults_are_a_config() {
     let dir = tempfile::tempdir().unwrap();
     let (code, out, _) = run(dir.path(), &["config", "--defaults"]);

@@ -1,0 +1,128 @@
+//! One system's runs against one truth: ranks case by case, and the figures without intervals.
+
+use std::collections::{HashMap, HashSet};
+
+use rayon::prelude::*;
+use serde::ser::{Serialize, Serializer};
+
+use crate::beyond::{ListMetrics, list_metrics};
+use crate::error::{Error, Result};
+use crate::metrics::{Metric, MetricAt};
+use crate::ranks::{CaseRanks, Repeats, target_ranks};
+use crate::run::{RankedList, Run};
+use crate::truth::Truth;
+
+/// Figures by name (`hr@5`, `coverage@10`, …), in order; as JSON one object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores(pub Vec<(String, f64)>);
+
+impl Scores {
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|s| s.0 == name).map(|s| s.1)
+    }
+}
+
+impl Serialize for Scores {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// All metrics of one run at `ks`, without intervals: means over all cases of the truth with
+/// `in_overall`, then [`ListMetrics`] where the truth has what they take.
+///
+/// # Errors
+/// A run or truth that breaks its own rules; `ks` that do not rise from at least 1.
+pub fn score(truth: &Truth, run: &Run, ks: &[usize], repeats: Repeats) -> Result<Scores> {
+    check_ks(ks)?;
+    truth.check()?;
+    run.check()?;
+    let truth = truth.under(repeats)?;
+    let measured = measure(&truth, &truth.catalogue_set(), run, repeats);
+    let rows: Vec<usize> = (0..truth.cases.len())
+        .filter(|&i| truth.cases[i].in_overall)
+        .collect();
+    let mean = |at: MetricAt| {
+        let sum: f64 = rows.iter().map(|&i| at.value(&measured.ranks[i])).sum();
+        (
+            at.to_string().to_lowercase(),
+            sum / rows.len().max(1) as f64,
+        )
+    };
+    let mut scores = Scores::default();
+    scores
+        .0
+        .extend(MetricAt::grid(&Metric::EVERY, ks).into_iter().map(mean));
+    if !truth.catalogue.is_empty() || !truth.popularity.is_empty() {
+        for &k in ks {
+            let named = measured.list_metrics(&truth, &rows, k, repeats).named();
+            let known = named.into_iter().filter_map(|(name, v)| Some((name, v?)));
+            scores.0.extend(known);
+        }
+    }
+    Ok(scores)
+}
+
+pub(crate) fn check_ks(ks: &[usize]) -> Result<()> {
+    if ks.is_empty() || ks[0] == 0 || !ks.is_sorted_by(|a, b| a < b) {
+        let what = "`ks` must be rising cut-offs of at least 1, e.g. [5, 10]";
+        return Err(Error::Config(what.to_owned()));
+    }
+    Ok(())
+}
+
+/// The ranks of one run, case by case in the order of the truth, and its lists.
+pub(crate) struct Measured<'a> {
+    pub run: &'a Run,
+    pub ranks: Vec<CaseRanks>,
+    lists: Vec<Option<&'a RankedList>>,
+    /// Lists for cases that the truth does not know.
+    pub n_extra: usize,
+}
+
+impl Measured<'_> {
+    pub fn list_metrics(
+        &self,
+        truth: &Truth,
+        rows: &[usize],
+        k: usize,
+        repeats: Repeats,
+    ) -> ListMetrics {
+        let lists = rows
+            .iter()
+            .filter_map(|&i| Some((&truth.cases[i], self.lists[i]?)));
+        list_metrics(truth, lists, k, repeats)
+    }
+}
+
+/// `catalogue` is that of `truth`; if it is empty every item is taken to exist.
+pub(crate) fn measure<'a>(
+    truth: &Truth,
+    catalogue: &HashSet<&str>,
+    run: &'a Run,
+    repeats: Repeats,
+) -> Measured<'a> {
+    let mut by_case: HashMap<&str, &RankedList> =
+        run.lists.iter().map(|l| (l.case.as_str(), l)).collect();
+    let lists: Vec<Option<&RankedList>> = truth
+        .cases
+        .iter()
+        .map(|case| by_case.remove(case.case.as_str()))
+        .collect();
+    let in_catalogue = |item: &str| catalogue.is_empty() || catalogue.contains(item);
+    let ranks = truth
+        .cases
+        .par_iter()
+        .zip(&lists)
+        .map(|(case, list)| match list {
+            Some(list) => target_ranks(list, case, repeats, in_catalogue),
+            None => CaseRanks::missing(case),
+        })
+        .collect();
+    Measured {
+        run,
+        ranks,
+        lists,
+        n_extra: by_case.len(),
+    }
+}

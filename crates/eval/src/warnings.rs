@@ -1,0 +1,94 @@
+//! What a reader of the numbers must know, in sentences.
+
+use crate::compare::EvalConfig;
+use crate::measure::Measured;
+use crate::report::TaskReport;
+use crate::truth::Truth;
+
+/// `given` is the truth before the policy on repeats.
+pub(crate) fn warn(
+    given: &Truth,
+    truth: &Truth,
+    report: &TaskReport,
+    measured: &[&Measured],
+    cfg: &EvalConfig,
+    warnings: &mut Vec<String>,
+) {
+    let task = &truth.task;
+    let n = truth.cases.len();
+    let deepest = cfg.ks.last().copied().unwrap_or(0);
+    if measured.is_empty() {
+        warnings.push(format!("{task}: no run was given."));
+    }
+    let unasked = truth.cases.iter().filter(|c| c.targets.is_empty()).count();
+    if unasked > 0 {
+        warnings.push(format!(
+            "{task}: {unasked} of {n} cases have no target and score 0 for every system."
+        ));
+    }
+    let targets = |t: &Truth| t.cases.iter().map(|c| c.targets.len()).sum::<usize>();
+    let repeated = targets(given) - targets(truth);
+    if repeated > 0 {
+        let gone = given.cases.len() - n;
+        warnings.push(format!(
+            "{task}: {repeated} targets were consumed before and do not count; {gone} cases had no \
+             other and are left out."
+        ));
+    }
+    if report.n_unreachable_targets > 0 {
+        let (out, all) = (report.n_unreachable_targets, report.n_targets);
+        let share = 100.0 * out as f64 / all as f64;
+        warnings.push(format!(
+            "{task}: {out} of {all} targets ({share:.1} %) are not in the catalogue and cannot be \
+             hit by any system."
+        ));
+    }
+    let covered: Vec<Vec<bool>> = measured
+        .iter()
+        .map(|m| m.ranks.iter().map(|r| !r.missing).collect())
+        .collect();
+    if covered.windows(2).any(|w| w[0] != w[1]) {
+        warnings.push(format!(
+            "{task}: the runs do not cover the same cases; a case without a list scores 0."
+        ));
+    }
+    for m in measured {
+        let system = &m.run.system;
+        let missing = m.ranks.iter().filter(|r| r.missing).count();
+        if missing > 0 {
+            warnings.push(format!(
+                "{task}: `{system}` has no list for {missing} of {n} cases."
+            ));
+        }
+        if m.n_extra > 0 {
+            let extra = m.n_extra;
+            warnings.push(format!(
+                "{task}: `{system}` has {extra} lists for cases the truth does not know; ignored."
+            ));
+        }
+        let invalid: u32 = m.ranks.iter().map(|r| r.n_invalid).sum();
+        if invalid > 0 {
+            let listed: u32 = m.ranks.iter().map(|r| r.n_listed).sum();
+            warnings.push(format!(
+                "{task}: {invalid} of {listed} items listed by `{system}` are not in the \
+                 catalogue; they keep their place and cannot hit."
+            ));
+        }
+        let known = report.n_catalogue > 0;
+        if known && m.run.depth < deepest.min(report.n_catalogue) {
+            let depth = m.run.depth;
+            warnings.push(format!(
+                "{task}: `{system}` was run to depth {depth}, its metrics at {deepest} are lower \
+                 bounds."
+            ));
+        }
+    }
+    if let Some(reference) = &cfg.reference
+        && !measured.is_empty()
+        && !measured.iter().any(|m| m.run.system == *reference)
+    {
+        warnings.push(format!(
+            "{task}: the reference `{reference}` has no run; no differences."
+        ));
+    }
+}
