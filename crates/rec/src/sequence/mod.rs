@@ -25,6 +25,9 @@
 //! # Ok::<(), hkfr_rec::Error>(())
 //! ```
 
+// Forward and backward take parameters, gradients and buffers one by one, as the kernels do.
+#![allow(clippy::too_many_arguments)]
+
 mod attention;
 mod fit;
 mod layers;

@@ -115,8 +115,8 @@ impl<N: Network> SequenceModel<N> {
                     .chunks_exact(self.n_items);
                 for ((query, rank), scores) in queries.iter().zip(ranks).zip(scores) {
                     let target = scores[query.target as usize];
-                    // Not "at least": a score that is not a number counts against the target too.
-                    let rival = |s: f32| !(s < target);
+                    // A score that is not a number counts against the target too.
+                    let rival = |s: f32| s >= target || s.is_nan() || target.is_nan();
                     *rank = scores.iter().map(|&s| usize::from(rival(s))).sum();
                     if exclude_seen {
                         let mut seen = query.history.clone();

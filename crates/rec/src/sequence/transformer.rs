@@ -109,7 +109,7 @@ impl<B: Block> Transformer<B> {
                 return Err(Error::Config(format!("{} {key} = 0: at least 1", B::NAME)));
             }
         }
-        if c.dim % c.n_heads != 0 {
+        if !c.dim.is_multiple_of(c.n_heads) {
             let (dim, heads) = (c.dim, c.n_heads);
             return Err(Error::Config(format!(
                 "{} dim = {dim} is not a multiple of n_heads = {heads}",
