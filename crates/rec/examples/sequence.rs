@@ -4,7 +4,7 @@
 //! `cargo run --release -p hkfr-rec --example sequence -- DIR {sasrec,esasrec} [key=value …]`, DIR with
 //! `sequential_data.txt` and `items.tsv`; keys: loss (bce, softmax, sampled, popularity, in-batch),
 //! negatives, log_q, dim, layers, heads, max_len, feed_forward, activation, batch, micro_batch, lr,
-//! beta2, dropout, epochs, patience, seed, threads, exclude_seen.
+//! beta2, dropout, item_dropout, epochs, patience, seed, threads, exclude_seen.
 
 use std::path::Path;
 use std::time::Instant;
@@ -52,6 +52,7 @@ fn settings(pairs: &[String], feed_forward: usize) -> Result<Settings> {
             "lr" => train.learning_rate = value.parse()?,
             "beta2" => train.betas.1 = value.parse()?,
             "dropout" => train.dropout = value.parse()?,
+            "item_dropout" => train.item_dropout = value.parse()?,
             "epochs" => train.max_epochs = value.parse()?,
             "patience" => train.patience = value.parse()?,
             "seed" => train.seed = value.parse()?,

@@ -14,6 +14,7 @@ use hkfr_lm::{View, ViewMut, dot, linear, matmul, softmax};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::item_table::ItemTable;
 use super::layers::zeros;
 use super::negatives::{Negatives, Sampling};
 use super::packed::Packed;
@@ -55,13 +56,14 @@ impl Head {
     pub fn loss(
         &mut self,
         loss: Loss,
-        (items, d): (&[f32], usize),
+        items: ItemTable,
         batch: &Packed,
         negatives: &Negatives,
         weight: f32,
         x: &mut [f32],
         rng: &mut impl Rng,
     ) -> f64 {
+        let d = items.d;
         let rows = || batch.targets.iter().map(|t| t.row as usize * d);
         let n = batch.targets.len();
         self.targets.clear();
@@ -71,7 +73,7 @@ impl Head {
             self.hidden.extend_from_slice(&x[at..at + d]);
         }
         self.dhidden.resize(n * d, 0.0);
-        gather(&mut self.target_vectors, &self.targets, items, d);
+        items.gather(&mut self.target_vectors, self.targets.iter().copied());
         self.dtargets.resize(n * d, 0.0);
         let sum = match loss {
             Loss::Bce => {
@@ -88,23 +90,28 @@ impl Head {
                         .map(move |t| (sequence, t.item))
                 });
                 negatives.draw_unseen(&mut self.candidates, sequences, rng);
-                gather(&mut self.vectors, &self.candidates, items, d);
+                items.gather(&mut self.vectors, self.candidates.iter().copied());
                 self.bce(d, weight)
             }
             Loss::Softmax => {
                 self.candidates.clear();
                 self.candidates.extend(0..negatives.log_q.len() as u32);
-                let vectors = &items[..self.candidates.len() * d];
-                self.softmax(d, weight, Some(vectors), None)
+                let table = &items.rows[..self.candidates.len() * d];
+                if items.is_masked() {
+                    items.gather(&mut self.vectors, self.candidates.iter().copied());
+                }
+                self.softmax(d, weight, (!items.is_masked()).then_some(table), None)
             }
             Loss::SampledSoftmax {
                 n_negatives, log_q, ..
             } => {
                 negatives.draw(&mut self.candidates, n_negatives, &self.targets, rng);
-                gather(&mut self.vectors, &self.candidates, items, d);
+                items.gather(&mut self.vectors, self.candidates.iter().copied());
                 self.softmax(d, weight, None, log_q.then_some(&negatives.log_q))
             }
         };
+        items.mask(&mut self.dtargets, self.targets.iter().copied());
+        items.mask(&mut self.dcandidates, self.candidates.iter().copied());
         x.fill(0.0);
         for (at, dh) in rows().zip(self.dhidden.chunks_exact(d)) {
             x[at..at + d].copy_from_slice(dh);
@@ -195,14 +202,6 @@ impl Head {
             }
         }
         sum
-    }
-}
-
-/// `out` (ids, d): the rows of `table`.
-pub(super) fn gather(out: &mut Vec<f32>, ids: &[u32], table: &[f32], d: usize) {
-    out.clear();
-    for &id in ids {
-        out.extend_from_slice(&table[id as usize * d..][..d]);
     }
 }
 

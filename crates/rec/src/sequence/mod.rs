@@ -30,6 +30,7 @@
 
 mod attention;
 mod fit;
+mod item_table;
 mod layers;
 mod layout;
 mod ligr;

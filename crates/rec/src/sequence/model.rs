@@ -2,8 +2,9 @@
 
 use hkfr_lm::Pool;
 
+use super::item_table::ItemTable;
 use super::layers::{Dropout, zeros};
-use super::loss::{all_scores, gather};
+use super::loss::all_scores;
 use super::network::Network;
 use super::packed::Packed;
 
@@ -70,11 +71,16 @@ impl<N: Network> SequenceModel<N> {
             known.drain(..known.len().saturating_sub(network.max_len()));
             network.pack_history(&mut s.batch, &known);
         }
-        gather(&mut s.x, &s.batch.tokens, &self.items, d);
         let dropout = Dropout {
             rate: 0.0,
             key: None,
         };
+        let items = ItemTable {
+            rows: &self.items,
+            d,
+            dropout,
+        };
+        items.gather(&mut s.x, s.batch.tokens.iter().copied());
         network.forward(
             &self.params,
             &s.batch,

@@ -13,9 +13,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::item_table::ItemTable;
 use super::layers::{Dropout, add};
 use super::layout::Init;
-use super::loss::{Head, Loss, gather};
+use super::loss::{Head, Loss};
 use super::model::SequenceModel;
 use super::negatives::{Negatives, Sampling};
 use super::network::Network;
@@ -39,6 +40,8 @@ pub struct TrainConfig {
     pub betas: (f32, f32),
     /// Share of activations and of attention that is dropped.
     pub dropout: f32,
+    /// Share of the elements of each item vector that is dropped in a step, wherever it occurs.
+    pub item_dropout: f32,
     pub max_epochs: usize,
     /// Stop after so many epochs without a better NDCG@10 on validation.
     pub patience: usize,
@@ -58,6 +61,7 @@ impl Default for TrainConfig {
             learning_rate: 1e-3,
             betas: (0.9, 0.98),
             dropout: 0.2,
+            item_dropout: 0.2,
             max_epochs: 200,
             patience: 20,
             seed: 1,
@@ -76,6 +80,7 @@ impl TrainConfig {
             ("micro_batch", self.micro_batch > 0),
             ("learning_rate", self.learning_rate > 0.0),
             ("dropout", (0.0..1.0).contains(&self.dropout)),
+            ("item_dropout", (0.0..1.0).contains(&self.item_dropout)),
             ("n_negatives", n_negatives > 0),
             (
                 "betas",
@@ -204,7 +209,7 @@ impl<N: Network> Trainer<N> {
     /// Mean loss of a batch; leaves the gradients in the lanes.
     fn backward(&mut self, batch: &[&[u32]]) -> f64 {
         let (model, config, negatives) = (&self.model, &self.config, &self.negatives);
-        let (network, d) = (&model.network, model.network.dim());
+        let network = &model.network;
         let key = mix(mix(config.seed) ^ self.step);
         let n_lanes = batch.len().div_ceil(config.micro_batch);
         self.lanes.truncate(n_lanes);
@@ -227,10 +232,18 @@ impl<N: Network> Trainer<N> {
             n_targets += lane.batch.targets.len();
         }
         let weight = 1.0 / n_targets.max(1) as f32;
+        let items = ItemTable {
+            rows: &model.items,
+            d: network.dim(),
+            dropout: Dropout {
+                rate: config.item_dropout,
+                key: Some(mix(key)),
+            },
+        };
         let parts = self.lanes.iter_mut().zip(0u64..).collect();
         self.pool
             .each(parts, |(lane, number): (&mut Lane<N>, u64)| {
-                let key = mix(mix(key) ^ number);
+                let key = mix(key ^ ((number + 1) << 32));
                 let dropout = Dropout {
                     rate: config.dropout,
                     key: Some(key),
@@ -243,14 +256,14 @@ impl<N: Network> Trainer<N> {
                     grads,
                     loss,
                 } = lane;
-                gather(x, &batch.tokens, &model.items, d);
+                items.gather(x, batch.tokens.iter().copied());
                 network.forward(&model.params, batch, dropout, x, activations);
                 let mut rng = ChaCha8Rng::seed_from_u64(key);
-                let items = (&model.items[..], d);
                 *loss = head.loss(config.loss, items, batch, negatives, weight, x, &mut rng);
                 grads.clear();
                 grads.resize(model.params.len(), 0.0);
                 network.backward(&model.params, grads, batch, dropout, x, activations);
+                items.mask(x, batch.tokens.iter().copied());
             });
         self.lanes.iter().map(|lane| lane.loss).sum::<f64>() / n_targets.max(1) as f64
     }

@@ -56,6 +56,7 @@ fn config(loss: Loss, dropout: f32) -> TrainConfig {
     TrainConfig {
         loss,
         dropout,
+        item_dropout: dropout,
         micro_batch: 3,
         ..TrainConfig::default()
     }
