@@ -72,7 +72,9 @@ pub use gguf::{Gguf, Value};
 pub use json_automaton::{JsonAutomaton, JsonState};
 pub use json_schema::JsonSchema;
 pub use kernels::{
-    Bits, Pool, Precision, Simd, View, ViewMut, linear, linear_back, log_sum_exp, matmul, softmax,
+    AdamStep, Bits, Pool, Precision, Simd, View, ViewMut, adam, add_rows, dot, dropout, gelu,
+    gelu_back, layer_norm, layer_norm_back, linear, linear_back, log_sum_exp, matmul, relu,
+    relu_back, sigmoid_gate, sigmoid_gate_back, softmax, softmax_back, swiglu, swiglu_back,
 };
 pub use lora::{Lora, LoraConfig};
 pub use model::Llama;

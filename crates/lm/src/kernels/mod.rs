@@ -1,4 +1,4 @@
-//! The arithmetic of a decoder on plain `f32` slices, forward and backward.
+//! The arithmetic of a transformer on plain `f32` slices, forward and backward.
 //!
 //! The only module of the workspace that holds `unsafe`: its views check their bounds, and what
 //! lies behind them may then rely on it.
@@ -17,8 +17,9 @@ pub use pool::Pool;
 pub use quant::{BLOCK, Bits, QuantInput, QuantMatrix, quant_linear};
 pub use simd::Simd;
 pub use vector::{
-    dot, gelu, layer_norm, log_sum_exp, rms_norm, rms_norm_back, softmax, softmax_back, swiglu,
-    swiglu_back,
+    AdamStep, adam, add_rows, dot, dropout, gelu, gelu_back, layer_norm, layer_norm_back,
+    log_sum_exp, relu, relu_back, rms_norm, rms_norm_back, sigmoid_gate, sigmoid_gate_back,
+    softmax, softmax_back, swiglu, swiglu_back,
 };
 
 /// A matrix inside a slice: element (i, j) lies at `i * row_stride + j * col_stride`.

@@ -1,4 +1,4 @@
-//! What a decoder does between matrix products, element by element and row by row.
+//! What a network does between matrix products, element by element and row by row.
 //!
 //! Each function is compiled once for every [`Simd`] level. Sums run in 16 lanes that are added at
 //! the end, in the same order at every level.
@@ -94,9 +94,43 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// The error function by Abramowitz & Stegun 7.1.26: absolute error below 1.5e-7.
+#[inline(always)]
+fn erf(x: f32) -> f32 {
+    let z = x.abs();
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let poly = t
+        * (0.254_829_6
+            + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
+    (1.0 - poly * exp(-z * z)).copysign(x)
+}
+
 #[inline(always)]
 fn inv_rms(x: &[f32], eps: f32) -> f32 {
     1.0 / (sum(x, |v| v * v) / x.len() as f32 + eps).sqrt()
+}
+
+/// What all parameters of a step of [`adam`] share.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamStep {
+    /// Divided by the correction of the first moment.
+    lr: f32,
+    b1: f32,
+    b2: f32,
+    inv_c2: f32,
+}
+
+impl AdamStep {
+    /// The `step`-th, counted from 1.
+    pub fn new(lr: f32, (b1, b2): (f32, f32), step: u64) -> Self {
+        let correction = |b: f32| 1.0 - f64::from(b).powf(step as f64);
+        Self {
+            lr: (f64::from(lr) / correction(b1)) as f32,
+            b1,
+            b2,
+            inv_c2: (1.0 / correction(b2)) as f32,
+        }
+    }
 }
 
 vectorised! {
@@ -204,24 +238,128 @@ vectorised! {
         }
     }
 
-    /// GELU in place: `x Φ(x)`, with the error function by Abramowitz & Stegun 7.1.26 (absolute
-    /// error below 1.5e-7).
+    /// GELU in place: `x Φ(x)`.
     pub fn gelu(xs: &mut [f32]) {
         for x in xs {
-            let z = x.abs() / std::f32::consts::SQRT_2;
-            let t = 1.0 / (1.0 + 0.327_591_1 * z);
-            let poly = t
-                * (0.254_829_6
-                    + t * (-0.284_496_72
-                        + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
-            let erf = (1.0 - poly * exp(-z * z)).copysign(*x);
-            *x *= 0.5 * (1.0 + erf);
+            *x *= 0.5 * (1.0 + erf(*x / std::f32::consts::SQRT_2));
+        }
+    }
+
+    /// Gradients of [`layer_norm`], `xs` being what went in: added to `dxs`, `dg` and `db`.
+    pub fn layer_norm_back(
+        dxs: &mut [f32],
+        dg: &mut [f32],
+        db: &mut [f32],
+        dys: &[f32],
+        xs: &[f32],
+        g: &[f32],
+        eps: f32,
+    ) {
+        let d = g.len();
+        let rows = dys.chunks_exact(d).zip(xs.chunks_exact(d));
+        for (dx, (dy, x)) in dxs.chunks_exact_mut(d).zip(rows) {
+            let mean = sum(x, |v| v) / d as f32;
+            let inv = 1.0 / (sum(x, |v| (v - mean) * (v - mean)) / d as f32 + eps).sqrt();
+            for (((dg, db), dy), x) in dg.iter_mut().zip(&mut *db).zip(dy).zip(x) {
+                *dg += dy * (x - mean) * inv;
+                *db += dy;
+            }
+            let a = sum2(dy, g, |dy, g| dy * g) / d as f32;
+            let mut dot = [0.0f32; LANES];
+            for (i, ((dy, x), g)) in dy.iter().zip(x).zip(g).enumerate() {
+                dot[i % LANES] += dy * g * (x - mean);
+            }
+            let c = dot.iter().sum::<f32>() * inv * inv / d as f32;
+            for (((dx, dy), x), g) in dx.iter_mut().zip(dy).zip(x).zip(g) {
+                *dx += inv * (dy * g - a - (x - mean) * c);
+            }
+        }
+    }
+
+    /// From the gradient of [`gelu`]'s result to that of its input `xs`, in place.
+    pub fn gelu_back(dxs: &mut [f32], xs: &[f32]) {
+        for (dx, x) in dxs.iter_mut().zip(xs) {
+            let density = exp(-0.5 * x * x) * 0.398_942_3;
+            *dx *= 0.5 * (1.0 + erf(x / std::f32::consts::SQRT_2)) + x * density;
+        }
+    }
+
+    /// `max(x, 0)` in place.
+    pub fn relu(xs: &mut [f32]) {
+        xs.iter_mut().for_each(|x| *x = x.max(0.0));
+    }
+
+    /// From the gradient of [`relu`]'s result `ys` to that of its input, in place.
+    pub fn relu_back(dys: &mut [f32], ys: &[f32]) {
+        for (dy, y) in dys.iter_mut().zip(ys) {
+            *dy = if *y > 0.0 { *dy } else { 0.0 };
+        }
+    }
+
+    /// A gated branch: `ys += σ(z)·x`; `gates` hold z before and σ(z) after.
+    pub fn sigmoid_gate(ys: &mut [f32], gates: &mut [f32], xs: &[f32]) {
+        for ((y, gate), x) in ys.iter_mut().zip(gates).zip(xs) {
+            *gate = sigmoid(*gate);
+            *y += *gate * x;
+        }
+    }
+
+    /// From `dys` of [`sigmoid_gate`] to the gradients of z and x, which overwrite `dzs` and `dxs`;
+    /// `gates` are σ(z).
+    pub fn sigmoid_gate_back(
+        dzs: &mut [f32],
+        dxs: &mut [f32],
+        dys: &[f32],
+        gates: &[f32],
+        xs: &[f32],
+    ) {
+        let inputs = dys.iter().zip(gates).zip(xs);
+        for ((dz, dx), ((dy, gate), x)) in dzs.iter_mut().zip(dxs).zip(inputs) {
+            *dx = dy * gate;
+            *dz = dy * x * gate * (1.0 - gate);
+        }
+    }
+
+    /// `out_j += Σ_i x_ij` over rows of length `out.len()`: the gradient of a bias.
+    pub fn add_rows(out: &mut [f32], xs: &[f32]) {
+        for x in xs.chunks_exact(out.len()) {
+            out.iter_mut().zip(x).for_each(|(o, x)| *o += x);
+        }
+    }
+
+    /// Dropout (Srivastava et al., JMLR 2014) in place: `x ← x / (1 − p)`, or 0 with probability p.
+    /// Element i's fate is a function of (key, i): backward, the same call masks the gradient.
+    pub fn dropout(xs: &mut [f32], key: u64, p: f32) {
+        let threshold = (f64::from(p) * 4_294_967_296.0) as u32;
+        let scale = 1.0 / (1.0 - p);
+        let high = (key >> 32) as u32;
+        let mut counter = key as u32;
+        for x in xs {
+            // Wellons' lowbias32, a bijection whose every bit depends on every bit.
+            let mut h = counter ^ (counter >> 16);
+            h = h.wrapping_mul(0x7feb_352d) ^ high;
+            h = (h ^ (h >> 15)).wrapping_mul(0x846c_a68b);
+            h ^= h >> 16;
+            *x = if h >= threshold { *x * scale } else { 0.0 };
+            counter = counter.wrapping_add(1);
+        }
+    }
+
+    /// A step of Adam (arXiv 1412.6980, algorithm 1) with ε = 1e-8.
+    pub fn adam(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[f32], step: AdamStep) {
+        let AdamStep { lr, b1, b2, inv_c2 } = step;
+        let moments = m.iter_mut().zip(v);
+        for ((p, (m, v)), g) in params.iter_mut().zip(moments).zip(grads) {
+            *m = b1 * *m + (1.0 - b1) * g;
+            *v = b2 * *v + (1.0 - b2) * g * g;
+            *p -= lr * *m / ((*v * inv_c2).sqrt() + 1e-8);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::numbers;
     use super::*;
 
     #[test]
@@ -254,5 +392,105 @@ mod tests {
                 assert!((f64::from(log_sum_exp(&xs)) - naive).abs() < 1e-5, "{n}");
             }
         }
+    }
+
+    /// Directional derivatives by central differences, in a direction of random numbers.
+    #[test]
+    fn gradients_equal_finite_differences() {
+        const D: usize = 37;
+        let (x, dy) = (numbers(3 * D, 1), numbers(3 * D, 2));
+        let (g, b) = (numbers(D, 3), numbers(D, 4));
+        let close = |name: &str, f: &dyn Fn(f32) -> f64, expected: f32| {
+            let slope = (f(1e-2) - f(-1e-2)) / 2e-2;
+            let error = (slope - f64::from(expected)).abs() / slope.abs();
+            assert!(error < 1e-3, "{name}: {slope} {expected}");
+        };
+        let along = |from: &[f32], to: &[f32], t: f32| -> Vec<f32> {
+            from.iter().zip(to).map(|(a, b)| a + t * b).collect()
+        };
+        let inner = |a: &[f32]| -> f64 {
+            let products = a
+                .iter()
+                .zip(&dy)
+                .map(|(a, b)| f64::from(*a) * f64::from(*b));
+            products.sum()
+        };
+
+        let (ux, ug, ub) = (numbers(3 * D, 5), numbers(D, 6), numbers(D, 7));
+        let (mut dx, mut dg, mut db) = (vec![0.0; 3 * D], vec![0.0; D], vec![0.0; D]);
+        layer_norm_back(&mut dx, &mut dg, &mut db, &dy, &x, &g, 1e-5);
+        let norm = |x: &[f32], g: &[f32], b: &[f32]| {
+            let mut y = x.to_vec();
+            layer_norm(&mut y, g, b, 1e-5);
+            inner(&y)
+        };
+        close(
+            "layer_norm x",
+            &|t| norm(&along(&x, &ux, t), &g, &b),
+            dot(&dx, &ux),
+        );
+        close(
+            "layer_norm g",
+            &|t| norm(&x, &along(&g, &ug, t), &b),
+            dot(&dg, &ug),
+        );
+        close(
+            "layer_norm b",
+            &|t| norm(&x, &g, &along(&b, &ub, t)),
+            dot(&db, &ub),
+        );
+
+        let mut dx = dy.clone();
+        gelu_back(&mut dx, &x);
+        let f = |t| {
+            let mut y = along(&x, &ux, t);
+            gelu(&mut y);
+            inner(&y)
+        };
+        close("gelu", &f, dot(&dx, &ux));
+
+        let (z, uz) = (numbers(3 * D, 8), numbers(3 * D, 9));
+        let gate = |z: &[f32], x: &[f32]| {
+            let (mut y, mut gates) = (vec![0.0; 3 * D], z.to_vec());
+            sigmoid_gate(&mut y, &mut gates, x);
+            (inner(&y), gates)
+        };
+        let (mut dz, mut dx) = (vec![0.0; 3 * D], vec![0.0; 3 * D]);
+        sigmoid_gate_back(&mut dz, &mut dx, &dy, &gate(&z, &x).1, &x);
+        close("gate z", &|t| gate(&along(&z, &uz, t), &x).0, dot(&dz, &uz));
+        close("gate x", &|t| gate(&z, &along(&x, &ux, t)).0, dot(&dx, &ux));
+    }
+
+    /// 1,000,000 draws: the share that is dropped within five standard deviations, and no memory
+    /// from one element to the next or from one key to the next.
+    #[test]
+    fn dropout_drops_its_share_independently() {
+        let (n, p) = (1_000_000, 0.2f64);
+        let mask = |key| {
+            let mut xs = vec![1.0; n];
+            dropout(&mut xs, key, p as f32);
+            xs
+        };
+        let (a, b) = (mask(1 << 40 | 7), mask(2 << 40 | 7));
+        let near = |count: usize, p: f64| {
+            let sd = (n as f64 * p * (1.0 - p)).sqrt();
+            assert!(
+                (count as f64 - n as f64 * p).abs() < 5.0 * sd,
+                "{count} {p}"
+            );
+        };
+        near(a.iter().filter(|x| **x == 0.0).count(), p);
+        near(
+            a.windows(2).filter(|w| w[0] == 0.0 && w[1] == 0.0).count(),
+            p * p,
+        );
+        near(
+            a.iter()
+                .zip(&b)
+                .filter(|(a, b)| **a == 0.0 && **b == 0.0)
+                .count(),
+            p * p,
+        );
+        assert!(a.iter().all(|x| *x == 0.0 || *x == 1.25));
     }
 }

@@ -3,4 +3,5 @@
 mod baselines;
 mod fixtures;
 mod ranking;
+mod sequence;
 mod tasks;

@@ -1,0 +1,113 @@
+//! Epochs, and stopping where validation stops improving.
+
+use super::model::{Accuracy, Query, SequenceModel};
+use super::network::Network;
+use super::trainer::{TrainConfig, Trainer};
+use crate::error::Result;
+use crate::scores::mix;
+
+/// Sequences of item positions below `n_items`, oldest first: what is learnt from, and asked when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sequences {
+    pub n_items: usize,
+    pub train: Vec<Vec<u32>>,
+    pub validation: Vec<Query>,
+    pub test: Vec<Query>,
+}
+
+impl Sequences {
+    /// Leave one out: each sequence's last item is the test target, the one before it the
+    /// validation target, the rest is learnt from. One of fewer than three items is only learnt from.
+    pub fn leave_one_out(n_items: usize, sequences: Vec<Vec<u32>>) -> Self {
+        let mut all = Self {
+            n_items,
+            ..Self::default()
+        };
+        for mut sequence in sequences {
+            if let [.., _, validation, test] = sequence[..] {
+                let mut hold_out = |queries: &mut Vec<Query>, target| {
+                    sequence.pop();
+                    let history = sequence.clone();
+                    queries.push(Query { history, target });
+                };
+                hold_out(&mut all.test, test);
+                hold_out(&mut all.validation, validation);
+            }
+            all.train.push(sequence);
+        }
+        all
+    }
+}
+
+/// What [`fit`] has just done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Progress {
+    /// Mean loss over the epoch's steps.
+    Trained {
+        epoch: usize,
+        loss: f64,
+    },
+    Validated {
+        epoch: usize,
+        accuracy: Accuracy,
+    },
+}
+
+/// The model of the epoch with the best validation NDCG@10; without validation queries, of the last
+/// one. The same seed gives the same model on any number of threads.
+///
+/// # Errors
+/// A setting out of its range; an item that is not below `n_items`.
+pub fn fit<N: Network>(
+    network: N,
+    data: &Sequences,
+    config: &TrainConfig,
+    exclude_seen: bool,
+    n_threads: usize,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<SequenceModel<N>> {
+    let mut trainer = Trainer::new(
+        network,
+        data.n_items,
+        &data.train,
+        config.clone(),
+        n_threads,
+    )?;
+    let teaches = |&u: &usize| data.train[u].len() > 1;
+    let mut users: Vec<usize> = (0..data.train.len()).filter(teaches).collect();
+    let mut best: Option<(f64, usize, Vec<f32>, Vec<f32>)> = None;
+    for epoch in 1..=config.max_epochs {
+        let key = mix(config.seed ^ mix(epoch as u64));
+        users.sort_unstable_by_key(|&u| mix(key ^ u as u64));
+        let mut loss = 0.0;
+        for batch in users.chunks(config.batch_size) {
+            let batch: Vec<&[u32]> = batch.iter().map(|&u| &data.train[u][..]).collect();
+            loss += trainer.step(&batch);
+        }
+        let n_steps = users.len().div_ceil(config.batch_size).max(1);
+        let loss = loss / n_steps as f64;
+        on_progress(Progress::Trained { epoch, loss });
+        if data.validation.is_empty() {
+            continue;
+        }
+        let (model, pool) = trainer.pool();
+        let accuracy = model.accuracy(&data.validation, exclude_seen, pool);
+        on_progress(Progress::Validated { epoch, accuracy });
+        match &best {
+            Some(best) if accuracy.ndcg_at_10 <= best.0 => {
+                if epoch - best.1 >= config.patience {
+                    break;
+                }
+            }
+            _ => {
+                let (params, items) = (model.params.clone(), model.items.clone());
+                best = Some((accuracy.ndcg_at_10, epoch, params, items));
+            }
+        }
+    }
+    let mut model = trainer.model;
+    if let Some((_, _, params, items)) = best {
+        (model.params, model.items) = (params, items);
+    }
+    Ok(model)
+}

@@ -1,0 +1,57 @@
+//! Sequence models: the next item from the order of the last ones.
+//!
+//! | network | source |
+//! |---|---|
+//! | [`SasRec`] | Kang & McAuley, arXiv 1808.09781 |
+//! | [`ESasRec`] | arXiv 2508.06450: LiGR blocks |
+//!
+//! In: [`Sequences`] of catalogue positions. Out: a [`SequenceModel`] that scores the whole catalogue.
+//! A [`Network`] turns item vectors into hidden states, forward and backward; [`Trainer`] and [`fit`]
+//! give it batches, a [`Loss`], negatives, Adam and early stopping. The item vectors are the output
+//! layer too. Histories lie packed, without padding: the work is that of the real items.
+//!
+//! ```
+//! use hkfr_rec::sequence::{SasRec, Scratch, Sequences, TrainConfig, TransformerConfig, fit};
+//!
+//! // Everybody walks a ring of six items.
+//! let walks = (0..30).map(|u| (u..u + 5).map(|i| i % 6).collect()).collect();
+//! let data = Sequences::leave_one_out(6, walks);
+//! let network = SasRec::new(TransformerConfig { dim: 16, ..Default::default() })?;
+//! let config = TrainConfig { batch_size: 10, max_epochs: 40, ..Default::default() };
+//! let model = fit(network, &data, &config, false, 1, &mut |_| ())?;
+//! let mut scratch = Scratch::default();
+//! let scores = model.scores(&[&[2, 3, 4]], &mut scratch);
+//! assert!(scores.iter().all(|s| *s <= scores[5]));
+//! # Ok::<(), hkfr_rec::Error>(())
+//! ```
+
+// Forward and backward take parameters, gradients and buffers one by one, as the kernels do.
+#![allow(clippy::too_many_arguments)]
+
+mod attention;
+mod fit;
+mod item_table;
+mod layers;
+mod layout;
+mod ligr;
+mod loss;
+mod model;
+mod negatives;
+mod network;
+mod packed;
+mod sasrec;
+mod scorer;
+mod trainer;
+mod transformer;
+
+pub use fit::{Progress, Sequences, fit};
+pub use layers::Dropout;
+pub use layout::{Layout, Parameter};
+pub use loss::Loss;
+pub use model::{Accuracy, Query, Scratch, SequenceModel};
+pub use negatives::Sampling;
+pub use network::Network;
+pub use packed::{Packed, Target};
+pub use scorer::{SequenceScorer, sequence, training_sequences};
+pub use trainer::{TrainConfig, Trainer};
+pub use transformer::{Activation, Block, ESasRec, SasRec, Transformer, TransformerConfig};

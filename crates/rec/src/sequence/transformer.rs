@@ -1,0 +1,230 @@
+//! Item vectors → learnt positions → blocks → hidden states: what SASRec and eSASRec share.
+//!
+//! Positions count from the end, the last item being 0, as in the references that pad on the left.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::layers::{Dropout, Norm, add, copy, zeros};
+use super::layout::{Init, Layout};
+use super::ligr::LigrBlock;
+use super::network::Network;
+use super::packed::Packed;
+use super::sasrec::SasRecBlock;
+use crate::error::{Error, Result};
+
+/// SASRec (Kang & McAuley, arXiv 1808.09781).
+pub type SasRec = Transformer<SasRecBlock>;
+/// eSASRec (arXiv 2508.06450).
+pub type ESasRec = Transformer<LigrBlock>;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransformerConfig {
+    /// Width of items and hidden states; a multiple of `n_heads`.
+    pub dim: usize,
+    pub n_layers: usize,
+    pub n_heads: usize,
+    /// Items of a history that are read, the last ones.
+    pub max_len: usize,
+    /// Width of the feed-forward layer, in multiples of `dim`. SASRec has 1, eSASRec 4.
+    pub feed_forward: usize,
+    /// Of SASRec's feed-forward layer; eSASRec has SwiGLU.
+    pub activation: Activation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    Relu,
+    Gelu,
+}
+
+impl Default for TransformerConfig {
+    fn default() -> Self {
+        Self {
+            dim: 128,
+            n_layers: 2,
+            n_heads: 2,
+            max_len: 50,
+            feed_forward: 1,
+            activation: Activation::Relu,
+        }
+    }
+}
+
+/// One layer. `at` are the dropout of this pass and the number of the layer.
+pub trait Block: Send + Sync {
+    type Activations: Default + Send + Sync;
+    const NAME: &'static str;
+    /// Whether a LayerNorm follows the last block.
+    const FINAL_NORM: bool;
+
+    fn new(layout: &mut Layout, name: &str, config: &TransformerConfig) -> Self;
+
+    /// `x` (rows, dim) in and out.
+    fn forward(
+        &self,
+        params: &[f32],
+        batch: &Packed,
+        at: (Dropout, usize),
+        x: &mut Vec<f32>,
+        activations: &mut Self::Activations,
+    );
+
+    /// `dx` from the gradient of what came out to that of what went in; adds to `grads`.
+    fn backward(
+        &self,
+        params: &[f32],
+        grads: &mut [f32],
+        batch: &Packed,
+        at: (Dropout, usize),
+        dx: &mut Vec<f32>,
+        activations: &mut Self::Activations,
+    );
+}
+
+pub struct Transformer<B> {
+    pub config: TransformerConfig,
+    layout: Layout,
+    positions: Range<usize>,
+    blocks: Vec<B>,
+    norm: Option<Norm>,
+}
+
+impl<B: Block> Transformer<B> {
+    /// # Errors
+    /// A size of 0, or heads that do not divide the width.
+    pub fn new(config: TransformerConfig) -> Result<Self> {
+        let c = &config;
+        for (key, value) in [
+            ("dim", c.dim),
+            ("n_layers", c.n_layers),
+            ("n_heads", c.n_heads),
+            ("max_len", c.max_len),
+            ("feed_forward", c.feed_forward),
+        ] {
+            if value == 0 {
+                return Err(Error::Config(format!("{} {key} = 0: at least 1", B::NAME)));
+            }
+        }
+        if !c.dim.is_multiple_of(c.n_heads) {
+            let (dim, heads) = (c.dim, c.n_heads);
+            return Err(Error::Config(format!(
+                "{} dim = {dim} is not a multiple of n_heads = {heads}",
+                B::NAME
+            )));
+        }
+        let mut layout = Layout::default();
+        let init = Init::xavier(c.max_len, c.dim);
+        let positions = layout.push("positions.weight".into(), &[c.max_len, c.dim], init);
+        let blocks = (0..c.n_layers)
+            .map(|i| B::new(&mut layout, &format!("blocks.{i}"), c))
+            .collect();
+        let norm = B::FINAL_NORM.then(|| Norm::new(&mut layout, "norm", c.dim));
+        Ok(Self {
+            config,
+            layout,
+            positions,
+            blocks,
+            norm,
+        })
+    }
+
+    /// Calls `f(row, where its position's vector lies)`.
+    fn each_position(&self, batch: &Packed, mut f: impl FnMut(usize, Range<usize>)) {
+        let d = self.config.dim;
+        for rows in batch.sequences() {
+            for (from_end, row) in rows.rev().enumerate() {
+                let at = self.positions.start + from_end * d;
+                f(row, at..at + d);
+            }
+        }
+    }
+}
+
+pub struct Activations<A> {
+    blocks: Vec<A>,
+    /// What goes into the last norm.
+    x: Vec<f32>,
+    dhidden: Vec<f32>,
+}
+
+impl<A> Default for Activations<A> {
+    fn default() -> Self {
+        Self {
+            blocks: Vec::new(),
+            x: Vec::new(),
+            dhidden: Vec::new(),
+        }
+    }
+}
+
+impl<B: Block> Network for Transformer<B> {
+    type Activations = Activations<B::Activations>;
+
+    fn name(&self) -> &str {
+        B::NAME
+    }
+
+    fn dim(&self) -> usize {
+        self.config.dim
+    }
+
+    fn max_len(&self) -> usize {
+        self.config.max_len
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn forward(
+        &self,
+        params: &[f32],
+        batch: &Packed,
+        dropout: Dropout,
+        x: &mut Vec<f32>,
+        a: &mut Self::Activations,
+    ) {
+        let d = self.config.dim;
+        self.each_position(batch, |row, at| {
+            add(&mut x[row * d..(row + 1) * d], &params[at]);
+        });
+        dropout.apply(x, self.blocks.len(), 0);
+        a.blocks.resize_with(self.blocks.len(), Default::default);
+        for (i, (block, a)) in self.blocks.iter().zip(&mut a.blocks).enumerate() {
+            block.forward(params, batch, (dropout, i), x, a);
+        }
+        if let Some(norm) = &self.norm {
+            copy(&mut a.x, x);
+            norm.forward(params, x, &a.x);
+        }
+    }
+
+    fn backward(
+        &self,
+        params: &[f32],
+        grads: &mut [f32],
+        batch: &Packed,
+        dropout: Dropout,
+        dx: &mut Vec<f32>,
+        a: &mut Self::Activations,
+    ) {
+        let d = self.config.dim;
+        if let Some(norm) = &self.norm {
+            copy(&mut a.dhidden, dx);
+            zeros(dx, a.dhidden.len());
+            norm.backward(params, grads, dx, &a.dhidden, &a.x);
+        }
+        let blocks = self.blocks.iter().zip(&mut a.blocks).enumerate();
+        for (i, (block, a)) in blocks.rev() {
+            block.backward(params, grads, batch, (dropout, i), dx, a);
+        }
+        dropout.apply(dx, self.blocks.len(), 0);
+        self.each_position(batch, |row, at| {
+            add(&mut grads[at], &dx[row * d..(row + 1) * d]);
+        });
+    }
+}
