@@ -89,6 +89,14 @@ fn exp(x: f32) -> f32 {
     if x < -87.3 { 0.0 } else { p * power }
 }
 
+/// Wellons' lowbias32: a bijection whose every bit depends on every bit.
+#[inline(always)]
+fn lowbias32(x: u32) -> u32 {
+    let h = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+    let h = (h ^ (h >> 15)).wrapping_mul(0x846c_a68b);
+    h ^ (h >> 16)
+}
+
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
@@ -332,14 +340,11 @@ vectorised! {
     pub fn dropout(xs: &mut [f32], key: u64, p: f32) {
         let threshold = (f64::from(p) * 4_294_967_296.0) as u32;
         let scale = 1.0 / (1.0 - p);
-        let high = (key >> 32) as u32;
+        // Near keys may differ in one bit: mixed, their masks have nothing in common.
+        let salt = lowbias32((key >> 32) as u32);
         let mut counter = key as u32;
         for x in xs {
-            // Wellons' lowbias32, a bijection whose every bit depends on every bit.
-            let mut h = counter ^ (counter >> 16);
-            h = h.wrapping_mul(0x7feb_352d) ^ high;
-            h = (h ^ (h >> 15)).wrapping_mul(0x846c_a68b);
-            h ^= h >> 16;
+            let h = lowbias32(lowbias32(counter) ^ salt);
             *x = if h >= threshold { *x * scale } else { 0.0 };
             counter = counter.wrapping_add(1);
         }
