@@ -12,8 +12,8 @@ use hkfr_eval::{Metric, MetricAt, Repeats, dense, score, trec};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let (seconds, means) = match args.as_slice() {
-        &["dense", scores, targets, n_items, k] => {
+    let (seconds, means) = match *args.as_slice() {
+        ["dense", scores, targets, n_items, k] => {
             let scores = words(scores, f32::from_le_bytes)?;
             let targets = words(targets, |b| vec![u32::from_le_bytes(b)])?;
             let (n_items, k) = (n_items.parse()?, k.parse()?);
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let means = Metric::EVERY.map(mean);
             (start.elapsed().as_secs_f64(), means.to_vec())
         }
-        &["trec", run, qrels, k] => {
+        ["trec", run, qrels, k] => {
             let start = Instant::now();
             let run = trec::read_run(Path::new(run), "item")?;
             let truth = trec::read_qrels(Path::new(qrels), "item")?;

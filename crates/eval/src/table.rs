@@ -248,7 +248,7 @@ fn by_dimension(task: &TaskReport) -> Vec<(&str, Vec<&SegmentReport>)> {
 }
 
 /// System × what its lists are like at the deepest cut-off; `None` where nothing of it is known.
-pub(crate) fn list_rows(
+fn list_rows(
     report: &Report,
     task: &TaskReport,
     name: impl Fn(&str) -> String,
