@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use hkfr_lm::{Encoder, Precision};
+use hkfr_lm::Encoder;
 
 /// User and system time of this process: fields 14 and 15 of proc_pid_stat(5), in hundredths.
 fn cpu_seconds() -> Option<f64> {
@@ -24,12 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [dir, texts, n_threads, precision, out @ ..] = &args[..] else {
         return Err("usage: embed MODEL_DIR TEXTS.txt N_THREADS {f32,bf16} [VECTORS.f32]".into());
     };
-    let precision = if precision == "bf16" {
-        Precision::Bf16
-    } else {
-        Precision::F32
-    };
-    let encoder = Encoder::open_with(Path::new(dir), precision)?;
+    let encoder = Encoder::open_with(Path::new(dir), precision.parse()?)?;
     let text = std::fs::read_to_string(texts)?;
     let lines: Vec<&str> = text.lines().collect();
     let n_threads = n_threads.parse()?;

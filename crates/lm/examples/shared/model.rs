@@ -2,15 +2,11 @@
 
 use std::path::Path;
 
-use hkfr_lm::{Llama, Precision};
+use hkfr_lm::Llama;
 
 /// `precision`: f32 or bf16.
 pub fn open(path: &str, precision: &str) -> Result<Llama, Box<dyn std::error::Error>> {
     let (mut model, _) = Llama::open(Path::new(path))?;
-    model.set_precision(match precision {
-        "f32" => Precision::F32,
-        "bf16" => Precision::Bf16,
-        other => return Err(format!("precision {other:?} is neither f32 nor bf16").into()),
-    });
+    model.set_precision(precision.parse()?);
     Ok(model)
 }

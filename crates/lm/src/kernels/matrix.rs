@@ -15,6 +15,7 @@ use super::pool::Pool;
 use super::simd::Simd;
 use super::tile::{self, Out};
 use super::vector;
+use crate::error::{Error, Result};
 
 /// How the weights of a [`Matrix`] are kept and multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -36,6 +37,21 @@ impl Precision {
             Self::Bf16 => Simd::detect() == Simd::Avx512 && is_x86_feature_detected!("avx512bf16"),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Bf16 => false,
+        }
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = Error;
+
+    /// As the config writes it: f32 or bf16.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(Error::Config(format!(
+                "precision {name:?} is neither f32 nor bf16"
+            ))),
         }
     }
 }
