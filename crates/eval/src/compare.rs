@@ -38,6 +38,9 @@ pub struct EvalConfig {
     pub confidence: f64,
     /// The system all others are compared with.
     pub reference: Option<String>,
+    /// The metric that decides where only one is shown or told; its cut-off is one of `ks`. `None`: NDCG at the deepest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub main: Option<MetricAt>,
     /// Segments listed here come first, in this order; the others follow as they first appear.
     pub segment_order: Vec<String>,
     /// May lists and targets hold what was consumed before? For all systems alike.
@@ -52,6 +55,7 @@ impl Default for EvalConfig {
             seed: 20230,
             confidence: 0.95,
             reference: None,
+            main: None,
             segment_order: Vec::new(),
             repeats: Repeats::Allow,
         }
@@ -59,9 +63,19 @@ impl Default for EvalConfig {
 }
 
 impl EvalConfig {
+    /// The deciding metric.
+    pub fn main(&self) -> MetricAt {
+        let k = self.ks.last().copied().unwrap_or(10);
+        let metric = Metric::Ndcg;
+        self.main.unwrap_or(MetricAt { metric, k })
+    }
+
     fn check(&self) -> Result<()> {
         let bad = |what: &str| Err(Error::Config(what.to_owned()));
         check_ks(&self.ks)?;
+        if !self.ks.contains(&self.main().k) {
+            return bad("the cut-off of `main` must be one of `ks`");
+        }
         if self.resamples < 100 {
             return bad("`resamples` must be at least 100: the ends of an interval need tails");
         }
@@ -94,6 +108,7 @@ pub fn evaluate(truths: &[Truth], runs: &[Run], cfg: &EvalConfig) -> Result<Repo
         config: cfg.clone(),
         tasks,
         warnings,
+        costs: Vec::new(),
     })
 }
 

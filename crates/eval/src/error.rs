@@ -35,6 +35,19 @@ pub enum Error {
         "two runs are of system `{system}` on task `{task}` with the same seed; drop one, or give it its seed or another system name"
     )]
     DuplicateRun { system: String, task: String },
+    #[error(
+        "{a} and {b} cannot stand in one table: {what}; compare runs of the same data, split and repeat policy"
+    )]
+    Incomparable { a: String, b: String, what: String },
+    #[error(
+        "{a} and {b} both hold lists of `{system}` for task `{task}` with the same seed, and the lists differ; give the runs names (NAME=RUN) to set them side by side, or other seeds to average them"
+    )]
+    OtherLists {
+        system: String,
+        task: String,
+        a: String,
+        b: String,
+    },
     #[error("two truths are of task `{task}`; pass one truth a task")]
     DuplicateTruth { task: String },
     #[error("truth of task `{task}` has no cases; nothing can be measured")]

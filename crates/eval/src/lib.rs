@@ -3,7 +3,7 @@
 //! Data flows one way: run files ([`Run`]) and truth ([`Truth`]) → ranks of the targets
 //! ([`ranks`]) → one value per case and metric ([`metrics`]) → means with bootstrap intervals
 //! ([`bootstrap`]), paired tests ([`randomisation`]) and what the lists are like together
-//! ([`beyond`]) → [`Report`] → a terminal or Markdown table ([`table`]) or one
+//! ([`beyond`]) → [`Report`] → a terminal, Markdown or LaTeX table ([`table`]) or one
 //! self-contained page ([`html`]).
 //!
 //! Nothing here knows a model: cases and items are strings, so that the lists of any other tool
@@ -55,14 +55,17 @@ mod jsonl;
 mod measure;
 pub mod metrics;
 pub mod parquet;
+mod pool;
 pub mod randomisation;
 pub mod ranks;
 mod report;
 mod run;
 pub mod segments;
+mod shuffled;
 pub mod table;
 pub mod trec;
 mod truth;
+mod verdict;
 mod warnings;
 
 pub use beyond::ListMetrics;
@@ -72,7 +75,12 @@ pub use holm::holm;
 pub use jsonl::write_atomically;
 pub use measure::{Scores, score};
 pub use metrics::{Metric, MetricAt};
+pub use pool::{Source, pool};
 pub use ranks::Repeats;
-pub use report::{ALL, Difference, MetricValue, Report, SegmentReport, SystemRow, TaskReport};
+pub use report::{
+    ALL, Difference, MetricValue, Report, SegmentReport, SystemCost, SystemRow, TaskReport,
+};
 pub use run::{RankedList, Run};
+pub use shuffled::{OrderWorth, worth_of_order};
 pub use truth::{Truth, TruthCase};
+pub use verdict::verdicts;

@@ -14,9 +14,11 @@
 //! scores 0.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::ranks::CaseRanks;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,6 +110,26 @@ impl fmt::Display for Metric {
             Metric::Recall => "recall",
             Metric::Precision => "precision",
             Metric::Map => "MAP",
+        })
+    }
+}
+
+impl FromStr for MetricAt {
+    type Err = Error;
+
+    /// `ndcg@10`, in any case.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let parsed = text.split_once('@').and_then(|(name, k)| {
+            let is = |m: &&Metric| m.to_string().eq_ignore_ascii_case(name.trim());
+            let metric = *Metric::EVERY.iter().find(is)?;
+            let k = k.trim().parse().ok().filter(|&k| k > 0)?;
+            Some(MetricAt { metric, k })
+        });
+        parsed.ok_or_else(|| {
+            let names = Metric::EVERY.map(|m| m.to_string()).join(", ");
+            Error::Config(format!(
+                "`{text}` is no metric; write one of {names} and its cut-off, e.g. ndcg@10"
+            ))
         })
     }
 }

@@ -25,6 +25,24 @@ pub struct Report {
     pub tasks: Vec<TaskReport>,
     /// What a reader of the numbers must know, in sentences.
     pub warnings: Vec<String>,
+    /// What the systems took, where somebody measured it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<SystemCost>,
+}
+
+/// What one system took for one task; of several seeds the mean of the times and the highest peak.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SystemCost {
+    pub system: String,
+    pub task: String,
+    #[serde(default)]
+    pub fit_seconds: Option<f64>,
+    /// For all cases.
+    #[serde(default)]
+    pub score_seconds: Option<f64>,
+    /// Highest resident memory, in MB (10⁶ bytes).
+    #[serde(default)]
+    pub peak_mb: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +110,19 @@ pub struct Difference {
     pub effect: Option<f64>,
 }
 
+impl Difference {
+    /// Is p below .05 after Holm's correction?
+    pub fn is_significant(&self) -> bool {
+        self.p_holm < 0.05
+    }
+}
+
 impl SystemRow {
+    /// What the lists are like at a cut-off.
+    pub fn lists_at(&self, k: usize) -> Option<&ListMetrics> {
+        self.lists.iter().find(|l| l.k == k)
+    }
+
     pub fn value(&self, metric: Metric, k: usize) -> Option<&MetricValue> {
         self.metrics.iter().find(|v| v.at == MetricAt { metric, k })
     }
@@ -107,6 +137,12 @@ impl SystemRow {
 impl SegmentReport {
     pub fn system(&self, name: &str) -> Option<&SystemRow> {
         self.systems.iter().find(|row| row.system == name)
+    }
+
+    /// Is some system compared with the reference?
+    pub fn is_compared(&self) -> bool {
+        let compared = |row: &SystemRow| !row.versus_reference.is_empty();
+        self.systems.iter().any(compared)
     }
 
     /// The highest mean of a metric, if any is above 0.
@@ -131,6 +167,21 @@ impl TaskReport {
 impl Report {
     pub fn task(&self, name: &str) -> Option<&TaskReport> {
         self.tasks.iter().find(|t| t.task == name)
+    }
+
+    /// Was some system run with several seeds?
+    pub fn has_seeds(&self) -> bool {
+        let mut rows = self
+            .tasks
+            .iter()
+            .flat_map(|t| &t.segments)
+            .flat_map(|s| &s.systems);
+        rows.any(|row| row.n_seeds > 1)
+    }
+
+    pub fn cost(&self, task: &str, system: &str) -> Option<&SystemCost> {
+        let of = |c: &&SystemCost| c.task == task && c.system == system;
+        self.costs.iter().find(of)
     }
 
     /// Writes the report as indented JSON, in one step.

@@ -1,5 +1,6 @@
 //! What a reader of the numbers must know, in sentences.
 
+use crate::checks::one_target_faults;
 use crate::compare::EvalConfig;
 use crate::measure::Measured;
 use crate::report::TaskReport;
@@ -81,6 +82,33 @@ pub(crate) fn warn(
                 "{task}: `{system}` was run to depth {depth}, its metrics at {deepest} are lower \
                  bounds."
             ));
+        }
+    }
+    let n_compared = report.segments.first().map_or(0, |all| {
+        let compared = all
+            .systems
+            .iter()
+            .filter(|r| !r.versus_reference.is_empty());
+        compared.count()
+    });
+    let smallest = n_compared as f64 / (cfg.resamples + 1) as f64;
+    if smallest >= 0.05 {
+        let draws = cfg.resamples;
+        warnings.push(format!(
+            "{task}: with {draws} resamples and {n_compared} comparisons no p can fall below \
+             {smallest:.3}: nothing can be significant; raise `resamples`."
+        ));
+    }
+    let one_target = |c: &crate::TruthCase| c.targets.len() == 1;
+    if truth.cases.iter().all(one_target) {
+        for segment in &report.segments {
+            for fault in one_target_faults(segment, &cfg.ks) {
+                let name = &segment.segment;
+                warnings.push(format!(
+                    "{task}, {name}: HR and NDCG of {fault} cannot both be right; this is a bug of \
+                     the evaluator, please report it."
+                ));
+            }
         }
     }
     if let Some(reference) = &cfg.reference

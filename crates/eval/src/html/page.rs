@@ -8,7 +8,8 @@ use super::plots::{self, colour};
 use super::{ReportPage, tables};
 use crate::error::Result;
 use crate::report::{Report, TaskReport};
-use crate::table::{last, thousands};
+use crate::table::thousands;
+use crate::verdict::verdicts;
 
 const CSS: &str = include_str!("report.css");
 
@@ -41,8 +42,12 @@ pub(super) fn page(page: &ReportPage) -> Result<Markup> {
                     }
                     @if !page.loss_curves.is_empty() { (losses(page)?) }
                     @if !page.length_histograms.is_empty() { (lengths(page)?) }
-                    @if !page.stages.is_empty() {
-                        section { h2 { "What it took" } (tables::stages(&page.stages)) }
+                    @if !page.stages.is_empty() || !report.costs.is_empty() {
+                        section {
+                            h2 { "What it took" }
+                            @for task in &report.tasks { (tables::costs(report, &task.task)) }
+                            @if !page.stages.is_empty() { (tables::stages(&page.stages)) }
+                        }
                     }
                     @if !page.config.is_empty() {
                         section {
@@ -83,6 +88,10 @@ fn results(report: &Report, task: &TaskReport) -> Result<Markup> {
                 (thousands(task.n_catalogue)) ". " (how_measured(report))
             }
             (tables::results(report, overall))
+            @let verdicts = verdicts(report, task);
+            @if !verdicts.is_empty() {
+                ul class="verdicts" { @for verdict in &verdicts { li { (verdict) } } }
+            }
             figure {
                 (PreEscaped(plots::metrics(report, overall)?))
                 figcaption {
@@ -92,6 +101,7 @@ fn results(report: &Report, task: &TaskReport) -> Result<Markup> {
                     }
                 }
             }
+            (tables::lists(report, overall))
         }
     })
 }
@@ -104,9 +114,13 @@ fn how_measured(report: &Report) -> Markup {
     html! {
         "Intervals: " (confidence(report)) ", bootstrap over cases with "
         (thousands(report.config.resamples)) " resamples."
+        @if report.has_seeds() {
+            " Systems with several seeds: means over the seeds, whose standard deviation stands apart."
+        }
         @if let Some(reference) = &report.config.reference {
             " Δ: paired difference to " b { (reference) }
-            ", p corrected by Holm's method; coloured where p < .05."
+            ", p of the randomisation test corrected by Holm's method; coloured where p < .05. d"
+            sub { "z" } ": mean difference in standard deviations of the differences."
         }
     }
 }
@@ -116,7 +130,7 @@ fn segments(report: &Report) -> Result<Markup> {
         section {
             h2 { "By segment" }
             @for task in report.tasks.iter().filter(|t| t.segments.len() > 1) {
-                h3 { (task.task) ", " (last(report)) }
+                h3 { (task.task) ", " (report.config.main()) }
                 figure { (PreEscaped(plots::segments(report, task)?)) }
                 @for segment in &task.segments[1..] {
                     details {
@@ -200,7 +214,8 @@ fn notes(page: &ReportPage) -> Markup {
                 }
                 li {
                     "Equal scores are ranked against the target, never by index. Intervals cover \
-                     the choice of cases, not the seed of the training."
+                     the choice of cases, not the seed of the training; where several seeds were run, \
+                     how far they lie apart is told beside."
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The tables of the page: results with intervals, and the stages.
+//! The tables of the page: results with intervals, what lists are like, costs, and the stages.
 //!
 //! In: parts of a [`Report`](crate::Report). Out: `<table>` markup.
 
@@ -6,15 +6,15 @@ use maud::{Markup, html};
 
 use super::StageRow;
 use crate::report::{Report, SegmentReport};
-use crate::table::{is_best, last, p_text, shown, signed, thousands};
+use crate::table::{
+    cost_columns, is_best, list_columns, megabytes, p_text, seconds, short, shown, signed,
+    thousands,
+};
 
 /// One segment: a row a system, a column a metric, the interval under the value.
 pub(super) fn results(report: &Report, segment: &SegmentReport) -> Markup {
-    let at_last = last(report);
-    let compared = segment
-        .systems
-        .iter()
-        .any(|row| !row.versus_reference.is_empty());
+    let main = report.config.main();
+    let compared = segment.is_compared();
     let invalid = segment
         .systems
         .iter()
@@ -26,13 +26,18 @@ pub(super) fn results(report: &Report, segment: &SegmentReport) -> Markup {
                 thead { tr {
                     th { "System" }
                     @for at in shown(report) { th class="num" { (at) } }
-                    @if compared { th class="num" { "Δ " (at_last) } }
+                    @if compared { th class="num" { "Δ " (main) } }
                     @if invalid { th class="num" { "Invalid" } th class="num" { "Missing" } }
                 } }
                 tbody {
                     @for row in &segment.systems {
                         tr class=[(reference == Some(row.system.as_str())).then_some("reference")] {
-                            td { (row.system) }
+                            td {
+                                (row.system)
+                                @if row.n_seeds > 1 {
+                                    span class="interval" { (row.n_seeds) " seeds" }
+                                }
+                            }
                             @for v in shown(report).iter().filter_map(|at| row.value(at.metric, at.k)) {
                                 @let best = is_best(segment, v.at, v.mean);
                                 td class=(if best { "num best" } else { "num" }) {
@@ -40,19 +45,27 @@ pub(super) fn results(report: &Report, segment: &SegmentReport) -> Markup {
                                     span class="interval" {
                                         (format!("{:.4} – {:.4}", v.interval.lo, v.interval.hi))
                                     }
+                                    @if let Some(sd) = v.seed_sd {
+                                        span class="interval" { "seeds ±" (short(sd, 4)) }
+                                    }
                                 }
                             }
                             @if compared {
-                                @match row.difference(at_last.metric, at_last.k) {
+                                @match row.difference(main.metric, main.k) {
                                     Some(d) => {
                                         @let class = match d.diff {
-                                            _ if d.p_holm >= 0.05 => "num",
+                                            _ if !d.is_significant() => "num",
                                             x if x > 0.0 => "num above",
                                             _ => "num below",
                                         };
                                         td class=(class) {
                                             span class="value" { (signed(d.diff)) }
                                             span class="interval" { (p_text(d.p_holm)) }
+                                            @if let Some(effect) = d.effect {
+                                                span class="interval" {
+                                                    "d" sub { "z" } " " (short(effect, 2))
+                                                }
+                                            }
                                         }
                                     }
                                     None => td class="num" { span class="interval" { "reference" } },
@@ -93,7 +106,7 @@ pub(super) fn stages(stages: &[StageRow]) -> Markup {
                                 @let share = if total > 0.0 { 100.0 * s.wall_seconds / total } else { 0.0 };
                                 div class="bar" { div style=(format!("width:{share:.1}%")) {} }
                             }
-                            td class="num" { (megabytes(s.peak_mb)) }
+                            td class="num" { (s.peak_mb.map_or("–".into(), megabytes)) }
                             td class="counts" {
                                 @for (name, n) in &s.counts {
                                     span { b { (thousands(*n as usize)) } " " (name) }
@@ -104,23 +117,66 @@ pub(super) fn stages(stages: &[StageRow]) -> Markup {
                 }
                 tfoot { tr {
                     td { "Total" } td class="num" { (seconds(total)) } td {}
-                    td class="num" { (megabytes(peak)) } td {}
+                    td class="num" { (peak.map_or("–".into(), megabytes)) } td {}
                 } }
             }
         }
     }
 }
 
-fn seconds(s: f64) -> String {
-    match s {
-        s if s < 10.0 => format!("{s:.2} s"),
-        s if s < 120.0 => format!("{s:.1} s"),
-        s => format!("{} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
+/// What the lists are like at the deepest cut-off: a row a system.
+pub(super) fn lists(report: &Report, segment: &SegmentReport) -> Markup {
+    let k = report.config.ks.last().copied().unwrap_or(10);
+    let columns = list_columns(segment, k);
+    html! {
+        @if !columns.is_empty() {
+            h3 { "What the lists are like at " (k) }
+            div class="scroll" {
+                table {
+                    thead { tr {
+                        th { "System" }
+                        @for column in &columns { th class="num" { (column.0) } }
+                    } }
+                    tbody {
+                        @for row in &segment.systems {
+                            tr {
+                                td { (row.system) }
+                                @for column in &columns {
+                                    td class="num" { (row.lists_at(k).and_then(column.1).unwrap_or("–".into())) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
-fn megabytes(mb: Option<f64>) -> String {
-    mb.map_or("–".into(), |mb| {
-        format!("{} MB", thousands(mb.max(0.0).round() as usize))
-    })
+/// What each system took for a task.
+pub(super) fn costs(report: &Report, task: &str) -> Markup {
+    let columns = cost_columns(report, task);
+    html! {
+        @if !columns.is_empty() {
+            h3 { (task) }
+            div class="scroll" {
+                table {
+                    thead { tr {
+                        th { "System" }
+                        @for column in &columns { th class="num" { (column.0) } }
+                    } }
+                    tbody {
+                        @for cost in report.costs.iter().filter(|c| c.task == task) {
+                            tr {
+                                td { (cost.system) }
+                                @for column in &columns {
+                                    td class="num" { (column.1(cost).unwrap_or("–".into())) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -199,3 +199,57 @@ fn a_run_too_shallow_for_a_cut_off_is_told() {
         report.warnings
     );
 }
+
+#[test]
+fn too_few_resamples_for_any_significance_are_told() {
+    let systems: Vec<(String, f64)> = (0..8).map(|i| (format!("s{i}"), 9.0)).collect();
+    let systems: Vec<(&str, f64)> = systems.iter().map(|s| (s.0.as_str(), s.1)).collect();
+    let (truth, runs) = drawn("item", 20, &systems, 3);
+    let warned = |resamples| {
+        let cfg = EvalConfig {
+            resamples,
+            ..config(Some("s0"))
+        };
+        let warnings = evaluate(std::slice::from_ref(&truth), &runs, &cfg)
+            .unwrap()
+            .warnings;
+        warnings.join(" ").contains("nothing can be significant")
+    };
+    // 7 comparisons: 7 / 101 is above .05, 7 / 141 is not.
+    assert!(warned(100) && !warned(140));
+}
+
+#[test]
+fn figures_that_cannot_both_be_right_are_found() {
+    let (truth, runs) = drawn("item", 60, &[("HKFR", 12.0)], 3);
+    let report = evaluate(&[truth], &runs, &config(None)).unwrap();
+    assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+    let mut segment = report.tasks[0].segments[0].clone();
+    let faults = |s: &_| hkfr_eval::checks::one_target_faults(s, &[5, 10]);
+    assert!(faults(&segment).is_empty());
+    let at = "ndcg@10".parse().unwrap();
+    let value = segment.systems[0].metrics.iter_mut().find(|v| v.at == at);
+    value.unwrap().mean += 0.1;
+    assert_eq!(faults(&segment), ["`HKFR` from 5 to 10"]);
+}
+
+#[test]
+fn the_deciding_metric_is_one_of_those_measured() {
+    let (truth, runs) = drawn("item", 5, &[("HKFR", 8.0)], 3);
+    let cfg = EvalConfig {
+        main: Some("recall@7".parse().unwrap()),
+        ..config(None)
+    };
+    let message = evaluate(&[truth], &runs, &cfg).unwrap_err().to_string();
+    assert!(message.contains("`main` must be one of `ks`"), "{message}");
+    for wrong in ["ndcg", "ndcg@0", "nDCG@x", "hits@5"] {
+        let message = wrong
+            .parse::<hkfr_eval::MetricAt>()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains(wrong) && message.contains("HR, NDCG"),
+            "{message}"
+        );
+    }
+}

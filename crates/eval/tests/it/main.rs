@@ -7,6 +7,7 @@ mod evaluate;
 mod files;
 mod fixtures;
 mod metrics;
+mod pool;
 mod ranx;
 mod report_page;
 mod table;

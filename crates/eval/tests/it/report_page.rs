@@ -1,7 +1,7 @@
 //! The page: complete, self-contained, and nobody's title acts in it.
 
-use hkfr_eval::evaluate;
 use hkfr_eval::html::{Histogram, ReportPage, Sample, Series, StageRow, render, write};
+use hkfr_eval::{SystemCost, evaluate};
 
 use crate::fixtures::{config, drawn};
 
@@ -12,7 +12,17 @@ fn page() -> ReportPage {
     let (truth, runs) = drawn("item", 60, &systems, 5);
     let (category, category_runs) = drawn("category", 60, &systems, 6);
     let runs = [runs, category_runs].concat();
-    let report = evaluate(&[category, truth], &runs, &config(Some("HKFR"))).unwrap();
+    let mut again = runs[2].clone();
+    again.seed = Some(8);
+    again.lists[0].items.swap(0, 9);
+    let runs = [runs, vec![again]].concat();
+    let mut report = evaluate(&[category, truth], &runs, &config(Some("HKFR"))).unwrap();
+    report.costs.push(SystemCost {
+        system: EVIL.into(),
+        task: "item".into(),
+        fit_seconds: Some(61.25),
+        ..SystemCost::default()
+    });
     let pair = |s: &str| (s.to_owned(), EVIL.to_owned());
     ReportPage {
         title: EVIL.into(),
@@ -86,6 +96,12 @@ fn every_part_is_there_in_one_file() {
         "1,234 MB",
         "1,469,307",
         "Sample cases",
+        "What the lists are like at 10",
+        "<td class=\"num\">61.2 s</td>",
+        "popularity is below HKFR in NDCG@10 by ",
+        "d<sub>z</sub> −",
+        "2 seeds",
+        "seeds ±.0",
         "@media (prefers-color-scheme: dark)",
     ] {
         assert!(html.contains(part), "`{part}` is missing");

@@ -11,7 +11,7 @@ use super::colour::{ACCENT, INK, PLAIN};
 use crate::error::Result;
 use crate::metrics::MetricAt;
 use crate::report::{MetricValue, Report, SegmentReport, TaskReport};
-use crate::table::{last, shown, thousands};
+use crate::table::{shown, thousands};
 
 const WIDTH: i32 = 1040;
 const ROW: i32 = 24;
@@ -36,10 +36,10 @@ pub(in crate::html) fn metrics(report: &Report, segment: &SegmentReport) -> Resu
     plot(&names, report.config.reference.as_deref(), panels.collect())
 }
 
-/// One panel a segment for the last metric, all with the same scale.
+/// One panel a segment for the deciding metric, all with the same scale.
 pub(in crate::html) fn segments(report: &Report, task: &TaskReport) -> Result<String> {
     let names = names(&task.segments[0]);
-    let at = last(report);
+    let at = report.config.main();
     let title = |s: &SegmentReport| format!("{} (n = {})", s.segment, thousands(s.n_cases));
     let mut panels: Vec<Panel> = task
         .segments
