@@ -5,6 +5,7 @@
 //! [`History`], whose type carries the cut-off ([`AsOf`]) that everything in it precedes.
 
 pub mod adapters;
+mod altered;
 mod atomic;
 mod dataset;
 mod error;
@@ -14,6 +15,7 @@ mod report;
 pub mod split;
 pub mod store;
 
+pub use altered::{MARKER, mark_future, shuffle_time};
 pub use dataset::{
     Dataset, DatasetBuilder, DatasetInfo, Event, Item, ItemIdx, Kind, KindIdx, Profile, UserIdx,
 };

@@ -3,7 +3,10 @@
 //! changes nothing in the past.
 
 use hkfr_events::split::build;
-use hkfr_events::{Dataset, History, Phase, Split, SplitConfig, SplitKind};
+use hkfr_events::{
+    AsOf, Dataset, Event, History, MARKER, Phase, Split, SplitConfig, SplitKind, mark_future,
+    shuffle_time,
+};
 
 use crate::fixtures::{DAY, builder, push};
 
@@ -179,4 +182,70 @@ fn validation_does_not_see_the_test_period() {
     let test = cuts(SplitKind::GlobalTemporal, Phase::Test)[0];
     let (_, s) = split(SplitKind::GlobalTemporal, Phase::Validation, 0);
     assert!(s.cases.iter().all(|c| c.instance.target_ts < test));
+}
+
+#[test]
+fn a_marked_future_is_another_future() {
+    for (kind, phase) in all() {
+        let (d, s) = split(kind, phase, 0);
+        let marked = mark_future(&d, &s);
+        let again = build(&marked, &config(kind, phase)).unwrap();
+        let what = format!("{kind:?} {phase:?}");
+        assert_eq!(s.train, again.train, "{what}");
+        assert_eq!(s.catalogue, again.catalogue, "{what}");
+        assert_eq!(s.fit_before, again.fit_before, "{what}");
+        let marker = d.n_items() as u32;
+        assert_eq!(marked.items[marker as usize].id, MARKER);
+        for (before, after) in s.cases.iter().zip(&again.cases) {
+            let (before, after) = (&before.instance, &after.instance);
+            assert_eq!(after.targets, [marker], "{what}");
+            assert_eq!(before.target_ts, after.target_ts, "{what}");
+            let (h, g) = (before.history(&d), after.history(&marked));
+            assert_eq!(h.events(), g.events(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn shuffled_time_moves_visits_and_nothing_else() {
+    let d = dataset(&cuts(SplitKind::GlobalTemporal, Phase::Test), 0);
+    let shuffled = shuffle_time(&d, 3);
+    let end = AsOf::new(i64::MAX);
+    let mut n_moved = 0;
+    for user in 0..d.n_users() as u32 {
+        let (before, after) = (
+            d.history(user, end).events(),
+            shuffled.history(user, end).events(),
+        );
+        // The second of every event, and whether something was bought in it.
+        let times = |events: &[Event]| -> Vec<(i64, bool)> {
+            let visits = events.chunk_by(|a, b| a.ts == b.ts);
+            visits
+                .map(|v| (v[0].ts, v.iter().any(|e| d.is_target(e))))
+                .collect()
+        };
+        assert_eq!(times(before), times(after));
+        // Visits stay whole.
+        let visits = |events: &[Event]| {
+            let rows = events.chunk_by(|a, b| a.ts == b.ts);
+            let mut rows: Vec<Vec<u32>> = rows.map(|v| v.iter().map(|e| e.row).collect()).collect();
+            rows.sort();
+            rows
+        };
+        assert_eq!(visits(before), visits(after));
+        let by_row = |events: &[Event]| {
+            let mut events: Vec<Event> = events.to_vec();
+            events.sort_by_key(|e| e.row);
+            events
+        };
+        for (a, b) in by_row(before).iter().zip(by_row(after)) {
+            n_moved += usize::from(a.ts != b.ts);
+            assert_eq!(*a, Event { ts: a.ts, ..b });
+        }
+    }
+    assert!(n_moved > d.n_events() / 2, "{n_moved} of {}", d.n_events());
+    let again = shuffle_time(&d, 3);
+    let of = |d: &Dataset| d.history(7, end).events().to_vec();
+    assert_eq!(of(&again), of(&shuffled));
+    assert_ne!(of(&shuffle_time(&d, 4)), of(&shuffled));
 }
