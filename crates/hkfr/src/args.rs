@@ -69,6 +69,10 @@ pub enum Command {
     Recommend(StageArgs),
     /// Score the rankings: table and report.html; or score anyone's lists (--run)
     Evaluate(EvaluateArgs),
+    /// Show that no list changes with the future, and what each system loses when time is shuffled
+    CheckLeaks(StageArgs),
+    /// Compare runs: one table, which differences are significant, and a report
+    Compare(CompareArgs),
     /// Check a config, or print the commented file of all defaults
     Config(ConfigArgs),
     /// Say what is installed, cached and missing, with a remedy for each
@@ -120,6 +124,48 @@ pub enum ListsFormat {
     Json,
     Table,
     Report,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Directories of `hkfr run` (OUT/NAME) on the same data, or with --qrels run files (TREC, or Parquet
+    /// with q_id, doc_id, score). A system with several seeds is averaged over them. A NAME tells
+    /// apart what is called alike: systems of a directory become NAME/system, that of a file NAME,
+    /// and files of one NAME are its seeds
+    #[arg(required = true, value_name = "[NAME=]RUN")]
+    pub runs: Vec<String>,
+    /// The system that the others are compared with [default: that of the first directory's config,
+    /// else the first system]
+    #[arg(long, value_name = "SYSTEM")]
+    pub reference: Option<String>,
+    /// Cut-offs
+    #[arg(long, value_name = "K,…", value_delimiter = ',', default_values_t = [5, 10])]
+    pub k: Vec<usize>,
+    /// The metric that decides, e.g. hr@5 [default: NDCG at the deepest cut-off]
+    #[arg(long, value_name = "METRIC@K")]
+    pub metric: Option<hkfr_eval::MetricAt>,
+    /// Also write report.html, report.json, table.md and table.tex into this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub format: CompareFormat,
+    /// For run files, what was right: TREC qrels, or Parquet with q_id, doc_id, relevance
+    #[arg(long, value_name = "FILE")]
+    pub qrels: Option<PathBuf>,
+    /// For run files, all items that exist, one a line, each with its interactions in training if known
+    #[arg(long, value_name = "FILE", requires = "qrels")]
+    pub catalogue: Option<PathBuf>,
+    /// For run files, what was consumed before, as qrels: taken out of all lists and targets
+    #[arg(long, value_name = "FILE", requires = "qrels")]
+    pub consumed: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum CompareFormat {
+    Text,
+    Markdown,
+    Latex,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::fetch::{self, Cache, Fetcher, State};
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
-use crate::{doctor, lists, show};
+use crate::{compare, doctor, lists, show};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -36,13 +36,19 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
     let global = &cli.global;
-    let walk = |args: StageArgs, until: &'static str| {
-        let StageOptions { force, out, strict } = args.options;
-        let mut config = resolve(&args.config, out)?;
-        config.data.strict |= strict;
+    let read = |path: &Path, options: &StageOptions| {
+        let mut config = resolve(path, options.out.clone())?;
+        config.data.strict |= options.strict;
+        anyhow::Ok(config)
+    };
+    let open = |config: Config, force: &[String]| {
         let cache = cache(global, Some(&config))?;
         let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
-        Session::new(config, fetcher, stop.clone(), &force)?.walk(until)
+        Session::new(config, fetcher, stop.clone(), force)
+    };
+    let walk = |args: StageArgs, until: &'static str| {
+        let config = read(&args.config, &args.options)?;
+        open(config, &args.options.force)?.walk(until)
     };
     match cli.command {
         Command::Run(args) => walk(args, "evaluate"),
@@ -62,6 +68,16 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
                 walk(StageArgs { config, options }, "evaluate")
             }
         },
+        Command::CheckLeaks(args) => {
+            let config = read(&args.config, &args.options)?;
+            let open = |config| open(config, &args.options.force);
+            print!("{}", stages::check_leaks(config, open)?);
+            Ok(())
+        }
+        Command::Compare(args) => {
+            print!("{}", compare::run(&args)?);
+            Ok(())
+        }
         Command::Fetch(args) => {
             let mut fetcher = Fetcher::standard(cache(global, None)?, global.offline, stop.clone());
             let assets = fetch::assets()?;

@@ -15,6 +15,7 @@ pub use hkfr_rec as rec;
 pub mod args;
 pub mod atomic;
 pub mod cli;
+mod compare;
 pub mod config;
 pub mod digest;
 pub mod doctor;

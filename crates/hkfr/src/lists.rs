@@ -17,21 +17,7 @@ const TASK: &str = "lists";
 /// What is printed.
 pub fn evaluate(args: &ListsArgs) -> Result<String> {
     let qrels = args.qrels.as_deref().context("--run needs --qrels")?;
-    let mut truth = read_qrels(qrels)?;
-    if let Some(path) = &args.catalogue {
-        read_catalogue(path, &mut truth)?;
-    }
-    let mut repeats = Repeats::Allow;
-    if let Some(path) = &args.consumed {
-        let consumed = read_qrels(path)?.cases.into_iter();
-        let mut of_case: HashMap<String, Vec<String>> =
-            consumed.map(|c| (c.case, c.targets)).collect();
-        for case in &mut truth.cases {
-            case.consumed = of_case.remove(&case.case).unwrap_or_default();
-        }
-        repeats = Repeats::Exclude;
-    }
-    hkfr_eval::segments::label_targets(&mut truth);
+    let (truth, repeats) = truth(qrels, args.catalogue.as_deref(), args.consumed.as_deref())?;
     let runs: Vec<Run> = args
         .run
         .iter()
@@ -47,7 +33,7 @@ pub fn evaluate(args: &ListsArgs) -> Result<String> {
             repeats,
             ..EvalConfig::default()
         };
-        Ok(measure(&[truth.clone()], &runs, &cfg)?)
+        Ok(measure(std::slice::from_ref(&truth), &runs, &cfg)?)
     };
     match args.format {
         ListsFormat::Table => Ok(table::text(&report(ks)?)),
@@ -69,6 +55,30 @@ pub fn evaluate(args: &ListsArgs) -> Result<String> {
     }
 }
 
+/// The truth of qrels, with the catalogue and what was consumed before where they are known.
+pub fn truth(
+    qrels: &Path,
+    catalogue: Option<&Path>,
+    consumed: Option<&Path>,
+) -> Result<(Truth, Repeats)> {
+    let mut truth = read_qrels(qrels)?;
+    if let Some(path) = catalogue {
+        read_catalogue(path, &mut truth)?;
+    }
+    let mut repeats = Repeats::Allow;
+    if let Some(path) = consumed {
+        let consumed = read_qrels(path)?.cases.into_iter();
+        let mut of_case: HashMap<String, Vec<String>> =
+            consumed.map(|c| (c.case, c.targets)).collect();
+        for case in &mut truth.cases {
+            case.consumed = of_case.remove(&case.case).unwrap_or_default();
+        }
+        repeats = Repeats::Exclude;
+    }
+    hkfr_eval::segments::label_targets(&mut truth);
+    Ok((truth, repeats))
+}
+
 fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "parquet")
 }
@@ -82,7 +92,7 @@ fn read_qrels(path: &Path) -> Result<Truth> {
     Ok(read(path, TASK)?)
 }
 
-fn read_run(path: &Path) -> Result<Run> {
+pub fn read_run(path: &Path) -> Result<Run> {
     let read = if is_parquet(path) {
         parquet::read_run
     } else {

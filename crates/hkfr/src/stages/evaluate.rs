@@ -10,6 +10,7 @@ use hkfr_rec::baselines::{Entities, RepeatPolicy};
 use serde_json::json;
 
 use super::{ORDER, Session, page, read_runs};
+use crate::compare::cost;
 use crate::config::Config;
 use crate::stage::{Manifest, Outcome, Runner, Spec};
 
@@ -36,22 +37,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let config = &session.config;
         let mut runs = read_runs(&session.dir("recommend"))?;
         runs.sort_by_key(|run| config.systems().position(|s| s == run.system));
-        let eval = EvalConfig {
-            ks: config.evaluate.ks.iter().map(|&k| k as usize).collect(),
-            resamples: config.evaluate.resamples as usize,
-            seed: config.seed,
-            reference: config
-                .systems()
-                .find(|s| *s == config.evaluate.reference)
-                .map(str::to_owned),
-            segment_order: vec!["cold-start".into(), "warm".into()],
-            repeats: match config.recommend.repeats {
-                RepeatPolicy::Allow => Repeats::Allow,
-                RepeatPolicy::Exclude => Repeats::Exclude,
-            },
-            ..EvalConfig::default()
-        };
-        let report = evaluate(&truths, &runs, &eval)?;
+        let eval = eval_config(config);
+        let mut report = evaluate(&truths, &runs, &eval)?;
+        report.costs = cost::read(&session.dir("recommend"), &runs)?;
         report.write(&ctx.dir.join("report.json"))?;
         crate::atomic::write(&ctx.dir.join(TABLE), table::text(&report).as_bytes())?;
         ctx.count("runs", runs.len());
@@ -74,12 +62,36 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     })
 }
 
+/// How a run is judged.
+pub(super) fn eval_config(config: &Config) -> EvalConfig {
+    EvalConfig {
+        ks: config.evaluate.ks.iter().map(|&k| k as usize).collect(),
+        resamples: config.evaluate.resamples as usize,
+        seed: config.seed,
+        reference: config
+            .systems()
+            .find(|s| *s == config.evaluate.reference)
+            .map(str::to_owned),
+        segment_order: segment_order(),
+        repeats: match config.recommend.repeats {
+            RepeatPolicy::Allow => Repeats::Allow,
+            RepeatPolicy::Exclude => Repeats::Exclude,
+        },
+        ..EvalConfig::default()
+    }
+}
+
 /// Prints the table and where the report lies.
 pub(super) fn show(session: &Session) -> Result<()> {
     let dir = session.dir("evaluate");
     print!("{}", fs_err::read_to_string(dir.join(TABLE))?);
     println!("\nreport: {}", dir.join(REPORT).display());
     Ok(())
+}
+
+/// Segments that come first in tables.
+pub fn segment_order() -> Vec<String> {
+    vec!["cold-start".into(), "warm".into()]
 }
 
 /// The name of a segment in runs, tables and reports.
@@ -110,6 +122,20 @@ fn truths(dataset: &Dataset, split: &Split, repeats: RepeatPolicy) -> Vec<Truth>
         let ids = seen.unwrap_or_default().into_iter();
         ids.map(|i| entities[1].id(i).to_owned()).collect()
     };
+    // A scenario that all cases share says nothing.
+    let scenarios: BTreeSet<&str> = split
+        .cases
+        .iter()
+        .map(|c| c.instance.target_scenario.as_str())
+        .collect();
+    let labels = |c: &Case| {
+        let n_events = c.instance.history(dataset).events().len();
+        let mut labels = vec![segments::history(n_events, &HISTORY_BOUNDS)];
+        if scenarios.len() > 1 && !c.instance.target_scenario.is_empty() {
+            labels.push(segments::scenario(&c.instance.target_scenario));
+        }
+        labels
+    };
     let cases = |item: bool, targets: &dyn Fn(&[u32]) -> BTreeSet<String>| {
         split
             .cases
@@ -118,10 +144,7 @@ fn truths(dataset: &Dataset, split: &Split, repeats: RepeatPolicy) -> Vec<Truth>
                 case: c.case_id.clone(),
                 targets: targets(&c.instance.targets).into_iter().collect(),
                 segment: segment_name(c.segment),
-                labels: vec![segments::history(
-                    c.instance.history(dataset).events().len(),
-                    &HISTORY_BOUNDS,
-                )],
+                labels: labels(c),
                 consumed: if item { consumed(c) } else { Vec::new() },
                 gains: Vec::new(),
                 in_overall: !matches!(c.segment, Segment::SimulatedColdStart(_)),

@@ -10,6 +10,7 @@ mod evaluate;
 mod fuse;
 mod ingest;
 mod instruct;
+mod leaks;
 pub mod llm;
 mod llm_ranking;
 mod model;
@@ -29,7 +30,8 @@ use crate::fetch::{self, Asset, Fetcher};
 use crate::stage::{Outcome, RunLock, Runner};
 use crate::stop::Stop;
 
-pub use evaluate::REPORT;
+pub use evaluate::{REPORT, segment_order};
+pub use leaks::check as check_leaks;
 pub use model::{Model, check_asset_names};
 pub use recommend::{TASKS, rank_all, read_runs};
 pub use split::SPLIT_FILE;
@@ -97,24 +99,27 @@ impl Session {
             "stage {until} is not part of this build"
         );
         self.fetch(until)?;
-        let mut ran = 0;
-        for (name, run) in STAGES {
-            let outcome = run(self).with_context(|| format!("stage {name}"))?;
-            match outcome {
-                Outcome::UpToDate => eprintln!("{name}: up to date"),
-                Outcome::Ran => ran += 1,
-            }
-            if name == until {
-                break;
-            }
-        }
-        if ran == 0 {
+        let n = STAGES.iter().take_while(|(name, _)| *name != until).count();
+        if self.walk_stages(&STAGES[..=n])? == 0 {
             eprintln!("all up to date");
         }
         if until == "evaluate" {
             evaluate::show(self)?;
         }
         Ok(())
+    }
+
+    /// Runs these stages, each only if it is not up to date; how many ran.
+    fn walk_stages(&mut self, stages: &[(&str, StageFn)]) -> Result<usize> {
+        let mut ran = 0;
+        for (name, run) in stages {
+            let outcome = run(self).with_context(|| format!("stage {name}"))?;
+            match outcome {
+                Outcome::UpToDate => eprintln!("{name}: up to date"),
+                Outcome::Ran => ran += 1,
+            }
+        }
+        Ok(ran)
     }
 
     /// Obtains what the stages up to `until` will ask for: before any of them runs, so that a

@@ -138,7 +138,7 @@ fn encoder(dir: &Path) {
 }
 
 /// A log, both models, and a config that ranks with them.
-fn prepare(dir: &Path) {
+pub fn prepare(dir: &Path) {
     toy(dir);
     llm(&dir.join("llm"));
     encoder(&dir.join("encoder"));
@@ -148,7 +148,7 @@ fn prepare(dir: &Path) {
     });
 }
 
-fn change(dir: &Path, file: &str, change: impl Fn(&str) -> String) {
+pub fn change(dir: &Path, file: &str, change: impl Fn(&str) -> String) {
     let path = dir.join(file);
     let before = std::fs::read_to_string(&path).unwrap();
     let after = change(&before);
