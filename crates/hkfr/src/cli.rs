@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::args::{Cli, Command, Global, ShowWhat, StageArgs, StageOptions};
+use crate::args::{Cli, Command, Global, ShowWhat, StageArgs};
 use crate::config::{self, Config};
 use crate::fetch::{self, Cache, Fetcher, State};
+use crate::search::{self, Search};
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
 use crate::{doctor, lists, show};
@@ -37,12 +38,11 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
     let global = &cli.global;
     let walk = |args: StageArgs, until: &'static str| {
-        let StageOptions { force, out, strict } = args.options;
-        let mut config = resolve(&args.config, out)?;
-        config.data.strict |= strict;
-        let cache = cache(global, Some(&config))?;
-        let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
-        Session::new(config, fetcher, stop.clone(), &force)?.walk(until)
+        let options = args.options;
+        let mut config = resolve(&args.config, options.out)?;
+        config.data.strict |= options.strict;
+        config.seed = options.seed.unwrap_or(config.seed);
+        session(global, config, stop, &options.force)?.walk(until)
     };
     match cli.command {
         Command::Run(args) => walk(args, "evaluate"),
@@ -51,6 +51,18 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
         Command::Fuse(args) => walk(args, "fuse"),
         Command::Instruct(args) => walk(args, "instruct"),
         Command::Tune(args) => walk(args, "tune"),
+        Command::Search(args) => {
+            let config = resolve(&args.config, args.out)?;
+            let mut session = session(global, config, stop, &[])?;
+            let search = Search {
+                systems: args.systems,
+                n_trials: args.trials as usize,
+                space: args.space,
+                write: args.write,
+            };
+            print!("{}", search::run(&mut session, &search)?);
+            Ok(())
+        }
         Command::Recommend(args) => walk(args, "recommend"),
         Command::Evaluate(args) => match args.config {
             None => {
@@ -108,6 +120,12 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
             }
         },
     }
+}
+
+fn session(global: &Global, config: Config, stop: &Stop, force: &[String]) -> Result<Session> {
+    let cache = cache(global, Some(&config))?;
+    let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
+    Session::new(config, fetcher, stop.clone(), force)
 }
 
 fn resolve(path: &Path, out: Option<PathBuf>) -> Result<Config> {

@@ -30,8 +30,9 @@ use crate::stage::{Outcome, RunLock, Runner};
 use crate::stop::Stop;
 
 pub use evaluate::REPORT;
+pub use llm::n_threads;
 pub use model::{Model, check_asset_names};
-pub use recommend::{TASKS, rank_all, read_runs};
+pub use recommend::{rank_all, read_runs, watch};
 pub use split::SPLIT_FILE;
 
 type StageFn = fn(&mut Session) -> Result<Outcome>;
@@ -114,6 +115,13 @@ impl Session {
         if until == "evaluate" {
             evaluate::show(self)?;
         }
+        Ok(())
+    }
+
+    /// The events, if they are not there yet.
+    pub fn ingest(&mut self) -> Result<()> {
+        self.fetch("ingest")?;
+        ingest::run(self).context("stage ingest")?;
         Ok(())
     }
 

@@ -4,5 +4,6 @@ mod cli;
 mod config;
 mod fetch;
 mod models;
+mod search;
 mod stage;
 mod walk;
