@@ -44,6 +44,9 @@ pub struct StageOptions {
     /// Write results here instead of the config's `out`
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Decides random choices, instead of the config's `seed`; give --out too, to keep both results
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Stop at the first bad row of a log, as `strict = true` in the config does
     #[arg(long)]
     pub strict: bool,
@@ -65,6 +68,8 @@ pub enum Command {
     Instruct(StageArgs),
     /// Train the LoRA adapters
     Tune(StageArgs),
+    /// Choose the settings of systems on validation, with one budget for all
+    Search(SearchArgs),
     /// Let every system rank the catalogue for every case
     Recommend(StageArgs),
     /// Score the rankings: table and report.html; or score anyone's lists (--run)
@@ -79,6 +84,27 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show what is known of one person
     Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    /// The systems to search [default: those of the config that need no language model]
+    #[arg(long, value_name = "SYSTEM,…", value_delimiter = ',')]
+    pub systems: Vec<String>,
+    /// Trials of each system and task
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: u32,
+    /// A TOML file of [system] tables with `key = [values]`, instead of the built-in space
+    #[arg(long, value_name = "FILE")]
+    pub space: Option<PathBuf>,
+    /// Also write the chosen settings here, for `[recommend] settings`
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Write results here instead of the config's `out`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use clap::Parser;
 use crate::args::{Cli, Command, Global, ShowWhat, StageArgs, StageOptions};
 use crate::config::{self, Config};
 use crate::fetch::{self, Cache, Fetcher, State};
+use crate::search::{self, Search};
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
 use crate::{compare, doctor, lists, show};
@@ -39,16 +40,12 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
     let read = |path: &Path, options: &StageOptions| {
         let mut config = resolve(path, options.out.clone())?;
         config.data.strict |= options.strict;
+        config.seed = options.seed.unwrap_or(config.seed);
         anyhow::Ok(config)
-    };
-    let open = |config: Config, force: &[String]| {
-        let cache = cache(global, Some(&config))?;
-        let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
-        Session::new(config, fetcher, stop.clone(), force)
     };
     let walk = |args: StageArgs, until: &'static str| {
         let config = read(&args.config, &args.options)?;
-        open(config, &args.options.force)?.walk(until)
+        session(global, config, stop, &args.options.force)?.walk(until)
     };
     match cli.command {
         Command::Run(args) => walk(args, "evaluate"),
@@ -57,6 +54,18 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
         Command::Fuse(args) => walk(args, "fuse"),
         Command::Instruct(args) => walk(args, "instruct"),
         Command::Tune(args) => walk(args, "tune"),
+        Command::Search(args) => {
+            let config = resolve(&args.config, args.out)?;
+            let mut session = session(global, config, stop, &[])?;
+            let search = Search {
+                systems: args.systems,
+                n_trials: args.trials as usize,
+                space: args.space,
+                write: args.write,
+            };
+            print!("{}", search::run(&mut session, &search)?);
+            Ok(())
+        }
         Command::Recommend(args) => walk(args, "recommend"),
         Command::Evaluate(args) => match args.config {
             None => {
@@ -70,7 +79,7 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
         },
         Command::CheckLeaks(args) => {
             let config = read(&args.config, &args.options)?;
-            let open = |config| open(config, &args.options.force);
+            let open = |config| session(global, config, stop, &args.options.force);
             print!("{}", stages::check_leaks(config, open)?);
             Ok(())
         }
@@ -124,6 +133,12 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
             }
         },
     }
+}
+
+fn session(global: &Global, config: Config, stop: &Stop, force: &[String]) -> Result<Session> {
+    let cache = cache(global, Some(&config))?;
+    let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
+    Session::new(config, fetcher, stop.clone(), force)
 }
 
 fn resolve(path: &Path, out: Option<PathBuf>) -> Result<Config> {

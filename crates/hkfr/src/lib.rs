@@ -22,6 +22,7 @@ pub mod doctor;
 pub mod fetch;
 mod lists;
 pub mod progress;
+pub mod search;
 pub mod show;
 pub mod stage;
 pub mod stages;

@@ -6,6 +6,7 @@
 //! negatives, log_q, dim, layers, heads, max_len, feed_forward, activation, batch, micro_batch, lr,
 //! beta2, dropout, item_dropout, epochs, patience, seed, threads, exclude_seen.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
@@ -115,9 +116,10 @@ fn run(network: impl Network, data: &Sequences, s: &Settings) -> Result<()> {
             ),
         }
         clock = Instant::now();
+        ControlFlow::Continue(())
     };
     let (seen, threads) = (s.exclude_seen, s.n_threads);
-    let model = fit(network, data, &s.train, seen, threads, &mut on_progress)?;
+    let (model, _) = fit(network, data, &s.train, seen, threads, &mut on_progress)?;
     trained.sort_by(f64::total_cmp);
     println!("median epoch: {:.2} s", trained[trained.len() / 2]);
     let mut pool = Pool::new(threads);

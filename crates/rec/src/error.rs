@@ -25,10 +25,24 @@ pub enum Error {
     /// A ranker returned something that has no order: an internal error.
     #[error("case {case_id}: the score of entity {entity} is not a number")]
     NotANumber { case_id: String, entity: u32 },
+    /// Somebody asked for it: what was done is kept where the caller said.
+    #[error("interrupted")]
+    Interrupted,
     #[error("tuning: {0}")]
     Tuning(String),
     #[error(transparent)]
     Lm(#[from] hkfr_lm::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+/// # Errors
+/// [`Error::Config`] with the key, its value and the range.
+pub(crate) fn at_least(key: &str, value: f32, least: f32) -> Result<()> {
+    match value.is_finite() && value >= least {
+        true => Ok(()),
+        false => Err(Error::Config(format!(
+            "{key} = {value}: must be at least {least}"
+        ))),
+    }
 }

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use hkfr_rec::tasks::TASKS;
+use hkfr_rec::systems::recipe;
+use hkfr_rec::tasks::TASKS as INSTRUCTION_TASKS;
 
 use super::Config;
-use super::outcome::{BASELINES, LLM_SYSTEMS};
+use super::outcome::{LLM_SYSTEMS, SYSTEMS, SystemsConfig, TASKS};
 
 /// A value that cannot be meant: where it stands and what to do.
 #[derive(Debug, PartialEq)]
@@ -17,14 +18,64 @@ pub(super) struct Finding {
     pub reason: String,
 }
 
+fn bad(section: &str, key: &str, reason: &str) -> Result<(), Finding> {
+    Err(Finding {
+        section: section.to_owned(),
+        key: key.to_owned(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// A list of `[recommend]`: not empty, known names, each once.
+fn among<I: Iterator<Item = &'static str>>(
+    key: &str,
+    noun: &str,
+    names: &[String],
+    known: impl Fn() -> I,
+) -> Result<(), Finding> {
+    let bad = |reason: String| bad("recommend", key, &reason);
+    if names.is_empty() {
+        return bad(format!("names no {noun}: nothing would be ranked"));
+    }
+    for (i, name) in names.iter().enumerate() {
+        if !known().any(|k| k == name) {
+            let hint = super::load::nearest(name, known());
+            return bad(format!("unknown {noun} \"{name}\"{hint}"));
+        }
+        if names[..i].contains(name) {
+            return bad(format!("names \"{name}\" twice"));
+        }
+    }
+    Ok(())
+}
+
+/// The settings of systems; `prefix` stands before the names of their sections.
+pub(super) fn systems(c: &SystemsConfig, prefix: &str) -> Result<(), Finding> {
+    for (task, systems) in c.tasks() {
+        for (system, settings) in systems {
+            let section = format!("{prefix}{task}.{system}");
+            if !SYSTEMS.contains(&system.as_str()) {
+                let hint = super::load::nearest(system, SYSTEMS.iter().copied());
+                return bad(
+                    &section,
+                    "",
+                    &format!("no system of this name has settings{hint}"),
+                );
+            }
+            if let Err(e) = recipe(system, settings, 0) {
+                let (mut key, reason) = super::load::option_error(&e.to_string(), system);
+                if key.is_empty() {
+                    let about = settings.keys().find(|k| reason.starts_with(k.as_str()));
+                    key = about.cloned().unwrap_or_default();
+                }
+                return bad(&section, &key, &reason);
+            }
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn check(c: &Config) -> Result<(), Finding> {
-    let bad = |section: &str, key: &str, reason: &str| {
-        Err(Finding {
-            section: section.to_owned(),
-            key: key.to_owned(),
-            reason: reason.to_owned(),
-        })
-    };
     let is_name = |s: &str| {
         !s.is_empty()
             && !s.starts_with('.')
@@ -45,8 +96,9 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "is required by this adapter: the directory or file to read",
         );
     }
+    let adapter = format!("adapter \"{}\"", c.data.adapter.name());
     if let Err(e) = c.data.adapter_config(Path::new("")) {
-        let (key, reason) = super::load::option_error(e.message(), c.data.adapter.name());
+        let (key, reason) = super::load::option_error(e.message(), &adapter);
         return bad("data.options", &key, &reason);
     }
     for (section, key, value) in [
@@ -72,11 +124,6 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             Some(c.tuning.checkpoint_steps),
         ),
         ("recommend", "depth", Some(c.recommend.depth)),
-        (
-            "recommend",
-            "knn_neighbours",
-            Some(c.recommend.knn_neighbours),
-        ),
     ] {
         if value == Some(0) {
             return bad(section, key, "must be at least 1");
@@ -88,7 +135,6 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         ("tuning", "head_learning_rate", c.tuning.head_learning_rate),
         ("tuning", "epochs", c.tuning.epochs),
         ("tuning", "max_grad_norm", c.tuning.max_grad_norm),
-        ("recommend", "ease_lambda", c.recommend.ease_lambda),
         ("recommend", "evidence_weight", c.recommend.evidence_weight),
     ] {
         if !(value.is_finite() && value > 0.0) {
@@ -119,8 +165,8 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         }
     }
     for task in &c.instructions.tasks {
-        if !TASKS.contains(&task.as_str()) {
-            let hint = super::load::nearest(task, TASKS.iter().copied());
+        if !INSTRUCTION_TASKS.contains(&task.as_str()) {
+            let hint = super::load::nearest(task, INSTRUCTION_TASKS.iter().copied());
             return bad(
                 "instructions",
                 "tasks",
@@ -144,27 +190,12 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "a simulated history has at least 1 target event",
         );
     }
-    if c.recommend.systems.is_empty() {
-        return bad(
-            "recommend",
-            "systems",
-            "names no system: nothing would be ranked",
-        );
-    }
-    let known = || BASELINES.iter().chain(&LLM_SYSTEMS).copied();
-    for (i, system) in c.recommend.systems.iter().enumerate() {
-        if !known().any(|k| k == system) {
-            let hint = super::load::nearest(system, known());
-            return bad(
-                "recommend",
-                "systems",
-                &format!("unknown system \"{system}\"{hint}"),
-            );
-        }
-        if c.recommend.systems[..i].contains(system) {
-            return bad("recommend", "systems", &format!("names \"{system}\" twice"));
-        }
-    }
+    let systems = || SYSTEMS.iter().chain(&LLM_SYSTEMS).copied();
+    among("systems", "system", &c.recommend.systems, systems)?;
+    among("tasks", "task", &c.recommend.tasks, || {
+        TASKS.iter().copied()
+    })?;
+    self::systems(&c.systems, "systems.")?;
     let ks = &c.evaluate.ks;
     if ks.is_empty() || ks[0] == 0 || !ks.is_sorted_by(|a, b| a < b) {
         return bad(

@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, check};
+use serde::de::DeserializeOwned;
+
+use super::{Config, SystemsConfig, check};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -24,53 +26,74 @@ pub enum ConfigError {
 
 /// Reads, checks and resolves the config at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let mut config = parse(&read(path)?, path)?;
+    config.resolve_paths(path.parent().unwrap_or(Path::new("")));
+    if let Some(path) = &config.recommend.settings {
+        let text = read(path)?;
+        let settings: SystemsConfig = typed(&text, path)?;
+        sound(check::systems(&settings, ""), &text, path)?;
+        config.systems.fill_from(settings);
+    }
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
     let bytes = std::fs::read(path).map_err(|source| ConfigError::Read {
         path: path.into(),
         source,
     })?;
-    let text = String::from_utf8(bytes).map_err(|e| {
+    String::from_utf8(bytes).map_err(|e| {
         let good = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         ConfigError::Bad {
             path: path.into(),
             line: 1 + good.iter().filter(|&&b| b == b'\n').count(),
             reason: "is not UTF-8; save the file as UTF-8 text".into(),
         }
-    })?;
-    let mut config = parse(&text, path)?;
-    config.resolve_paths(path.parent().unwrap_or(Path::new("")));
-    Ok(config)
+    })
 }
 
 /// `path` is only named in errors.
 pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-    let bad = |line, reason| ConfigError::Bad {
-        path: path.into(),
-        line,
-        reason,
-    };
-    let config: Config = toml::from_str(text).map_err(|e| {
+    let config = typed(text, path)?;
+    sound(check::check(&config), text, path)?;
+    Ok(config)
+}
+
+fn typed<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigError> {
+    toml::from_str(text).map_err(|e| {
         let at = e.span().map_or(0, |s| s.start).min(text.len());
-        bad(line_at(text, at), explain(text, at, e.message()))
-    })?;
-    check::check(&config).map_err(|f| {
+        ConfigError::Bad {
+            path: path.into(),
+            line: line_at(text, at),
+            reason: explain(text, at, e.message()),
+        }
+    })
+}
+
+/// A finding with the line that it is about.
+fn sound(checked: Result<(), check::Finding>, text: &str, path: &Path) -> Result<(), ConfigError> {
+    checked.map_err(|f| {
         let place = match (f.section.as_str(), f.key.as_str()) {
             ("", key) => key.to_owned(),
             (section, "") => format!("[{section}]"),
             (section, key) => format!("[{section}] {key}"),
         };
-        let line = line_of(text, &f.section, &f.key);
-        bad(line, format!("{place}: {}", f.reason))
-    })?;
-    Ok(config)
+        ConfigError::Bad {
+            path: path.into(),
+            line: line_of(text, &f.section, &f.key),
+            reason: format!("{place}: {}", f.reason),
+        }
+    })
 }
 
-/// What serde says of the adapter's options → the key at fault (empty if unknown), and the reason.
-pub(super) fn option_error(message: &str, adapter: &str) -> (String, String) {
+/// What serde says of the keys of `owner` (`adapter "x"`) → the key at fault (empty if unknown),
+/// and the reason.
+pub(super) fn option_error(message: &str, owner: &str) -> (String, String) {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let typed = quoted.next().unwrap_or("").to_owned();
     if message.starts_with("unknown field") {
         let hint = nearest(&typed, quoted);
-        let reason = format!("no key of adapter \"{adapter}\"{hint}");
+        let reason = format!("no key of {owner}{hint}");
         return (typed, reason);
     }
     (String::new(), message.trim().to_owned())

@@ -22,7 +22,9 @@ pub use llm::{
 };
 pub(crate) use load::nearest;
 pub use load::{ConfigError, load, parse};
-pub use outcome::{BASELINES, EvaluateConfig, LLM_SYSTEMS, RecommendConfig, RepeatPolicy};
+pub use outcome::{
+    EvaluateConfig, LLM_SYSTEMS, RecommendConfig, RepeatPolicy, SYSTEMS, SystemsConfig, TASKS,
+};
 
 /// The commented file of all defaults: what `hkfr config --defaults` prints.
 pub const DEFAULTS: &str = include_str!("../defaults.toml");
@@ -39,6 +41,7 @@ pub struct Config {
     pub instructions: InstructionsConfig,
     pub tuning: TuningConfig,
     pub recommend: RecommendConfig,
+    pub systems: SystemsConfig,
     pub evaluate: EvaluateConfig,
     pub models: ModelsConfig,
 }
@@ -55,6 +58,7 @@ impl Default for Config {
             instructions: InstructionsConfig::default(),
             tuning: TuningConfig::default(),
             recommend: RecommendConfig::default(),
+            systems: SystemsConfig::default(),
             evaluate: EvaluateConfig::default(),
             models: ModelsConfig::default(),
         }
@@ -86,6 +90,7 @@ impl Config {
             &mut self.data.path,
             &mut self.fusion.template_dir,
             &mut self.models.cache,
+            &mut self.recommend.settings,
         ]
         .into_iter()
         .flatten()

@@ -1,44 +1,94 @@
-//! `[recommend]` and `[evaluate]`: who ranks, and how it is judged.
+//! `[recommend]`, `[systems]` and `[evaluate]`: who ranks, with what settings, and how it is judged.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use hkfr_rec::systems::Settings;
 use serde::{Deserialize, Serialize};
 
-pub use hkfr_rec::baselines::{RepeatPolicy, SYSTEMS as BASELINES};
+pub use hkfr_rec::baselines::RepeatPolicy;
+pub use hkfr_rec::systems::SYSTEMS;
 
-/// Systems that rank with one.
+/// Systems that rank with a language model.
 pub const LLM_SYSTEMS: [&str; 4] = ["llm-untuned", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"];
+
+/// What is ranked: names of run files and of truths.
+pub const TASKS: [&str; 2] = ["category", "item"];
+
+/// Systems that take seconds, and those with the language model.
+const DEFAULT_SYSTEMS: [&str; 9] = [
+    "popularity",
+    "recent-popularity",
+    "own-frequency",
+    "item-knn",
+    "ease",
+    "llm-untuned",
+    "hkfr-no-tuning",
+    "hkfr-no-fusion",
+    "hkfr",
+];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecommendConfig {
     pub systems: Vec<String>,
+    pub tasks: Vec<String>,
     pub depth: u32,
     pub repeats: RepeatPolicy,
-    pub recent_half_life_days: f32,
-    pub own_half_life_days: f32,
-    pub knn_neighbours: u32,
-    pub knn_shrinkage: f32,
-    pub ease_lambda: f32,
-    pub ease_max_items: u32,
+    /// A file of settings, as `hkfr search` writes it. Its tables are in [`SystemsConfig`] once the
+    /// config is loaded.
+    #[serde(skip_serializing)]
+    pub settings: Option<PathBuf>,
     pub evidence_weight: f32,
 }
 
 impl Default for RecommendConfig {
     fn default() -> Self {
         Self {
-            systems: BASELINES
-                .iter()
-                .chain(&LLM_SYSTEMS)
-                .map(|s| s.to_string())
-                .collect(),
+            systems: DEFAULT_SYSTEMS.map(String::from).to_vec(),
+            tasks: TASKS.map(String::from).to_vec(),
             depth: 20,
             repeats: RepeatPolicy::Allow,
-            recent_half_life_days: 14.0,
-            own_half_life_days: 90.0,
-            knn_neighbours: 100,
-            knn_shrinkage: 20.0,
-            ease_lambda: 500.0,
-            ease_max_items: 4000,
+            settings: None,
             evidence_weight: 0.4,
+        }
+    }
+}
+
+/// Settings by task and system: `[systems.item.ease]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SystemsConfig {
+    pub category: BTreeMap<String, Settings>,
+    pub item: BTreeMap<String, Settings>,
+}
+
+impl SystemsConfig {
+    /// By task: its systems.
+    pub fn tasks(&self) -> [(&'static str, &BTreeMap<String, Settings>); 2] {
+        [("category", &self.category), ("item", &self.item)]
+    }
+
+    /// Empty where nothing is said.
+    pub fn of(&self, task: &str, system: &str) -> Settings {
+        let tasks = self.tasks();
+        let systems = tasks.iter().find(|(name, _)| *name == task);
+        let found = systems.and_then(|(_, systems)| systems.get(system));
+        found.cloned().unwrap_or_default()
+    }
+
+    /// Adds the keys of `other` that are not set here.
+    pub fn fill_from(&mut self, other: Self) {
+        for (own, other) in [
+            (&mut self.category, other.category),
+            (&mut self.item, other.item),
+        ] {
+            for (system, settings) in other {
+                let own = own.entry(system).or_default();
+                for (key, value) in settings {
+                    own.entry(key).or_insert(value);
+                }
+            }
         }
     }
 }

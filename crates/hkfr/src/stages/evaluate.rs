@@ -30,7 +30,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     runner.stage(&spec, |ctx| {
         let dataset = session.dataset()?;
         let split = session.split()?;
-        let truths = truths(&dataset, &split, session.config.recommend.repeats);
+        let mut truths = truths(&dataset, &split, session.config.recommend.repeats);
+        truths.retain(|t| session.config.recommend.tasks.contains(&t.task));
         for truth in &truths {
             truth.write(&ctx.dir.join(format!("truth.{}.jsonl", truth.task)))?;
         }

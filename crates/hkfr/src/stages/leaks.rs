@@ -13,7 +13,7 @@ use hkfr_eval::{EvalConfig, OrderWorth, Run, Truth, worth_of_order};
 use hkfr_events::{Dataset, mark_future, shuffle_time, store};
 use serde_json::json;
 
-use super::{STAGES, Session, TASKS, evaluate, read_runs};
+use super::{STAGES, Session, evaluate, read_runs};
 use crate::config::{Config, LLM_SYSTEMS};
 use crate::stage::{Manifest, Spec};
 
@@ -52,7 +52,7 @@ pub fn check(config: Config, open: impl Fn(Config) -> Result<Session>) -> Result
     let marked = walk("another-future", mark_future(&dataset, &split))?;
     let shuffled = walk("shuffled", shuffle_time(&dataset, SHUFFLE_SEED))?;
     let mut out = compare_lists(&logged, &marked)?;
-    for task in TASKS {
+    for task in &scratch.recommend.tasks {
         out += &order(&logged, &shuffled, task)?;
     }
     out += "A system that reads no order loses nothing, or gains: shuffled, a last order is like any other, while in a log\n\

@@ -32,8 +32,9 @@ use crate::stop::Stop;
 
 pub use evaluate::{REPORT, segment_order};
 pub use leaks::check as check_leaks;
+pub use llm::n_threads;
 pub use model::{Model, check_asset_names};
-pub use recommend::{TASKS, rank_all, read_runs};
+pub use recommend::{rank_all, read_runs, watch};
 pub use split::SPLIT_FILE;
 
 type StageFn = fn(&mut Session) -> Result<Outcome>;
@@ -120,6 +121,13 @@ impl Session {
             }
         }
         Ok(ran)
+    }
+
+    /// The events, if they are not there yet.
+    pub fn ingest(&mut self) -> Result<()> {
+        self.fetch("ingest")?;
+        ingest::run(self).context("stage ingest")?;
+        Ok(())
     }
 
     /// Obtains what the stages up to `until` will ask for: before any of them runs, so that a

@@ -1,22 +1,26 @@
-//! Every system ranks the catalogue for every case: one run file a system and task.
+//! Every system ranks the catalogue for every case: one run file a system and task, and beside it
+//! what it cost.
 
-use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use hkfr_eval::{RankedList, Run};
 use hkfr_events::{Dataset, Split};
-use hkfr_rec::baselines::{BaselineConfig, Entities, Interactions, RepeatPolicy, fit_one};
+use hkfr_rec::baselines::{Entities, RepeatPolicy};
 use hkfr_rec::rank;
+use hkfr_rec::systems::{self, Fitting};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Session;
+use super::llm::n_threads;
 use super::llm_ranking::LlmRanking;
-use crate::config::RecommendConfig;
+use crate::config::{RecommendConfig, TASKS};
+use crate::progress::Progress;
 use crate::stage::{Outcome, Spec, StageContext};
-
-/// The tasks that every system ranks: names of run files and of truths.
-pub const TASKS: [&str; 2] = ["category", "item"];
+use crate::stop::Stop;
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let any_llm = !super::llm::variants(&session.config, false).is_empty();
@@ -29,6 +33,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         inputs: &["ingest", "split", "fuse", "tune"],
         config: json!({
             "recommend": session.config.recommend,
+            "settings": session.config.systems,
             "systems": session.config.systems().collect::<Vec<_>>(),
             "arithmetic": any_llm.then(|| session.config.models.arithmetic()),
         }),
@@ -40,49 +45,80 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     runner.stage(&spec, |ctx| {
         let (dataset, split) = (session.dataset()?, session.split()?);
         let systems: Vec<String> = session.config.systems().map(str::to_owned).collect();
-        let config = session.config.recommend.clone();
-        let lists = Lists::new(&dataset, &split, &config, ctx.seed);
-        let baselines = baseline_config(&config);
-        let mut interactions: HashMap<&str, Interactions> = HashMap::new();
-        let dir = ctx.dir.clone();
-        rank_all(ctx, &systems, |system, task| {
+        let config = session.config.clone();
+        let lists = Lists::new(&dataset, &split, &config.recommend, ctx.seed);
+        let fittings = TASKS.map(|task| (task, lists.fitting(task)));
+        let (dir, stop, seed) = (ctx.dir.clone(), ctx.stop.clone(), ctx.seed);
+        let tasks = &config.recommend.tasks;
+        rank_all(ctx, &systems, tasks, |system, task, progress| {
             if super::llm::system(system).is_some() {
                 let path = LlmRanking::open(system, &dir).finish(session, &lists)?;
-                if task == TASKS[0] {
+                if *task == tasks[0] {
                     LlmRanking::write_features(&path, system, &lists)?;
                 }
                 return LlmRanking::read(&path, system, task, &lists);
             }
-            let entities = lists.entities(task);
-            let task_name = if task == "item" { "item" } else { "category" };
-            let interactions = interactions
-                .entry(task_name)
-                .or_insert_with(|| Interactions::fit(&dataset, &split, entities));
-            let scorer = fit_one(system, &dataset, &split, entities, interactions, &baselines)?;
-            let mut scores = vec![0.0; entities.n()];
-            lists.run(system, task, |case| {
-                session.stop.check()?;
-                scorer.score(
-                    &dataset,
-                    &split.cases[case].instance.history(&dataset),
-                    &mut scores,
-                );
+            let settings = config.systems.of(task, system);
+            let recipe = systems::recipe(system, &settings, seed)?;
+            let from = fittings.iter().find(|f| f.0 == task).map(|f| &f.1);
+            let from = from.context("a task of the config")?;
+            let started = Instant::now();
+            let scorer = recipe.fit(from, &mut |p| watch(progress, &stop, system, p));
+            stop.check()?;
+            let scorer = scorer?;
+            let fit_seconds = started.elapsed().as_secs_f64();
+            let started = Instant::now();
+            let mut scores = vec![0.0; from.entities.n()];
+            let run = lists.run(system, task, |case| {
+                stop.check()?;
+                let history = split.cases[case].instance.history(&dataset);
+                scorer.score(&dataset, &history, &mut scores);
                 lists.rank(task, case, &scores)
-            })
+            })?;
+            let cost = Cost {
+                fit_seconds,
+                score_seconds: started.elapsed().as_secs_f64(),
+                peak_mb: crate::stage::peak_mb(),
+                settings: recipe.settings(),
+            };
+            let path = dir.join(format!("{system}.{task}.cost.json"));
+            crate::atomic::write_json(&path, &cost)?;
+            Ok(run)
         })?;
         LlmRanking::clean(&dir)
     })
 }
 
-fn baseline_config(c: &RecommendConfig) -> BaselineConfig {
-    BaselineConfig {
-        recent_half_life_days: c.recent_half_life_days,
-        own_half_life_days: c.own_half_life_days,
-        knn_neighbours: c.knn_neighbours as usize,
-        knn_shrinkage: c.knn_shrinkage,
-        ease_lambda: c.ease_lambda,
-        ease_max_entities: c.ease_max_items as usize,
-        ..BaselineConfig::default()
+/// What a system took, with all its settings.
+#[derive(Serialize)]
+struct Cost {
+    fit_seconds: f64,
+    /// One case after the other, on one thread.
+    score_seconds: f64,
+    /// Of the process, since the system was begun.
+    peak_mb: Option<f64>,
+    settings: systems::Settings,
+}
+
+/// Shows how far a fit is, and ends it if somebody asks.
+pub fn watch(
+    progress: &Progress,
+    stop: &Stop,
+    system: &str,
+    at: systems::Progress,
+) -> ControlFlow<()> {
+    match at {
+        systems::Progress::Trained { epoch, loss } => {
+            progress.note(format!("{system}, epoch {epoch}: loss {loss:.3}"));
+        }
+        systems::Progress::Validated { epoch, accuracy } => progress.note(format!(
+            "{system}, epoch {epoch}: validation NDCG@10 {:.4}",
+            accuracy.ndcg_at_10
+        )),
+    }
+    match stop.check() {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
     }
 }
 
@@ -108,6 +144,16 @@ impl<'a> Lists<'a> {
             split,
             seed,
         }
+    }
+
+    /// What a system learns from. The policy of the table is about items: a category is never used up.
+    fn fitting(&self, task: &str) -> Fitting<'_> {
+        let repeats = match task {
+            "item" => self.repeats,
+            _ => RepeatPolicy::Allow,
+        };
+        let entities = self.entities(task);
+        Fitting::new(self.dataset, self.split, entities, repeats, n_threads())
     }
 
     fn entities(&self, task: &str) -> &Entities {
@@ -169,15 +215,13 @@ impl<'a> Lists<'a> {
 pub fn rank_all(
     ctx: &mut StageContext,
     systems: &[String],
-    mut rank: impl FnMut(&str, &str) -> Result<Run>,
+    tasks: &[String],
+    mut rank: impl FnMut(&str, &str, &Progress) -> Result<Run>,
 ) -> Result<()> {
-    let progress = ctx.progress(
-        "ranking",
-        "runs",
-        Some((systems.len() * TASKS.len()) as u64),
-    );
+    let n_runs = systems.len() * tasks.len();
+    let progress = ctx.progress("ranking", "runs", Some(n_runs as u64));
     for system in systems {
-        for task in TASKS {
+        for task in tasks {
             ctx.stop.check()?;
             let path = ctx.dir.join(format!("{system}.{task}.jsonl"));
             if path.exists() {
@@ -185,9 +229,10 @@ pub fn rank_all(
                 continue;
             }
             progress.note(system);
-            let run = rank(system, task)?;
+            crate::stage::reset_peak();
+            let run = rank(system, task, &progress)?;
             ensure!(
-                run.system == system.as_str() && run.task == task,
+                run.system == system.as_str() && run.task == *task,
                 "asked for {system}.{task}, got {}.{}",
                 run.system,
                 run.task
@@ -198,7 +243,7 @@ pub fn rank_all(
     }
     drop(progress);
     ctx.count("systems", systems.len());
-    ctx.count("runs", systems.len() * TASKS.len());
+    ctx.count("runs", n_runs);
     Ok(())
 }
 

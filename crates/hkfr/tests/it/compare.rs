@@ -25,7 +25,7 @@ fn runs_become_one_table_with_sentences_and_files() {
     two_runs(dir);
     std::fs::write(
         dir.join("out/other/recommend/item-knn.item.cost.json"),
-        r#"{"fit_seconds": 1.5, "peak_mb": 12.0, "settings": {"neighbours": 5}}"#,
+        r#"{"fit_seconds": 1.5, "score_seconds": 90, "peak_mb": 12.0, "settings": {"neighbours": 5}}"#,
     )
     .unwrap();
     let (code, out, err) = run(
@@ -46,8 +46,8 @@ fn runs_become_one_table_with_sentences_and_files() {
         "ΔHR@3",
         "HR@3",
         "NDCG@10",
-        "seeds  sd of seeds, HR@3  d_z, HR@3     fit  peak memory",
-        "1.50 s        12 MB",
+        "seeds  sd of seeds, HR@3  d_z, HR@3     fit   score  peak memory",
+        "1.50 s  90.0 s        12 MB",
         "Δ paired difference to popularity",
         "\nitem:\n",
         "own-frequency: no significant difference to popularity in HR@3: −.3000 (95 % ",

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use hkfr::config::{Config, DEFAULTS, load, parse};
+use hkfr::config::{Config, DEFAULTS, SYSTEMS, TASKS, load, parse};
+use hkfr::rec::systems::{Settings, recipe};
 
 fn error(text: &str) -> String {
     parse(text, Path::new("configs/x.toml"))
@@ -57,8 +58,11 @@ fn every_key_of_the_config_is_explained() {
             comment = line.starts_with('#') || (comment && !line.is_empty());
         }
     }
-    // An open table: its keys are the adapter's.
+    // Open tables: their keys are the adapter's and the systems'.
     explained.push(("data".into(), "options".into()));
+    for task in TASKS {
+        explained.push(("systems".into(), task.into()));
+    }
     let sections = keys("");
     let mut expected = Vec::new();
     for name in &sections {
@@ -72,6 +76,60 @@ fn every_key_of_the_config_is_explained() {
     explained.sort();
     expected.sort();
     assert_eq!(explained, expected);
+}
+
+#[test]
+fn the_defaults_name_every_setting_of_every_system() {
+    let (_, about) = DEFAULTS.split_once("# Settings of the systems").unwrap();
+    for system in SYSTEMS {
+        let settings = recipe(system, &Settings::new(), 42).unwrap().settings();
+        for key in settings.keys() {
+            assert!(about.contains(key), "{system}: {key} is not explained");
+        }
+    }
+}
+
+#[test]
+fn settings_of_systems_are_checked_where_they_stand() {
+    assert_eq!(
+        error("[systems.item.ease]\nlamda = 100"),
+        "configs/x.toml:2: [systems.item.ease] lamda: no key of ease; did you mean \"lambda\"?"
+    );
+    assert_eq!(
+        error("[systems.item.ease]\nlambda = 1"),
+        "configs/x.toml:2: [systems.item.ease] lambda: lambda = 1: must be at least 50"
+    );
+    assert_eq!(
+        error("[systems.item.sasrek]\ndim = 1"),
+        "configs/x.toml:1: [systems.item.sasrek]: no system of this name has settings; did you mean \"sasrec\"?"
+    );
+}
+
+#[test]
+fn a_file_of_settings_fills_what_the_config_leaves_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("x.toml");
+    let tuned = dir.path().join("tuned.toml");
+    std::fs::write(&tuned, "[item.ease]\nlambda = 70.0\nmax_entities = 5\n").unwrap();
+    std::fs::write(
+        &config,
+        "[recommend]\nsettings = \"tuned.toml\"\n[systems.item.ease]\nlambda = 90.0\n",
+    )
+    .unwrap();
+    let systems = load(&config).unwrap().systems;
+    let ease = systems.of("item", "ease");
+    assert_eq!(
+        (&ease["lambda"], &ease["max_entities"]),
+        (&90.0.into(), &5.into())
+    );
+    assert!(systems.of("category", "ease").is_empty());
+    std::fs::write(&tuned, "\n[item.ease]\nlamda = 70.0\n").unwrap();
+    let error = load(&config).unwrap_err().to_string();
+    assert!(
+        error
+            .ends_with("tuned.toml:3: [item.ease] lamda: no key of ease; did you mean \"lambda\"?"),
+        "{error}"
+    );
 }
 
 #[test]

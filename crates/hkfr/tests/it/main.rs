@@ -7,5 +7,6 @@ mod fetch;
 mod leak;
 mod models;
 mod order;
+mod search;
 mod stage;
 mod walk;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use hkfr::config::TASKS;
 use hkfr::eval::Run;
 use hkfr::stage::{MANIFEST, Manifest, Outcome, RunLock, Runner, Spec, StageContext};
 use hkfr::stages::{rank_all, read_runs};
@@ -237,7 +238,7 @@ fn a_stopped_ranking_keeps_the_systems_that_were_finished() {
         let systems = &systems;
         move |ctx: &mut StageContext| {
             let stop = ctx.stop.clone();
-            rank_all(ctx, systems, |system, task| {
+            rank_all(ctx, systems, &TASKS.map(String::from), |system, task, _| {
                 if system == stop_at {
                     stop.request();
                 }

@@ -4,11 +4,41 @@
 //! Dense over the modelled entities: n² floats to keep, about four times that while fitting.
 
 use hkfr_events::{Dataset, History};
+use serde::{Deserialize, Serialize};
 
 use super::Scorer;
 use super::entities::Entities;
 use super::interactions::Interactions;
 use super::spd_inverse::spd_inverse;
+use crate::error::{Result, at_least};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EaseConfig {
+    /// L2 regularisation, at least 50 (single precision). Larger is nearer to popularity.
+    pub lambda: f32,
+    /// Only the so many entities with the most users are modelled (memory and time grow with the
+    /// square and the cube); the rest rank below them.
+    pub max_entities: usize,
+}
+
+impl Default for EaseConfig {
+    fn default() -> Self {
+        Self {
+            lambda: 500.0,
+            max_entities: 6000,
+        }
+    }
+}
+
+impl EaseConfig {
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<()> {
+        at_least("lambda", self.lambda, 50.0)?;
+        at_least("max_entities", self.max_entities as f32, 1.0)
+    }
+}
 
 pub struct Ease {
     entities: Entities,
@@ -20,13 +50,7 @@ pub struct Ease {
 }
 
 impl Ease {
-    /// Models the `max_entities` entities with the most users.
-    pub fn fit(
-        entities: &Entities,
-        interactions: &Interactions,
-        lambda: f32,
-        max_entities: usize,
-    ) -> Self {
+    pub fn fit(entities: &Entities, interactions: &Interactions, config: &EaseConfig) -> Self {
         let mut users = vec![0u32; entities.n()];
         interactions
             .rows
@@ -35,7 +59,7 @@ impl Ease {
             .for_each(|&(e, _)| users[e as usize] += 1);
         let mut by_users: Vec<u32> = (0..entities.n() as u32).collect();
         by_users.sort_by_key(|&e| std::cmp::Reverse(users[e as usize]));
-        by_users.truncate(max_entities);
+        by_users.truncate(config.max_entities);
         by_users.sort_unstable();
         let mut modelled = vec![None; entities.n()];
         (0u32..)
@@ -54,7 +78,9 @@ impl Ease {
                 row.iter().for_each(|&(j, y)| gram[j] += x * y);
             }
         }
-        gram.iter_mut().step_by(n + 1).for_each(|g| *g += lambda);
+        gram.iter_mut()
+            .step_by(n + 1)
+            .for_each(|g| *g += config.lambda);
         let mut b = spd_inverse(&gram, n);
         let diagonal: Vec<f32> = b.iter().step_by(n + 1).copied().collect();
         for (j, row) in b.chunks_exact_mut(n.max(1)).enumerate() {

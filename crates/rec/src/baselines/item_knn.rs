@@ -3,10 +3,42 @@
 //! Dacrema et al. 2019), of which the k largest of each j are kept.
 
 use hkfr_events::{Dataset, History};
+use serde::{Deserialize, Serialize};
 
+use super::Scorer;
 use super::entities::Entities;
 use super::interactions::Interactions;
-use super::{BaselineConfig, Scorer};
+use crate::error::{Result, at_least};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ItemKnnConfig {
+    /// Neighbours kept of each entity.
+    pub neighbours: usize,
+    /// Added to the denominator of the cosine; damps similarities that rest on few users.
+    pub shrinkage: f32,
+    /// An entity is its own neighbour with similarity 1, so that repeats rank high.
+    pub include_self: bool,
+}
+
+impl Default for ItemKnnConfig {
+    fn default() -> Self {
+        Self {
+            neighbours: 100,
+            shrinkage: 20.0,
+            include_self: true,
+        }
+    }
+}
+
+impl ItemKnnConfig {
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<()> {
+        at_least("neighbours", self.neighbours as f32, 1.0)?;
+        at_least("shrinkage", self.shrinkage, 0.0)
+    }
+}
 
 pub struct ItemKnn {
     entities: Entities,
@@ -15,7 +47,7 @@ pub struct ItemKnn {
 }
 
 impl ItemKnn {
-    pub fn fit(entities: &Entities, interactions: &Interactions, config: &BaselineConfig) -> Self {
+    pub fn fit(entities: &Entities, interactions: &Interactions, config: &ItemKnnConfig) -> Self {
         let n = entities.n();
         let columns = interactions.columns(n);
         let norms: Vec<f32> = columns
@@ -42,14 +74,14 @@ impl ItemKnn {
                         (
                             e,
                             dots[e as usize]
-                                / (norms[j as usize] * norms[e as usize] + config.knn_shrinkage),
+                                / (norms[j as usize] * norms[e as usize] + config.shrinkage),
                         )
                     })
                     .collect();
                 touched.drain(..).for_each(|e| dots[e as usize] = 0.0);
                 list.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-                list.truncate(config.knn_neighbours);
-                if config.knn_include_self {
+                list.truncate(config.neighbours);
+                if config.include_self {
                     list.push((j, 1.0));
                 }
                 list

@@ -1,9 +1,11 @@
 //! Counting: of everybody's choices, of everybody's recent choices, of one's own.
 
 use hkfr_events::{Dataset, History, Split, UserIdx};
+use serde::{Deserialize, Serialize};
 
 use super::Scorer;
 use super::entities::{Entities, strength};
+use crate::error::{Result, at_least};
 
 const DAY: f64 = 86_400.0;
 
@@ -66,15 +68,43 @@ impl Scorer for Popularity {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecentPopularityConfig {
+    /// Days after which a choice counts half. Shorter follows the season.
+    pub half_life_days: f32,
+}
+
+impl Default for RecentPopularityConfig {
+    fn default() -> Self {
+        Self {
+            half_life_days: 14.0,
+        }
+    }
+}
+
+impl RecentPopularityConfig {
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<()> {
+        at_least("half_life_days", self.half_life_days, 0.01)
+    }
+}
+
 /// Popularity in which a choice counts half after each half-life before the last fit cut-off.
 pub struct RecentPopularity {
     counts: Vec<f32>,
 }
 
 impl RecentPopularity {
-    pub fn fit(ds: &Dataset, split: &Split, entities: &Entities, half_life_days: f32) -> Self {
+    pub fn fit(
+        ds: &Dataset,
+        split: &Split,
+        entities: &Entities,
+        config: &RecentPopularityConfig,
+    ) -> Self {
         Self {
-            counts: counts(ds, split, entities, Some(half_life_days)),
+            counts: counts(ds, split, entities, Some(config.half_life_days)),
         }
     }
 }
@@ -86,6 +116,34 @@ impl Scorer for RecentPopularity {
 
     fn score(&self, _: &Dataset, _: &History, out: &mut [f32]) {
         out.copy_from_slice(&self.counts);
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnFrequencyConfig {
+    /// Days after which one's own choice counts half.
+    pub half_life_days: f32,
+    /// What the most popular entity gets on top, in choices. Orders what the user never chose;
+    /// large values drown the user's own choices.
+    pub prior: f32,
+}
+
+impl Default for OwnFrequencyConfig {
+    fn default() -> Self {
+        Self {
+            half_life_days: 90.0,
+            prior: 0.1,
+        }
+    }
+}
+
+impl OwnFrequencyConfig {
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<()> {
+        at_least("half_life_days", self.half_life_days, 0.01)?;
+        at_least("prior", self.prior, 0.0)
     }
 }
 
@@ -102,15 +160,14 @@ impl OwnFrequency {
         ds: &Dataset,
         split: &Split,
         entities: &Entities,
-        half_life_days: f32,
-        prior: f32,
+        config: &OwnFrequencyConfig,
     ) -> Self {
         let counts = counts(ds, split, entities, None);
         let max = counts.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
         Self {
             entities: entities.clone(),
-            prior: counts.iter().map(|c| prior * c / max).collect(),
-            half_life_days,
+            prior: counts.iter().map(|c| config.prior * c / max).collect(),
+            half_life_days: config.half_life_days,
         }
     }
 }

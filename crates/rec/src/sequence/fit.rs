@@ -1,9 +1,11 @@
 //! Epochs, and stopping where validation stops improving.
 
+use std::ops::ControlFlow;
+
 use super::model::{Accuracy, Query, SequenceModel};
 use super::network::Network;
 use super::trainer::{TrainConfig, Trainer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::scores::mix;
 
 /// Sequences of item positions below `n_items`, oldest first: what is learnt from, and asked when.
@@ -37,6 +39,25 @@ impl Sequences {
         }
         all
     }
+
+    /// The last item of each of `users` (ascending) is the validation target, if its sequence has
+    /// two; the rest is learnt from.
+    pub fn hold_out_last(n_items: usize, mut train: Vec<Vec<u32>>, users: &[usize]) -> Self {
+        let mut validation = Vec::with_capacity(users.len());
+        for &user in users {
+            if let [_, .., target] = train[user][..] {
+                train[user].pop();
+                let history = train[user].clone();
+                validation.push(Query { history, target });
+            }
+        }
+        Self {
+            n_items,
+            train,
+            validation,
+            test: Vec::new(),
+        }
+    }
 }
 
 /// What [`fit`] has just done.
@@ -53,19 +74,20 @@ pub enum Progress {
     },
 }
 
-/// The model of the epoch with the best validation NDCG@10; without validation queries, of the last
-/// one. The same seed gives the same model on any number of threads.
+/// The model of the epoch with the best validation NDCG@10, and that epoch; without validation
+/// queries, of the last one. The same seed gives the same model on any number of threads.
 ///
 /// # Errors
-/// A setting out of its range; an item that is not below `n_items`.
+/// A setting out of its range; an item that is not below `n_items`; [`Error::Interrupted`] if
+/// `on_progress` says so.
 pub fn fit<N: Network>(
     network: N,
     data: &Sequences,
     config: &TrainConfig,
     exclude_seen: bool,
     n_threads: usize,
-    on_progress: &mut dyn FnMut(Progress),
-) -> Result<SequenceModel<N>> {
+    on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(SequenceModel<N>, usize)> {
     let mut trainer = Trainer::new(
         network,
         data.n_items,
@@ -73,6 +95,10 @@ pub fn fit<N: Network>(
         config.clone(),
         n_threads,
     )?;
+    let mut tell = |progress| match on_progress(progress) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Interrupted),
+    };
     let teaches = |&u: &usize| data.train[u].len() > 1;
     let mut users: Vec<usize> = (0..data.train.len()).filter(teaches).collect();
     let mut best: Option<(f64, usize, Vec<f32>, Vec<f32>)> = None;
@@ -86,13 +112,13 @@ pub fn fit<N: Network>(
         }
         let n_steps = users.len().div_ceil(config.batch_size).max(1);
         let loss = loss / n_steps as f64;
-        on_progress(Progress::Trained { epoch, loss });
+        tell(Progress::Trained { epoch, loss })?;
         if data.validation.is_empty() {
             continue;
         }
         let (model, pool) = trainer.pool();
         let accuracy = model.accuracy(&data.validation, exclude_seen, pool);
-        on_progress(Progress::Validated { epoch, accuracy });
+        tell(Progress::Validated { epoch, accuracy })?;
         match &best {
             Some(best) if accuracy.ndcg_at_10 <= best.0 => {
                 if epoch - best.1 >= config.patience {
@@ -106,8 +132,10 @@ pub fn fit<N: Network>(
         }
     }
     let mut model = trainer.model;
-    if let Some((_, _, params, items)) = best {
+    let mut epochs = config.max_epochs;
+    if let Some((_, epoch, params, items)) = best {
         (model.params, model.items) = (params, items);
+        epochs = epoch;
     }
-    Ok(model)
+    Ok((model, epochs))
 }

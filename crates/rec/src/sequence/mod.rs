@@ -11,6 +11,8 @@
 //! layer too. Histories lie packed, without padding: the work is that of the real items.
 //!
 //! ```
+//! use std::ops::ControlFlow;
+//!
 //! use hkfr_rec::sequence::{SasRec, Scratch, Sequences, TrainConfig, TransformerConfig, fit};
 //!
 //! // Everybody walks a ring of six items.
@@ -18,7 +20,7 @@
 //! let data = Sequences::leave_one_out(6, walks);
 //! let network = SasRec::new(TransformerConfig { dim: 16, ..Default::default() })?;
 //! let config = TrainConfig { batch_size: 10, max_epochs: 40, ..Default::default() };
-//! let model = fit(network, &data, &config, false, 1, &mut |_| ())?;
+//! let (model, _) = fit(network, &data, &config, false, 1, &mut |_| ControlFlow::Continue(()))?;
 //! let mut scratch = Scratch::default();
 //! let scores = model.scores(&[&[2, 3, 4]], &mut scratch);
 //! assert!(scores.iter().all(|s| *s <= scores[5]));

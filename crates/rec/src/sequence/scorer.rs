@@ -30,7 +30,8 @@ pub fn training_sequences(ds: &Dataset, split: &Split, entities: &Entities) -> V
 pub struct SequenceScorer<N: Network> {
     entities: Entities,
     model: SequenceModel<N>,
-    scratch: Mutex<Scratch<N>>,
+    /// One a thread that scores.
+    scratch: Mutex<Vec<Scratch<N>>>,
 }
 
 impl<N: Network> SequenceScorer<N> {
@@ -58,7 +59,9 @@ impl<N: Network> Scorer for SequenceScorer<N> {
             }
             return;
         }
-        let mut scratch = self.scratch.lock().expect("a scorer panicked");
+        let pool = || self.scratch.lock().expect("a scorer panicked");
+        let mut scratch = pool().pop().unwrap_or_default();
         out.copy_from_slice(self.model.scores(&[&chosen], &mut scratch));
+        pool().push(scratch);
     }
 }

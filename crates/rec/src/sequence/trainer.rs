@@ -70,13 +70,16 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    fn check(&self) -> Result<()> {
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<()> {
         let n_negatives = match self.loss {
             Loss::SampledSoftmax { n_negatives, .. } => n_negatives,
             _ => 1,
         };
         for (key, ok) in [
             ("batch_size", self.batch_size > 0),
+            ("max_epochs", self.max_epochs > 0),
             ("micro_batch", self.micro_batch > 0),
             ("learning_rate", self.learning_rate > 0.0),
             ("dropout", (0.0..1.0).contains(&self.dropout)),
@@ -90,7 +93,7 @@ impl TrainConfig {
             ),
         ] {
             if !ok {
-                return Err(Error::Config(format!("sequence.{key} is out of its range")));
+                return Err(Error::Config(format!("{key} is out of its range")));
             }
         }
         Ok(())

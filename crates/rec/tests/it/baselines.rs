@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use hkfr_events::{AsOf, Dataset, Event, Phase, Split};
-use hkfr_rec::baselines::{
-    BaselineConfig, Entities, Interactions, RepeatPolicy, SYSTEMS, Scorer, choose_on_validation,
-    fit_all, spd_inverse,
-};
+use hkfr_rec::baselines::{Entities, Interactions, RepeatPolicy, Scorer, spd_inverse};
+use hkfr_rec::systems::{Fitting, SYSTEMS, Settings, recipe};
 use proptest::prelude::*;
+use serde_json::json;
 
-use crate::fixtures::{DAY, dataset, split};
+use crate::fixtures::{DAY, dataset, go_on, split};
 
 const N: u32 = 7;
 
@@ -41,6 +40,16 @@ fn close(a: &[f32], b: &[f64], tolerance: f64) -> bool {
         && a.iter()
             .zip(b)
             .all(|(a, b)| (f64::from(*a) - b).abs() <= tolerance * (1.0 + b.abs()))
+}
+
+fn fit(system: &str, settings: serde_json::Value, from: &Fitting) -> Box<dyn Scorer> {
+    let settings: Settings = serde_json::from_value(settings).unwrap();
+    let recipe = recipe(system, &settings, 1).unwrap();
+    recipe.fit(from, &mut go_on).unwrap()
+}
+
+fn fitting<'a>(ds: &'a Dataset, split: &'a Split, entities: &'a Entities) -> Fitting<'a> {
+    Fitting::new(ds, split, entities, RepeatPolicy::Allow, 1)
 }
 
 /// Dense x_ue.
@@ -97,9 +106,14 @@ proptest! {
         let ds = dataset(N, &events);
         let split = split(&ds, Phase::Test, 10).unwrap();
         let entities = if by_category { Entities::categories(&ds, &split.catalogue) } else { Entities::items(&ds, &split.catalogue) };
-        let config = BaselineConfig { knn_neighbours: 3, knn_include_self: include_self, ease_lambda: 60.0, ..BaselineConfig::default() };
-        let fitted = fit_all(&ds, &split, &entities, &config).unwrap();
-        prop_assert_eq!(fitted.iter().map(|s| s.name()).collect::<Vec<_>>(), SYSTEMS);
+        let from = fitting(&ds, &split, &entities);
+        let fitted = [
+            fit("popularity", json!({}), &from),
+            fit("recent-popularity", json!({}), &from),
+            fit("own-frequency", json!({}), &from),
+            fit("item-knn", json!({ "neighbours": 3, "include_self": include_self }), &from),
+            fit("ease", json!({ "lambda": 60.0 }), &from),
+        ];
         let (n, choices) = (entities.n(), choices(&ds, &split, &entities));
         let cut = split.fit_before[0].unwrap();
         let half_life = |ts: i64, days: f32| 0.5f64.powf((cut.seconds() - ts) as f64 / DAY as f64 / f64::from(days));
@@ -222,14 +236,20 @@ fn the_future_changes_no_score() {
         let split = split(ds, Phase::Test, 10).unwrap();
         let entities = Entities::items(ds, &split.catalogue);
         let history = ds.history(1, split.fit_before[1].unwrap());
-        let all = fit_all(ds, &split, &entities, &BaselineConfig::default()).unwrap();
-        all.iter()
-            .map(|s| {
-                let mut out = vec![0.0; entities.n()];
-                s.score(ds, &history, &mut out);
-                (s.name().to_owned(), out)
-            })
-            .collect::<BTreeMap<_, _>>()
+        let from = fitting(ds, &split, &entities);
+        let of = |system: &'static str| {
+            let few = json!({ "max_epochs": 3, "n_epochs": 3 });
+            let known = recipe(system, &Settings::new(), 1).unwrap().settings();
+            let few: Settings = serde_json::from_value(few).unwrap();
+            let few = few.into_iter().filter(|(k, _)| known.contains_key(k));
+            let scorer = fit(system, few.collect::<Settings>().into(), &from);
+            assert_eq!(scorer.name(), system);
+            let mut out = vec![f32::NAN; entities.n()];
+            scorer.score(ds, &history, &mut out);
+            assert!(out.iter().all(|s| s.is_finite()), "{system}: {out:?}");
+            (system, out)
+        };
+        SYSTEMS.map(of)
     };
     assert_eq!(scores(&a), scores(&b));
 }
@@ -249,11 +269,8 @@ fn ease_ranks_entities_beyond_its_ceiling_below_the_modelled_ones() {
     );
     let split = split(&ds, Phase::Test, 10).unwrap();
     let entities = Entities::items(&ds, &split.catalogue);
-    let config = BaselineConfig {
-        ease_max_entities: 2,
-        ..BaselineConfig::default()
-    };
-    let ease = &fit_all(&ds, &split, &entities, &config).unwrap()[4];
+    let from = fitting(&ds, &split, &entities);
+    let ease = fit("ease", json!({ "max_entities": 2 }), &from);
     let mut out = vec![0.0; entities.n()];
     ease.score(&ds, &ds.history(0, split.fit_before[0].unwrap()), &mut out);
     let by_id: BTreeMap<_, _> = (0..entities.n() as u32)
@@ -263,63 +280,6 @@ fn ease_ranks_entities_beyond_its_ceiling_below_the_modelled_ones() {
         by_id["i1"] > 0.0 && by_id["i2"] > 0.0 && by_id["i5"] < by_id["i1"].min(by_id["i2"]),
         "{by_id:?}"
     );
-}
-
-#[test]
-fn validation_finds_that_repeats_matter_and_refuses_a_test_split() {
-    // Everybody buys one product of their own every fourth day: repeats are everything.
-    let events: Vec<_> = (0..6u32)
-        .flat_map(|u| (0..20).map(move |k| (u, u, i64::from(u % 2) + 4 * k, 0)))
-        .collect();
-    let ds = dataset(N, &events);
-    let validation = split(&ds, Phase::Validation, 10).unwrap();
-    let entities = Entities::items(&ds, &validation.catalogue);
-    let base = BaselineConfig {
-        knn_include_self: false,
-        ..BaselineConfig::default()
-    };
-    let choose = |split| choose_on_validation(&ds, split, &entities, RepeatPolicy::Allow, &base, 1);
-    let (config, points) = choose(&validation).unwrap();
-    assert!(config.knn_include_self);
-    assert_eq!(points.len(), 17);
-    for system in SYSTEMS {
-        let chosen: Vec<_> = points
-            .iter()
-            .filter(|p| p.system == system && p.chosen)
-            .collect();
-        assert_eq!(chosen.len(), 1, "{system}");
-        let best = points
-            .iter()
-            .filter(|p| p.system == system)
-            .map(|p| p.ndcg_at_10)
-            .fold(0.0, f64::max);
-        assert_eq!(chosen[0].ndcg_at_10, best, "{system}");
-    }
-    assert_eq!(
-        points
-            .iter()
-            .find(|p| p.system == "own-frequency" && p.chosen)
-            .unwrap()
-            .ndcg_at_10,
-        1.0
-    );
-    assert!(choose(&split(&ds, Phase::Test, 10).unwrap()).is_err());
-}
-
-#[test]
-fn settings_out_of_range_name_the_key() {
-    let ds = dataset(3, &[(0, 0, 0, 0), (0, 1, 30, 0)]);
-    let split = split(&ds, Phase::Test, 10).unwrap();
-    let entities = Entities::items(&ds, &split.catalogue);
-    let config = BaselineConfig {
-        ease_lambda: 1.0,
-        ..BaselineConfig::default()
-    };
-    let error = fit_all(&ds, &split, &entities, &config)
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(error.contains("baselines.ease_lambda = 1"), "{error}");
 }
 
 /// Rows carry ln(1 + Σ strength): one buy and one rebuy are strength 3.

@@ -1,9 +1,11 @@
 //! Small data sets that the tests write themselves.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use hkfr_events::split::build;
 use hkfr_events::{Dataset, DatasetBuilder, DatasetInfo, Event, Phase, Split, SplitConfig};
+use hkfr_rec::systems::Progress;
 
 pub const DAY: i64 = 86_400;
 /// A Monday, 08:00.
@@ -77,4 +79,9 @@ pub fn split(ds: &Dataset, phase: Phase, horizon_days: u32) -> hkfr_events::Resu
         ..SplitConfig::default()
     };
     build(ds, &config)
+}
+
+/// Watches a fit to its end.
+pub fn go_on(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }

@@ -4,4 +4,5 @@ mod baselines;
 mod fixtures;
 mod ranking;
 mod sequence;
+mod systems;
 mod tasks;

@@ -8,7 +8,7 @@ use hkfr_rec::sequence::{
     SequenceScorer, Sequences, TrainConfig, Trainer, TransformerConfig, fit, training_sequences,
 };
 
-use crate::fixtures::{dataset, split};
+use crate::fixtures::{dataset, go_on, split};
 
 const N_ITEMS: usize = 13;
 
@@ -255,7 +255,7 @@ fn check_learning<N: Network>(network: impl Fn() -> N) {
             ..TrainConfig::default()
         };
         // BCE's negatives are never of the history, so that it does not learn to rank that low.
-        let model = fit(network(), &data, &config, true, 1, &mut |_| ()).unwrap();
+        let (model, _) = fit(network(), &data, &config, true, 1, &mut go_on).unwrap();
         let accuracy = model.accuracy(&data.test, true, &mut Pool::new(2));
         let name = model.network.name();
         assert!(accuracy.hr_at_1 > 0.95, "{name}, {loss:?}: {accuracy:?}");
@@ -354,7 +354,7 @@ fn a_sequence_model_is_a_scorer() {
         ..TrainConfig::default()
     };
     let network = ESasRec::new(small()).unwrap();
-    let model = fit(network, &data, &config, false, 1, &mut |_| ()).unwrap();
+    let (model, _) = fit(network, &data, &config, false, 1, &mut go_on).unwrap();
     let counts = model.counts.clone();
     let history = |user: u32| ds.history(user, split.fit_before[user as usize].unwrap());
     let mut expected = Scratch::default();

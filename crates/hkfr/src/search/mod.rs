@@ -1,0 +1,170 @@
+//! `hkfr search`: settings by validation. One space, one number of trials for every system.
+//!
+//! In: a config. Out, in `<out>/<name>/search/`: `trials.jsonl`, a line a trial as soon as it is
+//! done, and `chosen.toml`, the best settings of each system, which `[recommend] settings` of a
+//! config reads. The test split is not made here: nothing can be chosen by it.
+//!
+//! A trial learns from what the validation split allows and is scored by NDCG@10 over its cases,
+//! the whole catalogue ranked. A trial that is in the file already is not made again.
+
+mod chosen;
+mod space;
+mod trials;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use hkfr_events::{Phase, SplitConfig, split};
+use hkfr_rec::baselines::{Entities, RepeatPolicy};
+use hkfr_rec::systems::{self, Fitting};
+use serde_json::json;
+
+use crate::config::{LLM_SYSTEMS, SYSTEMS, nearest};
+use crate::digest;
+use crate::progress::{Progress, Unit};
+use crate::stage::{Manifest, peak_mb, reset_peak};
+use crate::stages::{Session, n_threads, watch};
+
+pub use space::Space;
+pub use trials::{Trial, Trials};
+
+/// What to search, as asked on the command line.
+pub struct Search {
+    /// Empty: those of the config that need no language model.
+    pub systems: Vec<String>,
+    /// Trials of each system and task.
+    pub n_trials: usize,
+    /// Absent: the built-in space.
+    pub space: Option<PathBuf>,
+    /// Where the chosen settings go besides `chosen.toml`.
+    pub write: Option<PathBuf>,
+}
+
+/// Makes the trials that are missing; returns the table of the best.
+///
+/// # Errors
+/// An unknown system; a space that does not fit the systems; what the stages and trials say.
+pub fn run(session: &mut Session, search: &Search) -> Result<String> {
+    let systems = chosen_systems(session, search)?;
+    let space = match &search.space {
+        Some(path) => Space::read(path)?,
+        None => Space::built_in(),
+    };
+    session.ingest()?;
+    let dataset = session.dataset()?;
+    let config = session.config.clone();
+    let split_config = SplitConfig {
+        phase: Phase::Validation,
+        ..config.split.clone()
+    };
+    let split = split::build(&dataset, &split_config)?;
+    let ingested = Manifest::read(&session.dir("ingest"))?.context("ingest has just run")?;
+    let dir = session.dir("search");
+    fs_err::create_dir_all(&dir)?;
+    let mut done = Trials::open(&dir.join("trials.jsonl"))?;
+    let tasks = &config.recommend.tasks;
+    let n = systems.len() * tasks.len() * search.n_trials;
+    let progress = Progress::new("searching", Unit::Things("trials"), Some(n as u64));
+    let mut best = Vec::new();
+    for task in tasks {
+        let (entities, repeats) = match task.as_str() {
+            "item" => (
+                Entities::items(&dataset, &split.catalogue),
+                config.recommend.repeats,
+            ),
+            _ => (
+                Entities::categories(&dataset, &split.catalogue),
+                RepeatPolicy::Allow,
+            ),
+        };
+        let from = Fitting::new(&dataset, &split, &entities, repeats, n_threads());
+        for system in &systems {
+            let settings = space.draw(system, search.n_trials, config.seed)?;
+            progress.skip((search.n_trials - settings.len()) as u64);
+            let mut trials = Vec::new();
+            for (number, settings) in settings.into_iter().enumerate() {
+                session.stop.check()?;
+                let recipe = systems::recipe(system, &settings, config.seed)?;
+                let key = digest::of_text(
+                    &json!([
+                        ingested.output_hash,
+                        split_config,
+                        task,
+                        repeats,
+                        system,
+                        recipe.settings(),
+                        config.seed,
+                    ])
+                    .to_string(),
+                );
+                if let Some(trial) = done.find(&key) {
+                    progress.skip(1);
+                    trials.push(trial.clone());
+                    continue;
+                }
+                progress.note(format!("{system}, {task}"));
+                reset_peak();
+                let started = Instant::now();
+                let mut epochs = 0;
+                let stop = session.stop.clone();
+                let scorer = recipe.fit(&from, &mut |at| {
+                    if let systems::Progress::Trained { epoch, .. } = at {
+                        epochs = epoch;
+                    }
+                    watch(&progress, &stop, system, at)
+                });
+                session.stop.check()?;
+                let accuracy = systems::accuracy(&*scorer?, &from, config.seed)?;
+                let trial = Trial {
+                    key,
+                    task: task.clone(),
+                    system: system.clone(),
+                    number,
+                    settings,
+                    accuracy,
+                    seconds: started.elapsed().as_secs_f64(),
+                    epochs,
+                    peak_mb: peak_mb(),
+                };
+                done.push(&trial)?;
+                progress.inc(1);
+                trials.push(trial);
+            }
+            best.push(chosen::Chosen::of(trials));
+        }
+    }
+    drop(progress);
+    let toml = chosen::toml(&config, search.n_trials, &best)?;
+    for path in [Some(dir.join("chosen.toml")), search.write.clone()]
+        .into_iter()
+        .flatten()
+    {
+        crate::atomic::write(&path, toml.as_bytes())?;
+    }
+    Ok(chosen::table(&best))
+}
+
+fn chosen_systems(session: &Session, search: &Search) -> Result<Vec<String>> {
+    let systems: Vec<String> = match search.systems.is_empty() {
+        true => session
+            .config
+            .systems()
+            .filter(|s| !LLM_SYSTEMS.contains(s))
+            .map(str::to_owned)
+            .collect(),
+        false => search.systems.clone(),
+    };
+    ensure!(
+        !systems.is_empty(),
+        "[recommend] systems names none that has settings to search; give --systems"
+    );
+    for system in &systems {
+        ensure!(
+            SYSTEMS.contains(&system.as_str()),
+            "there is no system \"{system}\" to search{}",
+            nearest(system, SYSTEMS.iter().copied())
+        );
+    }
+    Ok(systems)
+}

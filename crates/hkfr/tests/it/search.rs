@@ -1,0 +1,102 @@
+//! `hkfr search` on the small log of the walk.
+
+use crate::walk::{run, toy};
+
+const SPACE: &str = "[item-knn]\ninclude_self = [false, true]\nneighbours = [2, 5]\n\
+                     [sasrec]\ndim = [8]\nmax_epochs = [2, 4]\nn_heads = [1]\n";
+
+fn search(dir: &std::path::Path, more: &[&str]) -> (Option<i32>, String, String) {
+    let args = [
+        "search",
+        "toy.toml",
+        "--systems",
+        "popularity,item-knn,sasrec",
+        "--space",
+        "space.toml",
+    ];
+    run(dir, &[&args[..], more].concat())
+}
+
+#[test]
+fn chosen_settings_are_written_and_read_and_trials_are_not_made_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    toy(dir);
+    std::fs::write(dir.join("space.toml"), SPACE).unwrap();
+    let (code, out, err) = search(dir, &["--trials", "3", "--write", "tuned.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    // Both tasks; popularity has one setting, item-knn three of four, sasrec two of two.
+    let lines = || std::fs::read_to_string(dir.join("out/toy/search/trials.jsonl")).unwrap();
+    assert_eq!(lines().lines().count(), 2 * (1 + 3 + 2), "{}", lines());
+    assert_eq!(out.lines().count(), 1 + 2 * 3, "{out}");
+    assert!(
+        out.lines()
+            .any(|l| l.starts_with("item       sasrec") && l.contains("max_epochs = ")),
+        "{out}"
+    );
+    let tuned = std::fs::read_to_string(dir.join("tuned.toml")).unwrap();
+    assert!(
+        tuned.contains("[item.item-knn]\ninclude_self = "),
+        "{tuned}"
+    );
+    assert!(
+        !dir.join("out/toy/split").exists(),
+        "no test split is needed"
+    );
+
+    // A line is taken away, as if the search had been stopped: one trial is made, the same one.
+    let before = lines();
+    let cut = before.trim_end().rfind('\n').unwrap() + 20;
+    std::fs::write(dir.join("out/toy/search/trials.jsonl"), &before[..cut]).unwrap();
+    let (code, again, err) = search(dir, &["--trials", "3"]);
+    assert_eq!(code, Some(0), "{err}");
+    let accuracy = |text: &str| -> Vec<String> {
+        let field = |l: &str| l.split("\"seconds\"").next().unwrap().to_owned();
+        text.lines().map(field).collect()
+    };
+    assert_eq!(accuracy(&lines()), accuracy(&before));
+    assert_eq!(again.lines().count(), out.lines().count());
+
+    let config = std::fs::read_to_string(dir.join("toy.toml")).unwrap();
+    let config = config.replace(
+        "systems = [\"popularity\", \"own-frequency\"]",
+        "systems = [\"popularity\", \"sasrec\"]\nsettings = \"tuned.toml\"\ntasks = [\"item\"]",
+    );
+    std::fs::write(dir.join("toy.toml"), config).unwrap();
+    let (code, table, err) = run(dir, &["run", "toy.toml", "--seed", "5"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(table.contains("sasrec"), "{table}");
+    let cost =
+        std::fs::read_to_string(dir.join("out/toy/recommend/sasrec.item.cost.json")).unwrap();
+    assert!(
+        cost.contains("\"dim\": 8") && cost.contains("\"seed\": 5"),
+        "{cost}"
+    );
+    assert!(!dir.join("out/toy/recommend/sasrec.category.jsonl").exists());
+}
+
+#[test]
+fn what_cannot_be_searched_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    toy(dir);
+    let error = |space: &str, args: &[&str]| {
+        std::fs::write(dir.join("space.toml"), space).unwrap();
+        let (code, _, err) = search(dir, args);
+        assert_eq!(code, Some(1), "{err}");
+        err
+    };
+    let err = error("[item-knn]\nneighbors = [1]\n", &[]);
+    assert!(
+        err.contains("space.toml: [item-knn] neighbors = 1: unknown field `neighbors`"),
+        "{err}"
+    );
+    let err = error("[itemknn]\nneighbours = [1]\n", &[]);
+    assert!(err.contains("[itemknn]: there is no such system"), "{err}");
+    let (code, _, err) = run(dir, &["search", "toy.toml", "--systems", "easy"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("no system \"easy\" to search; did you mean \"ease\"?"),
+        "{err}"
+    );
+}

@@ -1,0 +1,200 @@
+//! Every ranker that needs no language model, by name: settings in, a fitted [`Scorer`] out.
+//!
+//! | system | learns from | source |
+//! |---|---|---|
+//! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
+//! | `item-knn` `ease` | who chose what | [`crate::baselines`] |
+//! | `sasrec` `esasrec` | the order of choices | [`crate::sequence`] |
+//!
+//! A system sees the training histories of one split and nothing else. What it needs to stop in time
+//! it holds out of them: the last choice of each user. So under leave-one-out, asked on the test
+//! split, it learns from all but the last two choices and stops by the last but one, as published
+//! tables do; under a global cut-off nothing after the cut-off decides anything.
+
+mod accuracy;
+mod sequence;
+
+use std::ops::ControlFlow;
+use std::sync::OnceLock;
+
+use hkfr_events::{Dataset, Split};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::baselines::{
+    Ease, EaseConfig, Entities, Interactions, ItemKnn, ItemKnnConfig, OwnFrequency,
+    OwnFrequencyConfig, Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
+};
+use crate::error::{Error, Result};
+use crate::sequence::{ESasRec, SasRec, TransformerConfig};
+
+pub use crate::sequence::Progress;
+pub use accuracy::{Accuracy, accuracy};
+
+/// The names of all systems.
+pub const SYSTEMS: [&str; 7] = [
+    "popularity",
+    "recent-popularity",
+    "own-frequency",
+    "item-knn",
+    "ease",
+    "sasrec",
+    "esasrec",
+];
+
+/// Keys of a system and their values; a key that is absent has its default.
+pub type Settings = serde_json::Map<String, Value>;
+
+/// Hears of progress and says whether to go on.
+pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+/// What a system learns from.
+pub struct Fitting<'a> {
+    pub ds: &'a Dataset,
+    pub split: &'a Split,
+    pub entities: &'a Entities,
+    pub repeats: RepeatPolicy,
+    pub n_threads: usize,
+    interactions: OnceLock<Interactions>,
+}
+
+impl<'a> Fitting<'a> {
+    pub fn new(
+        ds: &'a Dataset,
+        split: &'a Split,
+        entities: &'a Entities,
+        repeats: RepeatPolicy,
+        n_threads: usize,
+    ) -> Self {
+        Self {
+            ds,
+            split,
+            entities,
+            repeats,
+            n_threads,
+            interactions: OnceLock::new(),
+        }
+    }
+
+    /// Made once, for all systems that ask.
+    pub fn interactions(&self) -> &Interactions {
+        self.interactions
+            .get_or_init(|| Interactions::fit(self.ds, self.split, self.entities))
+    }
+}
+
+/// A system with its settings.
+pub trait Recipe {
+    /// # Errors
+    /// [`Error::Interrupted`] if `watch` says so.
+    fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>>;
+
+    /// All keys, the defaults too.
+    fn settings(&self) -> Settings;
+}
+
+/// The system of this name (one of [`SYSTEMS`]). `seed` decides its random choices, unless the
+/// settings have a `seed` of their own.
+///
+/// # Errors
+/// An unknown name or key; a value of the wrong type or out of its range.
+pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Recipe>> {
+    let s = settings;
+    Ok(match system {
+        "popularity" => plain::<NoSettings>(
+            s,
+            seed,
+            |_| Ok(()),
+            |_, f| Ok(Box::new(Popularity::fit(f.ds, f.split, f.entities))),
+        )?,
+        "recent-popularity" => plain(s, seed, RecentPopularityConfig::check, |c, f| {
+            Ok(Box::new(RecentPopularity::fit(
+                f.ds, f.split, f.entities, c,
+            )))
+        })?,
+        "own-frequency" => plain(s, seed, OwnFrequencyConfig::check, |c, f| {
+            Ok(Box::new(OwnFrequency::fit(f.ds, f.split, f.entities, c)))
+        })?,
+        "item-knn" => plain(s, seed, ItemKnnConfig::check, |c, f| {
+            Ok(Box::new(ItemKnn::fit(f.entities, f.interactions(), c)))
+        })?,
+        "ease" => plain(s, seed, EaseConfig::check, |c, f| {
+            Ok(Box::new(Ease::fit(f.entities, f.interactions(), c)))
+        })?,
+        "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, SasRec::new)?,
+        "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c| ESasRec::new(c.0))?,
+        _ => {
+            return Err(Error::Config(format!(
+                "there is no system {system:?}; the systems are {}",
+                SYSTEMS.join(", ")
+            )));
+        }
+    })
+}
+
+/// A [`TransformerConfig`] whose feed-forward layer is as wide as eSASRec's by default.
+#[derive(Clone, Serialize, Deserialize)]
+struct ESasRecDefaults(TransformerConfig);
+
+impl Default for ESasRecDefaults {
+    fn default() -> Self {
+        Self(TransformerConfig {
+            feed_forward: 4,
+            ..TransformerConfig::default()
+        })
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoSettings {}
+
+type FitFn<C> = fn(&C, &Fitting) -> Result<Box<dyn Scorer>>;
+
+/// A system that is fitted in one go.
+struct Plain<C> {
+    config: C,
+    fit: FitFn<C>,
+}
+
+impl<C: Serialize> Recipe for Plain<C> {
+    fn fit(&self, from: &Fitting, _: Watch) -> Result<Box<dyn Scorer>> {
+        (self.fit)(&self.config, from)
+    }
+
+    fn settings(&self) -> Settings {
+        as_settings(&self.config)
+    }
+}
+
+fn plain<C>(
+    settings: &Settings,
+    seed: u64,
+    check: fn(&C) -> Result<()>,
+    fit: FitFn<C>,
+) -> Result<Box<dyn Recipe>>
+where
+    C: Default + Serialize + DeserializeOwned + 'static,
+{
+    let config = read(settings, seed)?;
+    check(&config)?;
+    Ok(Box::new(Plain { config, fit }))
+}
+
+/// Settings over the defaults of `C`.
+fn read<C: Default + Serialize + DeserializeOwned>(settings: &Settings, seed: u64) -> Result<C> {
+    let mut all = as_settings(&C::default());
+    if let Some(value) = all.get_mut("seed") {
+        *value = seed.into();
+    }
+    all.extend(settings.clone());
+    serde_json::from_value(Value::Object(all)).map_err(|e| Error::Config(e.to_string()))
+}
+
+fn as_settings(config: &impl Serialize) -> Settings {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(map)) => map,
+        _ => unreachable!("a config is a struct"),
+    }
+}

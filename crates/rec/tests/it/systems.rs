@@ -1,0 +1,118 @@
+//! Settings, and how well a system does with them.
+
+use hkfr_events::Phase;
+use hkfr_rec::baselines::{Entities, RepeatPolicy};
+use hkfr_rec::systems::{Accuracy, Fitting, SYSTEMS, Settings, accuracy, recipe};
+use serde_json::{Value, json};
+
+use crate::fixtures::{dataset, go_on, split};
+
+fn settings(value: Value) -> Settings {
+    serde_json::from_value(value).unwrap()
+}
+
+fn error(system: &str, value: Value) -> String {
+    let found = recipe(system, &settings(value), 1);
+    found.err().expect("settings that cannot be").to_string()
+}
+
+#[test]
+fn settings_that_cannot_be_name_the_key() {
+    let about = |system, value, part: &str| {
+        let error = error(system, value);
+        assert!(error.contains(part), "{error:?} lacks {part:?}");
+    };
+    about(
+        "ease",
+        json!({ "lambda": 1.0 }),
+        "lambda = 1: must be at least 50",
+    );
+    about(
+        "ease",
+        json!({ "lamda": 100 }),
+        "unknown field `lamda`, expected `lambda` or",
+    );
+    about(
+        "sasrec",
+        json!({ "dims": 8 }),
+        "unknown field `dims`, expected one of `dim`",
+    );
+    about(
+        "sasrec",
+        json!({ "dim": 10, "n_heads": 4 }),
+        "not a multiple",
+    );
+    about(
+        "sasrec",
+        json!({ "dropout": 1.5 }),
+        "dropout is out of its range",
+    );
+    about("popularity", json!({ "k": 1 }), "unknown field `k`");
+    about("sasrex", json!({}), "there is no system \"sasrex\"");
+}
+
+#[test]
+fn all_settings_make_the_same_system_again() {
+    for system in SYSTEMS {
+        let all = recipe(system, &Settings::new(), 7).unwrap().settings();
+        let again = recipe(system, &all, 8).unwrap().settings();
+        assert_eq!(all, again, "{system}");
+        if let Some(seed) = all.get("seed") {
+            assert_eq!(*seed, json!(7), "{system}");
+        }
+    }
+}
+
+/// Everybody buys one product of their own every fourth day: repeats are everything.
+#[test]
+fn accuracy_tells_settings_apart() {
+    let events: Vec<_> = (0..6u32)
+        .flat_map(|u| (0..20).map(move |k| (u, u, i64::from(u % 2) + 4 * k, 0)))
+        .collect();
+    let ds = dataset(7, &events);
+    let validation = split(&ds, Phase::Validation, 10).unwrap();
+    let entities = Entities::items(&ds, &validation.catalogue);
+    let of = |repeats, value| {
+        let from = Fitting::new(&ds, &validation, &entities, repeats, 2);
+        let recipe = recipe("item-knn", &settings(value), 1).unwrap();
+        let scorer = recipe.fit(&from, &mut go_on).unwrap();
+        accuracy(&*scorer, &from, 1).unwrap()
+    };
+    let right = Accuracy {
+        hr_at_10: 1.0,
+        ndcg_at_10: 1.0,
+    };
+    assert_eq!(
+        of(RepeatPolicy::Allow, json!({ "include_self": true })),
+        right
+    );
+    let without = of(RepeatPolicy::Allow, json!({ "include_self": false }));
+    assert!(without.ndcg_at_10 < 1.0, "{without:?}");
+    // What may not be repeated cannot be hit.
+    let excluded = of(RepeatPolicy::Exclude, json!({}));
+    assert_eq!(excluded, Accuracy::default());
+}
+
+/// A ring of seven: who walked to i goes on to i + 1. Learning from the last choices too can only
+/// be told by the epochs; the order is learnt either way.
+#[test]
+fn a_sequence_model_learns_from_a_split() {
+    let mut events: Vec<_> = (0..20u32)
+        .flat_map(|u| (0..9).map(move |k| (u, (u + k) % 7, i64::from(4 * k), 0)))
+        .collect();
+    events.push((0, 0, 40, 2));
+    let ds = dataset(7, &events);
+    let test = split(&ds, Phase::Test, 3).unwrap();
+    let entities = Entities::items(&ds, &test.catalogue);
+    for refit in [false, true] {
+        let from = Fitting::new(&ds, &test, &entities, RepeatPolicy::Allow, 1);
+        let small = settings(json!({
+            "dim": 16, "n_layers": 1, "max_epochs": 40, "batch_size": 10, "refit": refit,
+            "dropout": 0.0, "item_dropout": 0.0, "loss": "softmax", "learning_rate": 0.01,
+        }));
+        let scorer = recipe("sasrec", &small, 1).unwrap();
+        let scorer = scorer.fit(&from, &mut go_on).unwrap();
+        let found = accuracy(&*scorer, &from, 1).unwrap();
+        assert!(found.ndcg_at_10 > 0.95, "refit {refit}: {found:?}");
+    }
+}
