@@ -1,10 +1,11 @@
 //! Trains a sequence model on a leave-one-out file (`user item item …` a line) and prints seconds an
 //! epoch and accuracy on validation and test, the whole catalogue ranked.
 //!
-//! `cargo run --release -p hkfr-rec --example sequence -- DIR {sasrec,esasrec} [key=value …]`, DIR with
+//! `cargo run --release -p hkfr-rec --example sequence -- DIR {sasrec,esasrec,bert4rec} [key=value …]`, DIR with
 //! `sequential_data.txt` and `items.tsv`; keys: loss (bce, softmax, sampled, popularity, in-batch),
 //! negatives, log_q, dim, layers, heads, max_len, feed_forward, activation, batch, micro_batch, lr,
-//! beta2, dropout, item_dropout, epochs, patience, seed, threads, exclude_seen.
+//! beta2, dropout, item_dropout, epochs, patience, seed, threads, exclude_seen; BERT4Rec's: mask_prob,
+//! last_only.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,14 +15,16 @@ use hkfr_events::adapters::{IngestConfig, SequencesConfig, load};
 use hkfr_events::{AsOf, IngestReport, UserIdx};
 use hkfr_lm::Pool;
 use hkfr_rec::sequence::{
-    Activation, ESasRec, Loss, Network, Progress, Sampling, SasRec, Sequences, TrainConfig,
-    TransformerConfig, fit,
+    Activation, Bert4Rec, Bert4RecConfig, ESasRec, Loss, Network, Progress, Sampling, SasRec,
+    Sequences, TrainConfig, TransformerConfig, fit,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 struct Settings {
     network: TransformerConfig,
+    mask_prob: f32,
+    last_only_prob: f32,
     train: TrainConfig,
     n_threads: usize,
     exclude_seen: bool,
@@ -34,6 +37,11 @@ fn settings(pairs: &[String], feed_forward: usize) -> Result<Settings> {
     };
     let mut train = TrainConfig::default();
     let (mut loss, mut n_negatives, mut log_q) = ("sampled", 512, false);
+    let Bert4RecConfig {
+        mut mask_prob,
+        mut last_only_prob,
+        ..
+    } = Bert4RecConfig::new(0);
     let (mut n_threads, mut exclude_seen) = (2, false);
     for pair in pairs {
         let (key, value) = pair.split_once('=').ok_or("a setting is key=value")?;
@@ -48,6 +56,8 @@ fn settings(pairs: &[String], feed_forward: usize) -> Result<Settings> {
             "feed_forward" => network.feed_forward = value.parse()?,
             "activation" if value == "relu" => network.activation = Activation::Relu,
             "activation" if value == "gelu" => network.activation = Activation::Gelu,
+            "mask_prob" => mask_prob = value.parse()?,
+            "last_only" => last_only_prob = value.parse()?,
             "batch" => train.batch_size = value.parse()?,
             "micro_batch" => train.micro_batch = value.parse()?,
             "lr" => train.learning_rate = value.parse()?,
@@ -77,6 +87,8 @@ fn settings(pairs: &[String], feed_forward: usize) -> Result<Settings> {
     };
     Ok(Settings {
         network,
+        mask_prob,
+        last_only_prob,
         train,
         n_threads,
         exclude_seen,
@@ -139,7 +151,7 @@ fn run(network: impl Network, data: &Sequences, s: &Settings) -> Result<()> {
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [dir, system, pairs @ ..] = &args[..] else {
-        return Err("usage: sequence DIR {sasrec,esasrec} [key=value …]".into());
+        return Err("usage: sequence DIR {sasrec,esasrec,bert4rec} [key=value …]".into());
     };
     let data = read(Path::new(dir))?;
     match &system[..] {
@@ -150,6 +162,16 @@ fn main() -> Result<()> {
         "esasrec" => {
             let s = settings(pairs, 4)?;
             run(ESasRec::new(s.network.clone())?, &data, &s)
+        }
+        "bert4rec" => {
+            let s = settings(pairs, 4)?;
+            let network = Bert4Rec::new(Bert4RecConfig {
+                n_items: data.n_items,
+                mask_prob: s.mask_prob,
+                last_only_prob: s.last_only_prob,
+                encoder: s.network.clone(),
+            })?;
+            run(network, &data, &s)
         }
         _ => Err(format!("no system {system}").into()),
     }

@@ -30,6 +30,23 @@ pub enum Error {
     Interrupted,
     #[error("tuning: {0}")]
     Tuning(String),
+    /// The file is no sequence model, or a damaged one.
+    #[error("{path}: {reason}")]
+    BadModel { path: PathBuf, reason: String },
+    #[error(
+        "{path}: format version {found:?}, this program reads {supported:?}: train the model again"
+    )]
+    ModelVersion {
+        path: PathBuf,
+        found: String,
+        supported: &'static str,
+    },
+    #[error("{path} holds a model of {found:?}, not of {expected:?}")]
+    ModelSystem {
+        path: PathBuf,
+        found: String,
+        expected: &'static str,
+    },
     #[error(transparent)]
     Lm(#[from] hkfr_lm::Error),
     #[error(transparent)]

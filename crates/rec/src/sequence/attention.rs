@@ -1,20 +1,40 @@
-//! Causal multi-head attention over packed sequences: `softmax(q kᵀ / √d_h) v`, a block for each.
+//! Multi-head attention over packed sequences: `softmax(q kᵀ / √d_h) v`, a block for each.
 //!
-//! A row sees its own sequence up to itself; what lies between sequences is never computed. Keys have
-//! no bias: it adds the same to all scores of a row, which softmax ignores.
+//! A row sees its own sequence, all of it or up to itself; what lies between sequences is never
+//! computed. Keys have no bias: it adds the same to all scores of a row, which softmax ignores.
 
 use std::ops::Range;
 
 use hkfr_lm::{View, ViewMut, matmul, softmax, softmax_back};
 
-use super::layers::{Dropout, Linear, copy};
+use super::layers::{Linear, Pass, copy};
 use super::layout::{Init, Layout};
 use super::packed::Packed;
 
 /// The module of the dropout on probabilities.
 const PROBABILITIES: u8 = 0;
 
+/// The rows of its sequence that a row attends to.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Sees {
+    /// Those before it and itself: causal.
+    Past,
+    /// All: bidirectional.
+    All,
+}
+
+impl Sees {
+    /// How many of the `n` columns of row `i`.
+    fn columns(self, i: usize, n: usize) -> usize {
+        match self {
+            Self::Past => i + 1,
+            Self::All => n,
+        }
+    }
+}
+
 pub(super) struct Attention {
+    sees: Sees,
     q: Linear,
     k: Linear,
     v: Linear,
@@ -41,13 +61,14 @@ pub(super) struct Activations {
 }
 
 impl Attention {
-    pub fn new(layout: &mut Layout, name: &str, d: usize, n_heads: usize) -> Self {
+    pub fn new(layout: &mut Layout, name: &str, d: usize, n_heads: usize, sees: Sees) -> Self {
         // As PyTorch's: queries, keys and values begin as one matrix (3 d, d).
         let init = Init::xavier(d, 3 * d);
         let mut linear = |module: &str, bias, init| {
             Linear::with(layout, &format!("{name}.{module}"), d, d, bias, init)
         };
         Self {
+            sees,
             q: linear("q_proj", true, init),
             k: linear("k_proj", false, init),
             v: linear("v_proj", true, init),
@@ -92,14 +113,13 @@ impl Attention {
     /// Queries from `q_in`, keys and values from `kv_in`, all (rows, d).
     pub fn forward(
         &self,
-        params: &[f32],
-        batch: &Packed,
-        (dropout, layer): (Dropout, usize),
+        pass: Pass,
         out: &mut Vec<f32>,
         q_in: &[f32],
         kv_in: &[f32],
         a: &mut Activations,
     ) {
+        let Pass { params, batch, .. } = pass;
         self.q.forward(params, &mut a.q, q_in);
         self.k.forward(params, &mut a.k, kv_in);
         self.v.forward(params, &mut a.v, kv_in);
@@ -115,12 +135,13 @@ impl Attention {
                 self.view(&a.k, first, n).t(),
             );
             for (i, row) in p.chunks_exact_mut(n).enumerate() {
-                softmax(&mut row[..=i]);
-                row[i + 1..].fill(0.0);
+                let (seen, unseen) = row.split_at_mut(self.sees.columns(i, n));
+                softmax(seen);
+                unseen.fill(0.0);
             }
         });
         copy(&mut a.dropped, &a.probabilities);
-        dropout.apply(&mut a.dropped, layer, PROBABILITIES);
+        pass.drop(&mut a.dropped, PROBABILITIES);
         a.context.resize(q_in.len(), 0.0);
         self.blocks(batch, |first, n, scores| {
             matmul(
@@ -135,15 +156,8 @@ impl Attention {
     }
 
     /// From `dout` to what [`Self::back_to_queries`] and [`Self::back_to_keys`] go on from.
-    pub fn backward(
-        &self,
-        params: &[f32],
-        grads: &mut [f32],
-        batch: &Packed,
-        (dropout, layer): (Dropout, usize),
-        dout: &[f32],
-        a: &mut Activations,
-    ) {
+    pub fn backward(&self, pass: Pass, grads: &mut [f32], dout: &[f32], a: &mut Activations) {
+        let Pass { params, batch, .. } = pass;
         self.out
             .backward(params, grads, &mut a.dcontext, 0.0, dout, &a.context);
         for v in [&mut a.dq, &mut a.dk, &mut a.dv] {
@@ -167,13 +181,15 @@ impl Attention {
                 self.view(&a.v, first, n).t(),
             );
         });
-        dropout.apply(&mut a.dscores, layer, PROBABILITIES);
+        pass.drop(&mut a.dscores, PROBABILITIES);
         self.blocks(batch, |first, n, scores| {
             let p = a.probabilities[scores.clone()].chunks_exact(n);
             let ds = &mut a.dscores[scores];
             for (i, (ds, p)) in ds.chunks_exact_mut(n).zip(p).enumerate() {
-                softmax_back(&mut ds[..=i], &p[..=i]);
-                ds[i + 1..].fill(0.0);
+                let columns = self.sees.columns(i, n);
+                let (seen, unseen) = ds.split_at_mut(columns);
+                softmax_back(seen, &p[..columns]);
+                unseen.fill(0.0);
             }
             let ds = View::new(ds, n, n, n);
             let dq = self.view_mut(&mut a.dq, first, n);
@@ -186,24 +202,25 @@ impl Attention {
     /// Adds the gradient of `q_in` to `dxs`.
     pub fn back_to_queries(
         &self,
-        params: &[f32],
+        pass: Pass,
         grads: &mut [f32],
         dxs: &mut Vec<f32>,
         q_in: &[f32],
         a: &Activations,
     ) {
-        self.q.backward(params, grads, dxs, 1.0, &a.dq, q_in);
+        self.q.backward(pass.params, grads, dxs, 1.0, &a.dq, q_in);
     }
 
     /// Adds the gradient of `kv_in` to `dxs`.
     pub fn back_to_keys(
         &self,
-        params: &[f32],
+        pass: Pass,
         grads: &mut [f32],
         dxs: &mut Vec<f32>,
         kv_in: &[f32],
         a: &Activations,
     ) {
+        let params = pass.params;
         self.k.backward(params, grads, dxs, 1.0, &a.dk, kv_in);
         self.v.backward(params, grads, dxs, 1.0, &a.dv, kv_in);
     }

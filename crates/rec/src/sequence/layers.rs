@@ -7,6 +7,7 @@ use std::ops::Range;
 use hkfr_lm::{View, ViewMut, add_rows, dropout, layer_norm, layer_norm_back, linear_back, matmul};
 
 use super::layout::{Init, Layout};
+use super::packed::Packed;
 use crate::scores::mix;
 
 /// `y = W x + b`: W (d_out, d_in).
@@ -137,6 +138,22 @@ impl Dropout {
             let module = (layer as u64) << 8 | u64::from(module);
             dropout(xs, mix(key ^ mix(module)), self.rate);
         }
+    }
+}
+
+/// What one layer's forward and its backward share.
+#[derive(Clone, Copy)]
+pub struct Pass<'a> {
+    pub params: &'a [f32],
+    pub batch: &'a Packed,
+    pub dropout: Dropout,
+    pub layer: usize,
+}
+
+impl Pass<'_> {
+    /// This pass's dropout of a module of the layer.
+    pub(super) fn drop(self, xs: &mut [f32], module: u8) {
+        self.dropout.apply(xs, self.layer, module);
     }
 }
 

@@ -5,10 +5,9 @@
 
 use hkfr_lm::{sigmoid_gate, sigmoid_gate_back, swiglu, swiglu_back};
 
-use super::attention::{self, Attention};
-use super::layers::{Dropout, Linear, Norm, copy, zeros};
+use super::attention::{self, Attention, Sees};
+use super::layers::{Linear, Norm, Pass, copy, zeros};
 use super::layout::Layout;
-use super::packed::Packed;
 use super::transformer::{Block, TransformerConfig};
 
 const FEED_FORWARD: u8 = 1;
@@ -59,7 +58,7 @@ impl Block for LigrBlock {
         let at = |module: &str| format!("{name}.{module}");
         Self {
             norm1: Norm::new(layout, &at("attention_norm"), d),
-            attention: Attention::new(layout, &at("attention"), d, c.n_heads),
+            attention: Attention::new(layout, &at("attention"), d, c.n_heads, Sees::Past),
             gate1: Linear::new(layout, &at("attention_gate"), d, d, true),
             norm2: Norm::new(layout, &at("feed_forward_norm"), d),
             gate_proj: Linear::new(layout, &at("gate_proj"), d, f, false),
@@ -69,21 +68,14 @@ impl Block for LigrBlock {
         }
     }
 
-    fn forward(
-        &self,
-        params: &[f32],
-        batch: &Packed,
-        at: (Dropout, usize),
-        x: &mut Vec<f32>,
-        a: &mut Activations,
-    ) {
-        let (dropout, layer) = at;
+    fn forward(&self, pass: Pass, x: &mut Vec<f32>, a: &mut Activations) {
+        let params = pass.params;
         copy(&mut a.x, x);
         self.norm1.forward(params, &mut a.normed, x);
         let (out, attn) = (&mut a.attention_out, &mut a.attention);
         self.attention
-            .forward(params, batch, at, out, &a.normed, &a.normed, attn);
-        dropout.apply(out, layer, ATTENTION_OUT);
+            .forward(pass, out, &a.normed, &a.normed, attn);
+        pass.drop(out, ATTENTION_OUT);
         self.gate1.forward(params, &mut a.gate1, x);
         sigmoid_gate(x, &mut a.gate1, out);
 
@@ -93,23 +85,15 @@ impl Block for LigrBlock {
         self.up.forward(params, &mut a.up, &a.f);
         a.act.resize(a.gate.len(), 0.0);
         swiglu(&mut a.act, &a.gate, &a.up);
-        dropout.apply(&mut a.act, layer, FEED_FORWARD);
+        pass.drop(&mut a.act, FEED_FORWARD);
         self.down.forward(params, &mut a.out, &a.act);
-        dropout.apply(&mut a.out, layer, FEED_FORWARD_OUT);
+        pass.drop(&mut a.out, FEED_FORWARD_OUT);
         self.gate2.forward(params, &mut a.gate2, x);
         sigmoid_gate(x, &mut a.gate2, &a.out);
     }
 
-    fn backward(
-        &self,
-        params: &[f32],
-        grads: &mut [f32],
-        batch: &Packed,
-        at: (Dropout, usize),
-        dx: &mut Vec<f32>,
-        a: &mut Activations,
-    ) {
-        let (dropout, layer) = at;
+    fn backward(&self, pass: Pass, grads: &mut [f32], dx: &mut Vec<f32>, a: &mut Activations) {
+        let params = pass.params;
         let n = dx.len();
         for v in [&mut a.dout, &mut a.dlogits] {
             v.resize(n, 0.0);
@@ -117,10 +101,10 @@ impl Block for LigrBlock {
         sigmoid_gate_back(&mut a.dlogits, &mut a.dout, dx, &a.gate2, &a.out);
         self.gate2
             .backward(params, grads, dx, 1.0, &a.dlogits, &a.x_mid);
-        dropout.apply(&mut a.dout, layer, FEED_FORWARD_OUT);
+        pass.drop(&mut a.dout, FEED_FORWARD_OUT);
         self.down
             .backward(params, grads, &mut a.dact, 0.0, &a.dout, &a.act);
-        dropout.apply(&mut a.dact, layer, FEED_FORWARD);
+        pass.drop(&mut a.dact, FEED_FORWARD);
         for v in [&mut a.dgate, &mut a.dup] {
             v.resize(a.gate.len(), 0.0);
         }
@@ -134,15 +118,15 @@ impl Block for LigrBlock {
         sigmoid_gate_back(&mut a.dlogits, &mut a.dout, dx, &a.gate1, &a.attention_out);
         self.gate1
             .backward(params, grads, dx, 1.0, &a.dlogits, &a.x);
-        dropout.apply(&mut a.dout, layer, ATTENTION_OUT);
+        pass.drop(&mut a.dout, ATTENTION_OUT);
         self.attention
-            .backward(params, grads, batch, at, &a.dout, &mut a.attention);
+            .backward(pass, grads, &a.dout, &mut a.attention);
         zeros(&mut a.dnormed, n);
         let (dnormed, attn) = (&mut a.dnormed, &a.attention);
         self.attention
-            .back_to_queries(params, grads, dnormed, &a.normed, attn);
+            .back_to_queries(pass, grads, dnormed, &a.normed, attn);
         self.attention
-            .back_to_keys(params, grads, dnormed, &a.normed, attn);
+            .back_to_keys(pass, grads, dnormed, &a.normed, attn);
         self.norm1.backward(params, grads, dx, dnormed, &a.x);
     }
 }

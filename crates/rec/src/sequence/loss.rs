@@ -53,6 +53,7 @@ pub(super) struct Head {
 impl Head {
     /// The sum of the loss over the targets of `batch`. `x` (rows, d) holds hidden states and then
     /// `weight` times their gradient.
+    #[allow(clippy::too_many_arguments)]
     pub fn loss(
         &mut self,
         loss: Loss,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`SasRec`] | Kang & McAuley, arXiv 1808.09781 |
 //! | [`ESasRec`] | arXiv 2508.06450: LiGR blocks |
+//! | [`Bert4Rec`] | Sun et al., arXiv 1904.06690 |
 //!
 //! In: [`Sequences`] of catalogue positions. Out: a [`SequenceModel`] that scores the whole catalogue.
 //! A [`Network`] turns item vectors into hidden states, forward and backward; [`Trainer`] and [`fit`]
@@ -27,10 +28,10 @@
 //! # Ok::<(), hkfr_rec::Error>(())
 //! ```
 
-// Forward and backward take parameters, gradients and buffers one by one, as the kernels do.
-#![allow(clippy::too_many_arguments)]
-
 mod attention;
+mod bert4rec;
+mod feed_forward;
+mod file;
 mod fit;
 mod item_table;
 mod layers;
@@ -41,13 +42,16 @@ mod model;
 mod negatives;
 mod network;
 mod packed;
+mod post_norm;
 mod sasrec;
 mod scorer;
 mod trainer;
 mod transformer;
 
+pub use bert4rec::{Bert4Rec, Bert4RecConfig};
+pub use file::{Saved, SavedModel};
 pub use fit::{Progress, Sequences, fit};
-pub use layers::Dropout;
+pub use layers::{Dropout, Pass};
 pub use layout::{Layout, Parameter};
 pub use loss::Loss;
 pub use model::{Accuracy, Query, Scratch, SequenceModel};

@@ -26,6 +26,11 @@ pub trait Network: Send + Sync {
         0
     }
 
+    /// Items of the catalogue that it was built for, if it has to know.
+    fn n_items(&self) -> Option<usize> {
+        None
+    }
+
     /// Appends what a training sequence (at most `max_len` + 1 items) teaches; `key` is for random
     /// choices. By default every row predicts the next item.
     fn pack_training(&self, batch: &mut Packed, sequence: &[u32], key: u64) {

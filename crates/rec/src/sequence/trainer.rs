@@ -156,7 +156,8 @@ impl<N: Network> Trainer<N> {
     /// `train` are sequences of item positions, oldest first.
     ///
     /// # Errors
-    /// A setting out of its range; an item that is not below `n_items`.
+    /// A setting out of its range; an item that is not below `n_items`; a network that was built for
+    /// another number of items.
     pub fn new(
         network: N,
         n_items: usize,
@@ -165,6 +166,12 @@ impl<N: Network> Trainer<N> {
         n_threads: usize,
     ) -> Result<Self> {
         config.check()?;
+        if let Some(n) = network.n_items().filter(|&n| n != n_items) {
+            let name = network.name();
+            return Err(Error::Config(format!(
+                "{name} was built for {n} items, the data have {n_items}"
+            )));
+        }
         let mut counts = vec![0; n_items];
         for &item in train.iter().flatten() {
             match counts.get_mut(item as usize) {

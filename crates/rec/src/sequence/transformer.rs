@@ -1,4 +1,4 @@
-//! Item vectors → learnt positions → blocks → hidden states: what SASRec and eSASRec share.
+//! Item vectors → learnt positions → blocks → hidden states: what SASRec, eSASRec and BERT4Rec share.
 //!
 //! Positions count from the end, the last item being 0, as in the references that pad on the left.
 
@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Dropout, Norm, add, copy, zeros};
+use super::layers::{Dropout, Norm, Pass, add, copy, zeros};
 use super::layout::{Init, Layout};
 use super::ligr::LigrBlock;
 use super::network::Network;
@@ -28,9 +28,9 @@ pub struct TransformerConfig {
     pub n_heads: usize,
     /// Items of a history that are read, the last ones.
     pub max_len: usize,
-    /// Width of the feed-forward layer, in multiples of `dim`. SASRec has 1, eSASRec 4.
+    /// Width of the feed-forward layer, in multiples of `dim`. SASRec has 1, eSASRec and BERT4Rec 4.
     pub feed_forward: usize,
-    /// Of SASRec's feed-forward layer; eSASRec has SwiGLU.
+    /// Of SASRec's feed-forward layer; eSASRec has SwiGLU, BERT4Rec GELU.
     pub activation: Activation,
 }
 
@@ -54,32 +54,28 @@ impl Default for TransformerConfig {
     }
 }
 
-/// One layer. `at` are the dropout of this pass and the number of the layer.
+/// The largest size that a configuration may ask for.
+const MAX_SIZE: usize = 1 << 16;
+
+/// One layer.
 pub trait Block: Send + Sync {
     type Activations: Default + Send + Sync;
     const NAME: &'static str;
+    /// Whether a LayerNorm goes before the first block.
+    const FIRST_NORM: bool = false;
     /// Whether a LayerNorm follows the last block.
     const FINAL_NORM: bool;
 
     fn new(layout: &mut Layout, name: &str, config: &TransformerConfig) -> Self;
 
     /// `x` (rows, dim) in and out.
-    fn forward(
-        &self,
-        params: &[f32],
-        batch: &Packed,
-        at: (Dropout, usize),
-        x: &mut Vec<f32>,
-        activations: &mut Self::Activations,
-    );
+    fn forward(&self, pass: Pass, x: &mut Vec<f32>, activations: &mut Self::Activations);
 
     /// `dx` from the gradient of what came out to that of what went in; adds to `grads`.
     fn backward(
         &self,
-        params: &[f32],
+        pass: Pass,
         grads: &mut [f32],
-        batch: &Packed,
-        at: (Dropout, usize),
         dx: &mut Vec<f32>,
         activations: &mut Self::Activations,
     );
@@ -87,15 +83,16 @@ pub trait Block: Send + Sync {
 
 pub struct Transformer<B> {
     pub config: TransformerConfig,
-    layout: Layout,
+    pub(super) layout: Layout,
     positions: Range<usize>,
+    first_norm: Option<Norm>,
     blocks: Vec<B>,
     norm: Option<Norm>,
 }
 
 impl<B: Block> Transformer<B> {
     /// # Errors
-    /// A size of 0, or heads that do not divide the width.
+    /// A size of 0 or above 65,536, or heads that do not divide the width.
     pub fn new(config: TransformerConfig) -> Result<Self> {
         let c = &config;
         for (key, value) in [
@@ -105,8 +102,11 @@ impl<B: Block> Transformer<B> {
             ("max_len", c.max_len),
             ("feed_forward", c.feed_forward),
         ] {
-            if value == 0 {
-                return Err(Error::Config(format!("{} {key} = 0: at least 1", B::NAME)));
+            if !(1..=MAX_SIZE).contains(&value) {
+                return Err(Error::Config(format!(
+                    "{} {key} = {value}: from 1 to {MAX_SIZE}",
+                    B::NAME
+                )));
             }
         }
         if !c.dim.is_multiple_of(c.n_heads) {
@@ -119,6 +119,7 @@ impl<B: Block> Transformer<B> {
         let mut layout = Layout::default();
         let init = Init::xavier(c.max_len, c.dim);
         let positions = layout.push("positions.weight".into(), &[c.max_len, c.dim], init);
+        let first_norm = B::FIRST_NORM.then(|| Norm::new(&mut layout, "first_norm", c.dim));
         let blocks = (0..c.n_layers)
             .map(|i| B::new(&mut layout, &format!("blocks.{i}"), c))
             .collect();
@@ -127,6 +128,7 @@ impl<B: Block> Transformer<B> {
             config,
             layout,
             positions,
+            first_norm,
             blocks,
             norm,
         })
@@ -145,6 +147,9 @@ impl<B: Block> Transformer<B> {
 }
 
 pub struct Activations<A> {
+    /// What goes into the first norm, and the gradient of what comes out.
+    x_first: Vec<f32>,
+    dfirst: Vec<f32>,
     blocks: Vec<A>,
     /// What goes into the last norm.
     x: Vec<f32>,
@@ -154,6 +159,8 @@ pub struct Activations<A> {
 impl<A> Default for Activations<A> {
     fn default() -> Self {
         Self {
+            x_first: Vec::new(),
+            dfirst: Vec::new(),
             blocks: Vec::new(),
             x: Vec::new(),
             dhidden: Vec::new(),
@@ -192,10 +199,20 @@ impl<B: Block> Network for Transformer<B> {
         self.each_position(batch, |row, at| {
             add(&mut x[row * d..(row + 1) * d], &params[at]);
         });
+        if let Some(norm) = &self.first_norm {
+            copy(&mut a.x_first, x);
+            norm.forward(params, x, &a.x_first);
+        }
         dropout.apply(x, self.blocks.len(), 0);
         a.blocks.resize_with(self.blocks.len(), Default::default);
-        for (i, (block, a)) in self.blocks.iter().zip(&mut a.blocks).enumerate() {
-            block.forward(params, batch, (dropout, i), x, a);
+        for (layer, (block, a)) in self.blocks.iter().zip(&mut a.blocks).enumerate() {
+            let pass = Pass {
+                params,
+                batch,
+                dropout,
+                layer,
+            };
+            block.forward(pass, x, a);
         }
         if let Some(norm) = &self.norm {
             copy(&mut a.x, x);
@@ -219,10 +236,21 @@ impl<B: Block> Network for Transformer<B> {
             norm.backward(params, grads, dx, &a.dhidden, &a.x);
         }
         let blocks = self.blocks.iter().zip(&mut a.blocks).enumerate();
-        for (i, (block, a)) in blocks.rev() {
-            block.backward(params, grads, batch, (dropout, i), dx, a);
+        for (layer, (block, a)) in blocks.rev() {
+            let pass = Pass {
+                params,
+                batch,
+                dropout,
+                layer,
+            };
+            block.backward(pass, grads, dx, a);
         }
         dropout.apply(dx, self.blocks.len(), 0);
+        if let Some(norm) = &self.first_norm {
+            copy(&mut a.dfirst, dx);
+            dx.fill(0.0);
+            norm.backward(params, grads, dx, &a.dfirst, &a.x_first);
+        }
         self.each_position(batch, |row, at| {
             add(&mut grads[at], &dx[row * d..(row + 1) * d]);
         });

@@ -1,8 +1,11 @@
 //! The crate's integration tests: one binary, because linking is what costs time.
 
 mod baselines;
+mod bert4rec;
 mod fixtures;
 mod ranking;
 mod sequence;
+mod sequence_file;
+mod sequence_golden;
 mod systems;
 mod tasks;
