@@ -43,13 +43,16 @@ pub fn accuracy(scorer: &dyn Scorer, from: &Fitting, seed: u64) -> Result<Accura
             }
         },
     );
-    let n = cases.len().max(1) as f64;
     let mut mean = Accuracy::default();
     for one in all {
         let one = one?;
-        mean.hr_at_10 += one.hr_at_10 / n;
-        mean.ndcg_at_10 += one.ndcg_at_10 / n;
+        mean.hr_at_10 += one.hr_at_10;
+        mean.ndcg_at_10 += one.ndcg_at_10;
     }
+    // Divided once, so that a hit in every case is exactly 1.
+    let n = cases.len().max(1) as f64;
+    mean.hr_at_10 /= n;
+    mean.ndcg_at_10 /= n;
     Ok(mean)
 }
 
