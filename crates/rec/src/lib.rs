@@ -13,6 +13,7 @@ mod scores;
 pub mod sequence;
 pub mod systems;
 pub mod tasks;
+mod validation;
 
 pub use error::{Error, Result};
 pub use scores::rank;

@@ -7,23 +7,35 @@
 //! | [`OwnFrequency`] | u's own choices of e, halved every so many days, and a little popularity |
 //! | [`ItemKnn`] | similarity of e to what u chose |
 //! | [`Ease`] | linear autoencoder of u's choices, closed form |
+//! | [`Ials`] | matrix factorisation of all pairs, by least squares |
+//! | [`Bpr`] | matrix factorisation, by comparing pairs |
+//! | [`LightGcn`] | the same, vectors being averaged in the graph of choices |
 //!
 //! Entities are the catalogue's items or its categories ([`Entities`]); the code is the same.
 //! A scorer never excludes anything: [`RepeatPolicy`] does, for all systems of a table alike.
 
+mod bpr;
 mod ease;
+mod eigen;
 mod entities;
+mod ials;
 mod interactions;
 mod item_knn;
+mod lightgcn;
+mod pairwise;
 mod popularity;
 mod spd_inverse;
 
 use hkfr_events::{Dataset, History};
 
+pub use bpr::{Bpr, BprConfig, BprTrainer};
 pub use ease::{Ease, EaseConfig};
 pub use entities::{Entities, RepeatPolicy};
+pub use ials::{FixedSide, Ials, IalsConfig};
 pub use interactions::Interactions;
 pub use item_knn::{ItemKnn, ItemKnnConfig};
+pub use lightgcn::{LightGcn, LightGcnConfig, LightGcnTrainer};
+pub use pairwise::{Choices, HeldOut, PairwiseConfig, Triple};
 pub use popularity::{
     OwnFrequency, OwnFrequencyConfig, Popularity, RecentPopularity, RecentPopularityConfig,
 };

@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use super::model::{Accuracy, Query, SequenceModel};
+use super::model::SequenceModel;
 use super::network::Network;
 use super::trainer::{TrainConfig, Trainer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::scores::mix;
+use crate::validation::{Best, Progress, Query, tell};
 
 /// Sequences of item positions below `n_items`, oldest first: what is learnt from, and asked when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,25 +61,11 @@ impl Sequences {
     }
 }
 
-/// What [`fit`] has just done.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Progress {
-    /// Mean loss over the epoch's steps.
-    Trained {
-        epoch: usize,
-        loss: f64,
-    },
-    Validated {
-        epoch: usize,
-        accuracy: Accuracy,
-    },
-}
-
 /// The model of the epoch with the best validation NDCG@10, and that epoch; without validation
 /// queries, of the last one. The same seed gives the same model on any number of threads.
 ///
 /// # Errors
-/// A setting out of its range; an item that is not below `n_items`; [`Error::Interrupted`] if
+/// A setting out of its range; an item that is not below `n_items`; [`crate::Error::Interrupted`] if
 /// `on_progress` says so.
 pub fn fit<N: Network>(
     network: N,
@@ -95,13 +82,9 @@ pub fn fit<N: Network>(
         config.clone(),
         n_threads,
     )?;
-    let mut tell = |progress| match on_progress(progress) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(Error::Interrupted),
-    };
     let teaches = |&u: &usize| data.train[u].len() > 1;
     let mut users: Vec<usize> = (0..data.train.len()).filter(teaches).collect();
-    let mut best: Option<(f64, usize, Vec<f32>, Vec<f32>)> = None;
+    let mut best = Best::new(config.patience);
     for epoch in 1..=config.max_epochs {
         let key = mix(config.seed ^ mix(epoch as u64));
         users.sort_unstable_by_key(|&u| mix(key ^ u as u64));
@@ -112,29 +95,23 @@ pub fn fit<N: Network>(
         }
         let n_steps = users.len().div_ceil(config.batch_size).max(1);
         let loss = loss / n_steps as f64;
-        tell(Progress::Trained { epoch, loss })?;
+        tell(on_progress, Progress::Trained { epoch, loss })?;
         if data.validation.is_empty() {
             continue;
         }
         let (model, pool) = trainer.pool();
         let accuracy = model.accuracy(&data.validation, exclude_seen, pool);
-        tell(Progress::Validated { epoch, accuracy })?;
-        match &best {
-            Some(best) if accuracy.ndcg_at_10 <= best.0 => {
-                if epoch - best.1 >= config.patience {
-                    break;
-                }
-            }
-            _ => {
-                let (params, items) = (model.params.clone(), model.items.clone());
-                best = Some((accuracy.ndcg_at_10, epoch, params, items));
-            }
+        tell(on_progress, Progress::Validated { epoch, accuracy })?;
+        if !best.offer(epoch, accuracy, || {
+            (model.params.clone(), model.items.clone())
+        }) {
+            break;
         }
     }
     let mut model = trainer.model;
     let mut epochs = config.max_epochs;
-    if let Some((_, epoch, params, items)) = best {
-        (model.params, model.items) = (params, items);
+    if let Some((weights, epoch)) = best.take() {
+        (model.params, model.items) = weights;
         epochs = epoch;
     }
     Ok((model, epochs))

@@ -14,7 +14,7 @@ pub struct Parameter {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Init {
+pub(crate) enum Init {
     Constant(f32),
     /// Mean 0 and this standard deviation.
     Normal(f32),

@@ -207,17 +207,17 @@ impl Head {
 }
 
 /// `ln(1 + eˣ)`.
-fn softplus(x: f32) -> f64 {
+pub(crate) fn softplus(x: f32) -> f64 {
     let x = f64::from(x);
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
 /// Scores (n, items) of hidden states (n, d).
-pub(super) fn all_scores(out: &mut Vec<f32>, hidden: &[f32], items: &[f32], d: usize) {
+pub(crate) fn all_scores(out: &mut Vec<f32>, hidden: &[f32], items: &[f32], d: usize) {
     let (n, n_items) = (hidden.len() / d, items.len() / d);
     out.resize(n * n_items, 0.0);
     linear(out, 0.0, hidden, items, n, d, n_items);

@@ -48,13 +48,16 @@ mod scorer;
 mod trainer;
 mod transformer;
 
+pub use crate::validation::{Accuracy, Progress, Query};
 pub use bert4rec::{Bert4Rec, Bert4RecConfig};
 pub use file::{Saved, SavedModel};
-pub use fit::{Progress, Sequences, fit};
+pub use fit::{Sequences, fit};
 pub use layers::{Dropout, Pass};
+pub(crate) use layout::Init;
 pub use layout::{Layout, Parameter};
 pub use loss::Loss;
-pub use model::{Accuracy, Query, Scratch, SequenceModel};
+pub(crate) use loss::{all_scores, sigmoid, softplus};
+pub use model::{Scratch, SequenceModel};
 pub use negatives::Sampling;
 pub use network::Network;
 pub use packed::{Packed, Target};

@@ -7,9 +7,7 @@ use super::layers::{Dropout, zeros};
 use super::loss::all_scores;
 use super::network::Network;
 use super::packed::Packed;
-
-/// Users scored together.
-const USERS: usize = 64;
+use crate::validation::{Accuracy, Query, ranks};
 
 pub struct SequenceModel<N> {
     pub network: N,
@@ -41,21 +39,6 @@ impl<N: Network> Default for Scratch<N> {
             scores: Vec::new(),
         }
     }
-}
-
-/// A history of item positions, oldest first, and the item that came next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    pub history: Vec<u32>,
-    pub target: u32,
-}
-
-/// Means over queries.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Accuracy {
-    pub hr_at_1: f64,
-    pub hr_at_10: f64,
-    pub ndcg_at_10: f64,
 }
 
 impl<N: Network> SequenceModel<N> {
@@ -109,46 +92,21 @@ impl<N: Network> SequenceModel<N> {
     /// Rank of each query's target among all items, from 1; equal scores count against it. With
     /// `exclude_seen` the items of the history are no rivals.
     pub fn ranks(&self, queries: &[Query], exclude_seen: bool, pool: &mut Pool) -> Vec<usize> {
-        let mut ranks = vec![0; queries.len()];
-        let share = queries.len().div_ceil(pool.size()).max(1);
-        let parts = queries.chunks(share).zip(ranks.chunks_mut(share));
-        pool.each(parts.collect(), |(queries, ranks)| {
-            let mut scratch = Scratch::<N>::default();
-            for (queries, ranks) in queries.chunks(USERS).zip(ranks.chunks_mut(USERS)) {
-                let histories: Vec<&[u32]> = queries.iter().map(|q| &q.history[..]).collect();
-                let scores = self
-                    .scores(&histories, &mut scratch)
-                    .chunks_exact(self.n_items);
-                for ((query, rank), scores) in queries.iter().zip(ranks).zip(scores) {
-                    let target = scores[query.target as usize];
-                    // A score that is not a number counts against the target too.
-                    let rival = |s: f32| s >= target || s.is_nan() || target.is_nan();
-                    *rank = scores.iter().map(|&s| usize::from(rival(s))).sum();
-                    if exclude_seen {
-                        let mut seen = query.history.clone();
-                        seen.sort_unstable();
-                        seen.dedup();
-                        seen.retain(|&i| i != query.target && (i as usize) < self.n_items);
-                        *rank -= seen.iter().filter(|&&i| rival(scores[i as usize])).count();
-                    }
-                }
-            }
-        });
-        ranks
+        ranks(
+            queries,
+            self.n_items,
+            exclude_seen,
+            pool,
+            |range, scratch| {
+                let histories: Vec<&[u32]> =
+                    queries[range].iter().map(|q| &q.history[..]).collect();
+                self.scores(&histories, scratch)
+            },
+        )
     }
 
     /// HR and NDCG of one target among the whole catalogue.
     pub fn accuracy(&self, queries: &[Query], exclude_seen: bool, pool: &mut Pool) -> Accuracy {
-        let ranks = self.ranks(queries, exclude_seen, pool);
-        let n = ranks.len().max(1) as f64;
-        let within = |k| ranks.iter().filter(move |&&r| r <= k);
-        Accuracy {
-            hr_at_1: within(1).count() as f64 / n,
-            hr_at_10: within(10).count() as f64 / n,
-            ndcg_at_10: within(10)
-                .map(|&r| 1.0 / (r as f64 + 1.0).log2())
-                .sum::<f64>()
-                / n,
-        }
+        Accuracy::of(&self.ranks(queries, exclude_seen, pool))
     }
 }

@@ -3,7 +3,7 @@
 //! | system | learns from | source |
 //! |---|---|---|
 //! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
-//! | `item-knn` `ease` | who chose what | [`crate::baselines`] |
+//! | `item-knn` `ease` `ials` `bpr-mf` `lightgcn` | who chose what | [`crate::baselines`] |
 //! | `sasrec` `esasrec` | the order of choices | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
@@ -12,6 +12,8 @@
 //! tables do; under a global cut-off nothing after the cut-off decides anything.
 
 mod accuracy;
+mod hold_out;
+mod pairwise;
 mod sequence;
 
 use std::ops::ControlFlow;
@@ -23,8 +25,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::baselines::{
-    Ease, EaseConfig, Entities, Interactions, ItemKnn, ItemKnnConfig, OwnFrequency,
-    OwnFrequencyConfig, Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
+    Bpr, BprConfig, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
+    ItemKnnConfig, LightGcn, LightGcnConfig, OwnFrequency, OwnFrequencyConfig, Popularity,
+    RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
 };
 use crate::error::{Error, Result};
 use crate::sequence::{ESasRec, SasRec, TransformerConfig};
@@ -33,12 +36,15 @@ pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 7] = [
+pub const SYSTEMS: [&str; 10] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
     "item-knn",
     "ease",
+    "ials",
+    "bpr-mf",
+    "lightgcn",
     "sasrec",
     "esasrec",
 ];
@@ -122,6 +128,23 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         "ease" => plain(s, seed, EaseConfig::check, |c, f| {
             Ok(Box::new(Ease::fit(f.entities, f.interactions(), c)))
         })?,
+        "ials" => watched(s, seed, IalsConfig::check, |c, f, watch| {
+            let ials = Ials::fit(f.entities, f.interactions(), c, f.n_threads, watch)?;
+            Ok(Box::new(ials))
+        })?,
+        "bpr-mf" => pairwise::read(s, seed, BprConfig::check, |f, held_out, c, train, watch| {
+            let fitted = Bpr::fit(f.entities, held_out, c, train, f.n_threads, watch);
+            fitted.map(|(bpr, epoch)| (Box::new(bpr) as _, epoch))
+        })?,
+        "lightgcn" => pairwise::read(
+            s,
+            seed,
+            LightGcnConfig::check,
+            |f, held_out, c, train, watch| {
+                let fitted = LightGcn::fit(f.entities, held_out, c, train, f.n_threads, watch);
+                fitted.map(|(gcn, epoch)| (Box::new(gcn) as _, epoch))
+            },
+        )?,
         "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, SasRec::new)?,
         "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c| ESasRec::new(c.0))?,
         _ => {
@@ -151,16 +174,21 @@ impl Default for ESasRecDefaults {
 struct NoSettings {}
 
 type FitFn<C> = fn(&C, &Fitting) -> Result<Box<dyn Scorer>>;
+type WatchedFitFn<C> = fn(&C, &Fitting, Watch) -> Result<Box<dyn Scorer>>;
 
-/// A system that is fitted in one go.
-struct Plain<C> {
+/// A system that learns from everything.
+struct Plain<C, F> {
     config: C,
-    fit: FitFn<C>,
+    fit: F,
 }
 
-impl<C: Serialize> Recipe for Plain<C> {
-    fn fit(&self, from: &Fitting, _: Watch) -> Result<Box<dyn Scorer>> {
-        (self.fit)(&self.config, from)
+impl<C, F> Recipe for Plain<C, F>
+where
+    C: Serialize,
+    F: Fn(&C, &Fitting, Watch) -> Result<Box<dyn Scorer>>,
+{
+    fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>> {
+        (self.fit)(&self.config, from, watch)
     }
 
     fn settings(&self) -> Settings {
@@ -173,6 +201,22 @@ fn plain<C>(
     seed: u64,
     check: fn(&C) -> Result<()>,
     fit: FitFn<C>,
+) -> Result<Box<dyn Recipe>>
+where
+    C: Default + Serialize + DeserializeOwned + 'static,
+{
+    let config = read(settings, seed)?;
+    check(&config)?;
+    let fit = move |c: &C, from: &Fitting, _: Watch| fit(c, from);
+    Ok(Box::new(Plain { config, fit }))
+}
+
+/// [`plain`], in steps.
+fn watched<C>(
+    settings: &Settings,
+    seed: u64,
+    check: fn(&C) -> Result<()>,
+    fit: WatchedFitFn<C>,
 ) -> Result<Box<dyn Recipe>>
 where
     C: Default + Serialize + DeserializeOwned + 'static,

@@ -1,0 +1,356 @@
+//! LightGCN (He et al., arXiv 2002.02126): vectors of users and entities, averaged over their
+//! neighbourhoods in the graph of choices.
+//!
+//! `E⁽ᵏ⁺¹⁾ = A E⁽ᵏ⁾` with `A_ue = A_eu = 1 / √(|E_u| |U_e|)` where u chose e, and
+//! `F = Σ_{k=0..K} E⁽ᵏ⁾ / (K + 1)`; `ŷ_ue = f_u·f_e`. E⁽⁰⁾ is learnt, by BPR with Adam:
+//! `Σ_(u,i,j) (−ln σ(ŷ_ui − ŷ_uj) + λ/2 (|e_u|² + |e_i|² + |e_j|²)) / n` over the n triples of a batch. A
+//! is symmetric, so the gradient is taken back by the product that made F.
+//!
+//! At score time the history at hand is the user's row of the graph:
+//! `f_u = (e_u + Σ_{e chosen} t_e / √(|E_u| |U_e|)) / (K + 1)`, t the sum of the entities' layers below
+//! the last. For a history that was learnt from that is F itself. A choice that came later is one more
+//! neighbour. A new user has e_u = 0.
+
+use hkfr_events::{Dataset, History};
+use hkfr_lm::{AdamStep, Pool, adam, dot, linear};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::Scorer;
+use super::entities::Entities;
+use super::pairwise::{self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, chosen, popular};
+use crate::error::{Result, at_least};
+use crate::sequence::{Init, sigmoid, softplus};
+use crate::systems::Watch;
+
+/// Rows of the graph that a thread takes at a time.
+const ROWS: usize = 256;
+/// As in the reference implementation.
+const BETAS: (f32, f32) = (0.9, 0.999);
+const INIT: Init = Init::Normal(0.1);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LightGcnConfig {
+    pub dim: usize,
+    /// K: how far in the graph a vector sees.
+    pub n_layers: usize,
+    pub learning_rate: f32,
+    /// λ: L2 regularisation of the learnt vectors.
+    pub lambda: f32,
+    /// Triples a step; each step passes over the whole graph.
+    pub batch_size: usize,
+}
+
+impl Default for LightGcnConfig {
+    fn default() -> Self {
+        Self {
+            dim: 64,
+            n_layers: 3,
+            learning_rate: 1e-3,
+            lambda: 1e-4,
+            batch_size: 2048,
+        }
+    }
+}
+
+impl LightGcnConfig {
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<()> {
+        at_least("dim", self.dim as f32, 1.0)?;
+        at_least("n_layers", self.n_layers as f32, 1.0)?;
+        at_least("learning_rate", self.learning_rate, 1e-9)?;
+        at_least("lambda", self.lambda, 0.0)?;
+        at_least("batch_size", self.batch_size as f32, 1.0)
+    }
+}
+
+/// A in sparse rows: users, then entities.
+struct Graph {
+    /// Where each row's neighbours begin, and where the last ones end.
+    starts: Vec<usize>,
+    neighbours: Vec<(u32, f32)>,
+}
+
+impl Graph {
+    fn new(choices: &Choices) -> Self {
+        let n_users = choices.rows.len();
+        let counts = choices.counts();
+        let mut columns: Vec<Vec<u32>> = vec![Vec::new(); choices.n_items];
+        for (user, row) in (0u32..).zip(&choices.rows) {
+            row.iter().for_each(|&e| columns[e as usize].push(user));
+        }
+        let mut graph = Self {
+            starts: vec![0],
+            neighbours: Vec::new(),
+        };
+        let weight = |n: usize, m: usize| 1.0 / ((n * m) as f32).sqrt();
+        for row in &choices.rows {
+            graph.push(row.iter().map(|&e| {
+                let degree = counts[e as usize] as usize;
+                (n_users as u32 + e, weight(row.len(), degree))
+            }));
+        }
+        for column in &columns {
+            graph.push(column.iter().map(|&u| {
+                let degree = choices.rows[u as usize].len();
+                (u, weight(column.len(), degree))
+            }));
+        }
+        graph
+    }
+
+    fn push(&mut self, row: impl Iterator<Item = (u32, f32)>) {
+        self.neighbours.extend(row);
+        self.starts.push(self.neighbours.len());
+    }
+
+    /// `out = Σ_{k=0..n} Aᵏ x`, by Horner's rule: `out ← x + A out`.
+    fn sum_of_powers(
+        &self,
+        x: &[f32],
+        n: usize,
+        d: usize,
+        out: &mut Vec<f32>,
+        scratch: &mut Vec<f32>,
+        pool: &mut Pool,
+    ) {
+        out.clear();
+        out.extend_from_slice(x);
+        scratch.resize(x.len(), 0.0);
+        for _ in 0..n {
+            let from = &*out;
+            let parts = (0..).step_by(ROWS).zip(scratch.chunks_mut(ROWS * d));
+            pool.each(parts.collect(), |(first, rows): (usize, &mut [f32])| {
+                rows.copy_from_slice(&x[first * d..][..rows.len()]);
+                for (row, sum) in (first..).zip(rows.chunks_exact_mut(d)) {
+                    for &(other, weight) in &self.neighbours[self.starts[row]..self.starts[row + 1]]
+                    {
+                        let v = &from[other as usize * d..][..d];
+                        sum.iter_mut().zip(v).for_each(|(s, v)| *s += weight * v);
+                    }
+                }
+            });
+            std::mem::swap(out, scratch);
+        }
+    }
+}
+
+/// The vectors while they are learnt, and the graph.
+pub struct LightGcnTrainer {
+    config: LightGcnConfig,
+    n_users: usize,
+    graph: Graph,
+    /// E⁽⁰⁾ (users, then entities; dim).
+    table: Vec<f32>,
+    /// F.
+    vectors: Vec<f32>,
+    /// Gradient with respect to F, then E⁽⁰⁾.
+    dvectors: Vec<f32>,
+    grads: Vec<f32>,
+    scratch: Vec<f32>,
+    /// Adam's.
+    m: Vec<f32>,
+    v: Vec<f32>,
+    step: u64,
+}
+
+impl LightGcnTrainer {
+    pub fn new(choices: &Choices, config: &LightGcnConfig, seed: u64) -> Self {
+        let n = (choices.rows.len() + choices.n_items) * config.dim;
+        let mut table = vec![0.0; n];
+        INIT.fill(&mut table, &mut ChaCha8Rng::seed_from_u64(seed));
+        Self {
+            config: config.clone(),
+            n_users: choices.rows.len(),
+            graph: Graph::new(choices),
+            table,
+            vectors: Vec::new(),
+            dvectors: Vec::new(),
+            grads: Vec::new(),
+            scratch: Vec::new(),
+            m: vec![0.0; n],
+            v: vec![0.0; n],
+            step: 0,
+        }
+    }
+
+    /// E⁽⁰⁾ (users, then entities; dim).
+    pub fn table_mut(&mut self) -> &mut [f32] {
+        &mut self.table
+    }
+
+    /// F, laid out as E⁽⁰⁾.
+    pub fn propagate(&mut self, pool: &mut Pool) -> &[f32] {
+        let (k, d) = (self.config.n_layers, self.config.dim);
+        let scratch = &mut self.scratch;
+        self.graph
+            .sum_of_powers(&self.table, k, d, &mut self.vectors, scratch, pool);
+        let mean = 1.0 / (k + 1) as f32;
+        self.vectors.iter_mut().for_each(|v| *v *= mean);
+        &self.vectors
+    }
+
+    /// Loss of a batch, without the regularisation, and the gradient with respect to E⁽⁰⁾.
+    pub fn gradient(&mut self, batch: &[Triple], pool: &mut Pool) -> (f64, &[f32]) {
+        self.propagate(pool);
+        let (k, d) = (self.config.n_layers, self.config.dim);
+        let mean = 1.0 / batch.len() as f32;
+        let rows = |t: &Triple| {
+            let item = |e| (self.n_users + e as usize) * d;
+            [t.user as usize * d, item(t.chosen), item(t.other)]
+        };
+        self.dvectors.clear();
+        self.dvectors.resize(self.vectors.len(), 0.0);
+        let mut loss = 0.0;
+        for triple in batch {
+            let [u, i, j] = rows(triple);
+            let [w, a, b] = [u, i, j].map(|at| &self.vectors[at..at + d]);
+            let x = dot(w, a) - dot(w, b);
+            loss += softplus(-x);
+            // Of the mean over layers too.
+            let s = -sigmoid(-x) * mean / (k + 1) as f32;
+            for c in 0..d {
+                self.dvectors[u + c] += s * (a[c] - b[c]);
+                self.dvectors[i + c] += s * w[c];
+                self.dvectors[j + c] -= s * w[c];
+            }
+        }
+        let (grads, scratch) = (&mut self.grads, &mut self.scratch);
+        self.graph
+            .sum_of_powers(&self.dvectors, k, d, grads, scratch, pool);
+        let decay = self.config.lambda * mean;
+        for at in batch.iter().flat_map(rows) {
+            let e = &self.table[at..at + d];
+            let grad = grads[at..at + d].iter_mut();
+            grad.zip(e).for_each(|(g, e)| *g += decay * e);
+        }
+        (loss / batch.len() as f64, grads)
+    }
+
+    /// Learns from a batch; returns its mean loss before the step.
+    pub fn step(&mut self, batch: &[Triple], pool: &mut Pool) -> f64 {
+        let (loss, _) = self.gradient(batch, pool);
+        self.step += 1;
+        let rate = AdamStep::new(self.config.learning_rate, BETAS, self.step);
+        let n = ROWS * self.config.dim;
+        let moments = self.m.chunks_mut(n).zip(self.v.chunks_mut(n));
+        let parts = self.table.chunks_mut(n).zip(self.grads.chunks(n));
+        let parts = parts.zip(moments);
+        pool.each(parts.collect(), |((p, g), (m, v))| adam(p, m, v, g, rate));
+        loss
+    }
+}
+
+impl Pairwise for LightGcnTrainer {
+    fn train(&mut self, triples: &[Triple], pool: &mut Pool) -> f64 {
+        let mut sum = 0.0;
+        for batch in triples.chunks(self.config.batch_size) {
+            sum += self.step(batch, pool) * batch.len() as f64;
+        }
+        sum / triples.len().max(1) as f64
+    }
+
+    fn table(&self) -> &[f32] {
+        &self.table
+    }
+
+    fn vectors(&mut self, pool: &mut Pool) -> &[f32] {
+        self.propagate(pool)
+    }
+}
+
+pub struct LightGcn {
+    entities: Entities,
+    config: LightGcnConfig,
+    choices: Choices,
+    /// E⁽⁰⁾ of the users.
+    users: Vec<f32>,
+    /// F of the entities.
+    items: Vec<f32>,
+    /// t_e / √|U_e|.
+    messages: Vec<f32>,
+    counts: Vec<u32>,
+}
+
+impl LightGcn {
+    /// The model of the best epoch, and that epoch.
+    ///
+    /// # Errors
+    /// [`crate::Error::Interrupted`] if `watch` says so.
+    pub fn fit(
+        entities: &Entities,
+        held_out: &HeldOut,
+        config: &LightGcnConfig,
+        train: &PairwiseConfig,
+        n_threads: usize,
+        watch: Watch,
+    ) -> Result<(Self, usize)> {
+        let choices = Choices::new(entities.n(), &held_out.data.train);
+        let pool = &mut Pool::new(n_threads);
+        let mut trainer = LightGcnTrainer::new(&choices, config, train.seed);
+        let (table, epoch) = pairwise::train(&mut trainer, &choices, held_out, train, pool, watch)?;
+        trainer.table = table;
+        let (d, at) = (config.dim, choices.rows.len() * config.dim);
+        let items = trainer.propagate(pool)[at..].to_vec();
+        let (below, scratch) = (&mut trainer.vectors, &mut trainer.scratch);
+        trainer
+            .graph
+            .sum_of_powers(&trainer.table, config.n_layers - 1, d, below, scratch, pool);
+        let mut messages = below.split_off(at);
+        let counts = choices.counts();
+        for (t, &count) in messages.chunks_exact_mut(d).zip(&counts) {
+            // Nobody chose it: as if one had.
+            let scale = 1.0 / (count.max(1) as f32).sqrt();
+            t.iter_mut().for_each(|t| *t *= scale);
+        }
+        let mut users = trainer.table;
+        users.truncate(at);
+        let model = Self {
+            entities: entities.clone(),
+            config: config.clone(),
+            choices,
+            users,
+            items,
+            messages,
+            counts,
+        };
+        Ok((model, epoch))
+    }
+
+    /// Of who chose `history` (sorted, unique).
+    fn user_vector(&self, user: u32, history: &[u32]) -> Vec<f32> {
+        let d = self.config.dim;
+        let mut f = vec![0.0; d];
+        for &e in history {
+            let t = &self.messages[e as usize * d..][..d];
+            f.iter_mut().zip(t).for_each(|(f, t)| *f += t);
+        }
+        let scale = 1.0 / (history.len() as f32).sqrt();
+        f.iter_mut().for_each(|f| *f *= scale);
+        if self.choices.knows(user, history) {
+            let own = &self.users[user as usize * d..][..d];
+            f.iter_mut().zip(own).for_each(|(f, e)| *f += e);
+        }
+        let mean = 1.0 / (self.config.n_layers + 1) as f32;
+        f.iter_mut().for_each(|f| *f *= mean);
+        f
+    }
+}
+
+impl Scorer for LightGcn {
+    fn name(&self) -> &str {
+        "lightgcn"
+    }
+
+    fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
+        let chosen = chosen(ds, &self.entities, history);
+        if chosen.is_empty() {
+            return popular(&self.counts, out);
+        }
+        let f = self.user_vector(history.user(), &chosen);
+        linear(out, 0.0, &f, &self.items, 1, f.len(), self.entities.n());
+    }
+}

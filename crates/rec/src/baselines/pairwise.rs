@@ -1,0 +1,214 @@
+//! What learns by comparing pairs (BPR, Rendle et al., arXiv 1205.2618): a user's choice i shall score
+//! above an entity j that the user did not choose, `−ln σ(ŷ_ui − ŷ_uj)`.
+//!
+//! An epoch is every choice once, in random order, each against one j; the model of the epoch with
+//! the best NDCG@10 on held-out choices is kept.
+
+use std::ops::Range;
+
+use hkfr_events::{Dataset, History, UserIdx};
+use hkfr_lm::Pool;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::entities::Entities;
+use crate::error::{Result, at_least};
+use crate::scores::mix;
+use crate::sequence::{Sequences, all_scores, sequence};
+use crate::systems::Watch;
+use crate::validation::{Accuracy, Best, Progress, ranks, tell};
+
+/// Draws of an entity that the user did not choose.
+const TRIES: usize = 100;
+
+/// A user, a choice of theirs, and an entity that they did not choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Triple {
+    pub user: u32,
+    pub chosen: u32,
+    pub other: u32,
+}
+
+/// What each user chose, sorted and unique, among `n_items`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices {
+    pub n_items: usize,
+    pub rows: Vec<Vec<u32>>,
+}
+
+impl Choices {
+    pub fn new(n_items: usize, sequences: &[Vec<u32>]) -> Self {
+        let rows = sequences.iter().map(|s| unique(s.clone())).collect();
+        Self { n_items, rows }
+    }
+
+    /// An epoch of triples. Who chose everything teaches nothing.
+    pub fn triples(&self, key: u64) -> Vec<Triple> {
+        let rng = &mut ChaCha8Rng::seed_from_u64(key);
+        let mut triples = Vec::with_capacity(self.rows.iter().map(Vec::len).sum());
+        for (user, row) in (0u32..).zip(&self.rows) {
+            triples.extend(against(user, row, self.n_items, rng));
+        }
+        triples.shuffle(rng);
+        triples
+    }
+
+    /// Users by entity.
+    pub fn counts(&self) -> Vec<u32> {
+        let mut counts = vec![0; self.n_items];
+        let choices = self.rows.iter().flatten();
+        choices.for_each(|&e| counts[e as usize] += 1);
+        counts
+    }
+
+    /// Is `history` (sorted) all that was learnt from this user, or more? Only then may it be scored
+    /// by what was learnt from them.
+    pub fn knows(&self, user: UserIdx, history: &[u32]) -> bool {
+        let row = self.rows.get(user as usize).map_or(&[][..], |r| &r[..]);
+        !row.is_empty() && row.iter().all(|e| history.binary_search(e).is_ok())
+    }
+}
+
+/// Each of a row's choices against an entity outside it, drawn uniformly.
+pub(super) fn against<R: Rng>(
+    user: u32,
+    row: &[u32],
+    n_items: usize,
+    rng: &mut R,
+) -> impl Iterator<Item = Triple> {
+    row.iter().filter_map(move |&chosen| {
+        let other = (0..TRIES)
+            .map(|_| rng.random_range(0..n_items as u32))
+            .find(|e| row.binary_search(e).is_err())?;
+        Some(Triple {
+            user,
+            chosen,
+            other,
+        })
+    })
+}
+
+fn unique(mut entities: Vec<u32>) -> Vec<u32> {
+    entities.sort_unstable();
+    entities.dedup();
+    entities
+}
+
+/// The entities that a history chose, sorted and unique.
+pub(super) fn chosen(ds: &Dataset, entities: &Entities, history: &History) -> Vec<u32> {
+    unique(sequence(ds, entities, history))
+}
+
+/// What a user without a history is shown.
+pub(super) fn popular(counts: &[u32], out: &mut [f32]) {
+    out.iter_mut()
+        .zip(counts)
+        .for_each(|(out, &count)| *out = count as f32);
+}
+
+/// How long to learn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PairwiseConfig {
+    pub max_epochs: usize,
+    /// Stop after so many epochs without a better NDCG@10 on validation.
+    pub patience: usize,
+    /// Epochs from one validation to the next.
+    pub validate_every: usize,
+    pub seed: u64,
+}
+
+impl Default for PairwiseConfig {
+    fn default() -> Self {
+        Self {
+            max_epochs: 300,
+            patience: 30,
+            validate_every: 5,
+            seed: 1,
+        }
+    }
+}
+
+impl PairwiseConfig {
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<()> {
+        at_least("max_epochs", self.max_epochs as f32, 1.0)?;
+        at_least("validate_every", self.validate_every as f32, 1.0)
+    }
+}
+
+/// Vectors of users and entities whose products are the scores.
+pub(super) trait Pairwise {
+    /// Mean loss of an epoch.
+    fn train(&mut self, triples: &[Triple], pool: &mut Pool) -> f64;
+
+    /// What is learnt: vectors (users, then entities; d).
+    fn table(&self) -> &[f32];
+
+    /// What is scored with, laid out as [`table`](Self::table).
+    fn vectors(&mut self, pool: &mut Pool) -> &[f32];
+}
+
+/// What is learnt from, and the choices to stop by.
+pub struct HeldOut<'a> {
+    pub data: &'a Sequences,
+    /// The users of `data.validation`.
+    pub users: &'a [usize],
+    /// What a history holds is no rival of what came next.
+    pub exclude_seen: bool,
+}
+
+/// The best table, and its epoch.
+pub(super) fn train(
+    model: &mut impl Pairwise,
+    choices: &Choices,
+    held_out: &HeldOut,
+    config: &PairwiseConfig,
+    pool: &mut Pool,
+    watch: Watch,
+) -> Result<(Vec<f32>, usize)> {
+    let mut best = Best::new(config.patience);
+    for epoch in 1..=config.max_epochs {
+        let triples = choices.triples(mix(config.seed ^ mix(epoch as u64)));
+        let loss = model.train(&triples, pool);
+        tell(watch, Progress::Trained { epoch, loss })?;
+        let due = epoch % config.validate_every == 0 || epoch == config.max_epochs;
+        if held_out.users.is_empty() || !due {
+            continue;
+        }
+        let accuracy = accuracy(model.vectors(pool), choices, held_out, pool);
+        tell(watch, Progress::Validated { epoch, accuracy })?;
+        if !best.offer(epoch, accuracy, || model.table().to_vec()) {
+            break;
+        }
+    }
+    let last = || (model.table().to_vec(), config.max_epochs);
+    Ok(best.take().unwrap_or_else(last))
+}
+
+fn accuracy(vectors: &[f32], choices: &Choices, held_out: &HeldOut, pool: &mut Pool) -> Accuracy {
+    let (n_users, n_items) = (choices.rows.len(), choices.n_items);
+    let d = vectors.len() / (n_users + n_items);
+    let (users, items) = vectors.split_at(n_users * d);
+    let score = |range: Range<usize>, (of_users, scores): &mut (Vec<f32>, Vec<f32>)| {
+        of_users.clear();
+        for &user in &held_out.users[range] {
+            of_users.extend_from_slice(&users[user * d..][..d]);
+        }
+        all_scores(scores, of_users, items, d);
+    };
+    let ranks = ranks(
+        &held_out.data.validation,
+        n_items,
+        held_out.exclude_seen,
+        pool,
+        |range, buffers| {
+            score(range, buffers);
+            &buffers.1
+        },
+    );
+    Accuracy::of(&ranks)
+}

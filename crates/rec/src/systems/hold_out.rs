@@ -1,0 +1,102 @@
+//! What a system needs to stop in time: the last choice of each user, held out of what it may learn from.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Fitting, Settings, as_settings};
+use crate::baselines::{HeldOut, RepeatPolicy};
+use crate::error::{Error, Result};
+use crate::scores::mix;
+use crate::sequence::{Sequences, training_sequences};
+
+/// How a system uses the histories that it may learn from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldOutConfig {
+    /// Users whose last choice is held out to stop by, a sample by `seed` if there are more.
+    pub validation_users: usize,
+    /// Learn a second time, from everything, for as many epochs as were best: the last choices
+    /// count too, for twice the time. Published tables do not.
+    pub refit: bool,
+}
+
+impl Default for HoldOutConfig {
+    fn default() -> Self {
+        Self {
+            validation_users: 50_000,
+            refit: false,
+        }
+    }
+}
+
+/// A model by `fit`, which is told what to learn from and, the second time, for how many epochs; it says
+/// how many were best.
+pub(super) fn fit_held_out<M>(
+    from: &Fitting,
+    config: &HoldOutConfig,
+    seed: u64,
+    mut fit: impl FnMut(&HeldOut, Option<usize>) -> Result<(M, usize)>,
+) -> Result<M> {
+    let sequences = training_sequences(from.ds, from.split, from.entities);
+    let n_items = from.entities.n();
+    let mut fit = |data: &Sequences, users: &[usize], epochs| {
+        let exclude_seen = from.repeats == RepeatPolicy::Exclude;
+        let held_out = HeldOut {
+            data,
+            users,
+            exclude_seen,
+        };
+        fit(&held_out, epochs)
+    };
+    let users = sampled(&sequences, config.validation_users, seed);
+    let refit = config.refit.then(|| sequences.clone());
+    let data = Sequences::hold_out_last(n_items, sequences, &users);
+    let (mut model, epochs) = fit(&data, &users, None)?;
+    if let Some(sequences) = refit.filter(|_| !users.is_empty()) {
+        drop(model);
+        let data = Sequences::hold_out_last(n_items, sequences, &[]);
+        (model, _) = fit(&data, &[], Some(epochs))?;
+    }
+    Ok(model)
+}
+
+/// At most `n` of the users who have a choice to hold out and one to predict it from, ascending.
+fn sampled(sequences: &[Vec<u32>], n: usize, seed: u64) -> Vec<usize> {
+    let mut users: Vec<usize> = (0..sequences.len())
+        .filter(|&u| sequences[u].len() > 1)
+        .collect();
+    if n < users.len() {
+        users.sort_unstable_by_key(|&u| mix(mix(seed) ^ u as u64));
+        users.truncate(n);
+        users.sort_unstable();
+    }
+    users
+}
+
+/// Takes the keys of `C` out of `settings`.
+pub(super) fn take<C: Default + Serialize + DeserializeOwned>(
+    settings: &mut Settings,
+    seed: u64,
+) -> Result<C> {
+    let keys = as_settings(&C::default());
+    let (own, rest) = std::mem::take(settings)
+        .into_iter()
+        .partition(|(key, _)| keys.contains_key(key));
+    *settings = rest;
+    super::read(&own, seed)
+}
+
+/// # Errors
+/// A key that is in none of the `tables`.
+pub(super) fn known_keys(settings: &Settings, tables: &[Settings]) -> Result<()> {
+    let known = |key: &&String| tables.iter().any(|t| t.contains_key(*key));
+    let Some(key) = settings.keys().find(|key| !known(key)) else {
+        return Ok(());
+    };
+    let all = tables.iter().flat_map(|t| t.keys());
+    let all: Vec<String> = all.map(|k| format!("`{k}`")).collect();
+    Err(Error::Config(format!(
+        "unknown field `{key}`, expected one of {}",
+        all.join(", ")
+    )))
+}
