@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::Scorer;
-use super::eigen::symmetric_eigen;
+use super::eigen::{self, symmetric_eigen};
 use super::entities::Entities;
 use super::interactions::Interactions;
 use crate::error::{Error, Result, at_least};
@@ -114,6 +114,31 @@ impl FixedSide {
         });
         out
     }
+
+    /// L of these users and the items (items, d) that were solved for them; `rows` and `columns` are the
+    /// choices of the users and of the items.
+    pub fn loss(
+        &self,
+        items: &[f32],
+        rows: &[Vec<u32>],
+        columns: &[Vec<u32>],
+        config: &IalsConfig,
+    ) -> f64 {
+        let d = config.dim;
+        let mut sum = 0.0;
+        for (row, w) in rows.iter().zip(self.vectors.chunks_exact(d)) {
+            for &e in row {
+                sum += f64::from(1.0 - dot(w, &items[e as usize * d..][..d])).powi(2);
+            }
+            sum += f64::from(config.ridge(row.len(), columns.len()) * dot(w, w));
+        }
+        for (column, h) in columns.iter().zip(items.chunks_exact(d)) {
+            sum += f64::from(config.ridge(column.len(), rows.len()) * dot(h, h));
+            let all: f32 = h.iter().zip(&self.gram).map(|(h, g)| g * h * h).sum();
+            sum += f64::from(config.alpha * all);
+        }
+        sum
+    }
 }
 
 /// Σ v vᵀ over the rows v: in single precision within 16 blocks, in double over them.
@@ -205,10 +230,10 @@ fn cholesky_solve(a: &mut [f64], x: &mut [f64]) {
         let row = &mut row[..n];
         for j in 0..i {
             let other = &above[j * n..][..n];
-            row[j] = (row[j] - dot_f64(&row[..j], &other[..j])) / other[j];
+            row[j] = (row[j] - eigen::dot(&row[..j], &other[..j])) / other[j];
         }
-        row[i] = (row[i] - dot_f64(&row[..i], &row[..i])).sqrt();
-        x[i] = (x[i] - dot_f64(&row[..i], &x[..i])) / row[i];
+        row[i] = (row[i] - eigen::dot(&row[..i], &row[..i])).sqrt();
+        x[i] = (x[i] - eigen::dot(&row[..i], &x[..i])) / row[i];
     }
     for i in (0..n).rev() {
         let row = &a[i * n..][..n];
@@ -219,19 +244,6 @@ fn cholesky_solve(a: &mut [f64], x: &mut [f64]) {
             .zip(row)
             .for_each(|(x, l)| *x -= l * last[0]);
     }
-}
-
-/// In eight sums, which the compiler can keep in vectors.
-fn dot_f64(a: &[f64], b: &[f64]) -> f64 {
-    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut sums = [0.0; 8];
-    for (a, b) in a.0.iter().zip(b.0) {
-        for k in 0..8 {
-            sums[k] += a[k] * b[k];
-        }
-    }
-    let rest = a.1.iter().zip(b.1).map(|(a, b)| a * b);
-    sums.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
 pub struct Ials {
@@ -270,7 +282,7 @@ impl Ials {
         for epoch in 1..=config.epochs {
             let users = FixedSide::new(&fixed.solve(&rows, config, pool), d, pool);
             items = users.solve(&columns, config, pool);
-            let loss = loss(&users, &items, &rows, &columns, config) / n_choices as f64;
+            let loss = users.loss(&items, &rows, &columns, config) / n_choices as f64;
             fixed = FixedSide::new(&items, d, pool);
             if !loss.is_finite() {
                 return Err(Error::Config(format!("ials: the loss is {loss}")));
@@ -284,30 +296,6 @@ impl Ials {
             counts: columns.iter().map(|c| c.len() as f32).collect(),
         })
     }
-}
-
-/// L, users and items being in the basis that makes the users' Gram matrix diagonal.
-fn loss(
-    users: &FixedSide,
-    items: &[f32],
-    rows: &[Vec<u32>],
-    columns: &[Vec<u32>],
-    config: &IalsConfig,
-) -> f64 {
-    let d = config.dim;
-    let mut sum = 0.0;
-    for (row, w) in rows.iter().zip(users.vectors.chunks_exact(d)) {
-        for &e in row {
-            sum += f64::from(1.0 - dot(w, &items[e as usize * d..][..d])).powi(2);
-        }
-        sum += f64::from(config.ridge(row.len(), columns.len()) * dot(w, w));
-    }
-    for (column, h) in columns.iter().zip(items.chunks_exact(d)) {
-        sum += f64::from(config.ridge(column.len(), rows.len()) * dot(h, h));
-        let all: f32 = h.iter().zip(&users.gram).map(|(h, g)| g * h * h).sum();
-        sum += f64::from(config.alpha * all);
-    }
-    sum
 }
 
 impl Scorer for Ials {

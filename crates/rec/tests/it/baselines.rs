@@ -63,7 +63,7 @@ fn matrix(choices: &[Choice], n_users: usize, n: usize) -> Vec<Vec<f64>> {
 }
 
 /// Solves A X = I by elimination with pivoting, in double precision.
-fn direct_inverse(a: &[Vec<f64>]) -> Vec<Vec<f64>> {
+pub fn direct_inverse(a: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let n = a.len();
     let mut rows: Vec<Vec<f64>> = (0..n)
         .map(|i| {

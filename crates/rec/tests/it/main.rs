@@ -3,6 +3,7 @@
 mod baselines;
 mod bert4rec;
 mod fixtures;
+mod matrix;
 mod ranking;
 mod sequence;
 mod sequence_file;
