@@ -33,6 +33,8 @@ macro_rules! vectorised {
 }
 
 const LANES: usize = 16;
+/// Sums that stay in registers while a row of a sparse product is added up.
+const BLOCK: usize = 4 * LANES;
 
 /// `Σ f(a, b)` in lanes.
 #[inline(always)]
@@ -335,6 +337,31 @@ vectorised! {
         }
     }
 
+    /// `out += Σ w·x_i` over `rows` of (i, w), the rows x_i of `xs` being as long as `out`: a row of a
+    /// sparse product.
+    pub fn add_weighted_rows(out: &mut [f32], xs: &[f32], rows: &[(u32, f32)]) {
+        let d = out.len();
+        for (first, out) in (0..).step_by(BLOCK).zip(out.chunks_mut(BLOCK)) {
+            let xs = &xs[first..];
+            if let Some(out) = out.as_mut_array::<BLOCK>() {
+                // In registers.
+                let mut sums = *out;
+                for &(i, w) in rows {
+                    let x = &xs[i as usize * d..][..BLOCK];
+                    for k in 0..BLOCK {
+                        sums[k] += w * x[k];
+                    }
+                }
+                *out = sums;
+            } else {
+                for &(i, w) in rows {
+                    let x = &xs[i as usize * d..][..out.len()];
+                    out.iter_mut().zip(x).for_each(|(o, x)| *o += w * x);
+                }
+            }
+        }
+    }
+
     /// Dropout (Srivastava et al., JMLR 2014) in place: `x ← x / (1 − p)`, or 0 with probability p.
     /// Element i's fate is a function of (key, i): backward, the same call masks the gradient.
     pub fn dropout(xs: &mut [f32], key: u64, p: f32) {
@@ -400,6 +427,22 @@ mod tests {
     }
 
     /// Directional derivatives by central differences, in a direction of random numbers.
+    #[test]
+    fn weighted_rows_are_added_whatever_their_length() {
+        for d in [1, 5, 64, 70, 130] {
+            let xs = numbers(6 * d, 1);
+            let rows = [(4, 0.5), (0, -2.0), (4, 1.0), (5, 0.25)];
+            let mut out = numbers(d, 2);
+            let expected = |k: usize| {
+                let add = |sum: f32, &(i, w): &(u32, f32)| sum + w * xs[i as usize * d + k];
+                rows.iter().fold(out[k], add)
+            };
+            let expected: Vec<f32> = (0..d).map(expected).collect();
+            add_weighted_rows(&mut out, &xs, &rows);
+            assert_eq!(out, expected, "{d}");
+        }
+    }
+
     #[test]
     fn gradients_equal_finite_differences() {
         const D: usize = 37;

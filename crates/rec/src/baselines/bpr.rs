@@ -2,9 +2,9 @@
 //! SGD over triples of a user, a choice i and another entity j:
 //! `θ ← θ + η (σ(ŷ_uj − ŷ_ui) ∂(ŷ_ui − ŷ_uj)/∂θ − λθ)`. One triple after the other, in one thread.
 //!
-//! A user whose history is what was learnt from has the learnt vector. Where the history holds more, the
-//! same steps go on over it for `fold_in` passes with the entities fixed, from the learnt vector;
-//! a new user begins at 0.
+//! A user whose history is what was learnt from has the learnt vector. For any other history the same
+//! steps are made with the entities fixed, from 0, in `fold_in` passes over it: a history that has grown
+//! and a new user's are served alike.
 
 use hkfr_events::{Dataset, History};
 use hkfr_lm::{Pool, dot, linear};
@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::entities::Entities;
 use super::pairwise::{
-    self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, against, chosen, popular,
+    self, Choices, HeldOut, INIT, Pairwise, PairwiseConfig, Triple, against, chosen, popular,
 };
 use crate::error::{Result, at_least};
 use crate::scores::mix;
-use crate::sequence::{Init, sigmoid, softplus};
+use crate::sequence::{sigmoid, softplus};
 use crate::systems::Watch;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,17 +30,17 @@ pub struct BprConfig {
     pub learning_rate: f32,
     /// λ: L2 regularisation of whatever a step touches.
     pub lambda: f32,
-    /// Passes over a history that holds more than what was learnt from.
+    /// Passes over a history that is not what was learnt from; few leave it near popularity.
     pub fold_in: usize,
 }
 
 impl Default for BprConfig {
     fn default() -> Self {
         Self {
-            dim: 64,
-            learning_rate: 0.05,
-            lambda: 0.01,
-            fold_in: 20,
+            dim: 128,
+            learning_rate: 0.1,
+            lambda: 0.03,
+            fold_in: 60,
         }
     }
 }
@@ -68,8 +68,7 @@ impl BprTrainer {
     pub fn new(n_users: usize, n_items: usize, config: &BprConfig, seed: u64) -> Self {
         let d = config.dim + 1;
         let mut table = vec![0.0; (n_users + n_items) * d];
-        Init::Normal(0.1 / (config.dim as f32).sqrt())
-            .fill(&mut table, &mut ChaCha8Rng::seed_from_u64(seed));
+        INIT.fill(&mut table, &mut ChaCha8Rng::seed_from_u64(seed));
         for (row, v) in table.chunks_exact_mut(d).enumerate() {
             v[d - 1] = f32::from(u8::from(row < n_users));
         }
@@ -171,18 +170,11 @@ impl Bpr {
     /// Of who chose `history` (sorted, unique).
     fn user_vector(&self, user: u32, history: &[u32]) -> Vec<f32> {
         let d = self.config.dim + 1;
-        let known = self.choices.knows(user, history);
-        let mut w = match known {
-            true => self.users[user as usize * d..][..d].to_vec(),
-            false => {
-                let mut w = vec![0.0; d];
-                w[d - 1] = 1.0;
-                w
-            }
-        };
-        if known && self.choices.rows[user as usize] == history {
-            return w;
+        if self.choices.knows(user, history) {
+            return self.users[user as usize * d..][..d].to_vec();
         }
+        let mut w = vec![0.0; d];
+        w[d - 1] = 1.0;
         let (rate, lambda) = (self.config.learning_rate, self.config.lambda);
         let item = |e: u32| &self.items[e as usize * d..][..d];
         let rng = &mut ChaCha8Rng::seed_from_u64(mix(self.seed));

@@ -4,33 +4,38 @@
 
 /// QL steps for one eigenvalue; a handful is usual.
 const MAX_STEPS: usize = 60;
+/// What is less than this share of the largest element is 0: of a matrix of low rank nothing else
+/// remains in the end, down to numbers whose squares underflow.
+const NOTHING: f64 = 1e-18;
 
 /// Eigenvalues (n) of `a` (n, n), and its eigenvectors as rows (n, n), in no order.
 pub(super) fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut vectors = vec![0.0; n * n];
     vectors.iter_mut().step_by(n + 1).for_each(|v| *v = 1.0);
-    let mut off_diagonal = tridiagonal(&mut a, &mut vectors, n);
+    let largest = a.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+    let floor = NOTHING * largest;
+    let mut off_diagonal = tridiagonal(&mut a, &mut vectors, n, floor);
     let mut diagonal: Vec<f64> = a.iter().step_by(n + 1).copied().collect();
-    ql(&mut diagonal, &mut off_diagonal, &mut vectors, n);
+    ql(&mut diagonal, &mut off_diagonal, &mut vectors, n, floor);
     (diagonal, vectors)
 }
 
 /// Turns `a` into a tridiagonal matrix and `vectors` with it; returns what stands beside the diagonal,
 /// and a 0.
-fn tridiagonal(a: &mut [f64], vectors: &mut [f64], n: usize) -> Vec<f64> {
+fn tridiagonal(a: &mut [f64], vectors: &mut [f64], n: usize, floor: f64) -> Vec<f64> {
     let mut off_diagonal = vec![0.0; n];
     let mut w = vec![0.0; n];
     for k in 0..n.saturating_sub(1) {
         let first = k + 1;
         let mut v = a[k * n + first..(k + 1) * n].to_vec();
         let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if norm <= floor {
+            continue;
+        }
         let beside = -norm.copysign(v[0]);
         off_diagonal[k] = beside;
         v[0] -= beside;
         let square: f64 = v.iter().map(|x| x * x).sum();
-        if square == 0.0 {
-            continue;
-        }
         // H = I − β v vᵀ; H A H = A − v wᵀ − w vᵀ.
         let beta = 2.0 / square;
         let w = &mut w[..v.len()];
@@ -57,10 +62,11 @@ fn tridiagonal(a: &mut [f64], vectors: &mut [f64], n: usize) -> Vec<f64> {
 }
 
 /// Makes the tridiagonal matrix of diagonal `d` and off-diagonal `e` diagonal.
-fn ql(d: &mut [f64], e: &mut [f64], vectors: &mut [f64], n: usize) {
+fn ql(d: &mut [f64], e: &mut [f64], vectors: &mut [f64], n: usize, floor: f64) {
     for l in 0..n {
         for _ in 0..MAX_STEPS {
-            let is_split = |&m: &usize| e[m].abs() <= f64::EPSILON * (d[m].abs() + d[m + 1].abs());
+            let near = |m: usize| f64::EPSILON * (d[m].abs() + d[m + 1].abs());
+            let is_split = |&m: &usize| e[m].abs() <= near(m).max(floor);
             let m = (l..n - 1).find(is_split).unwrap_or(n - 1);
             if m == l {
                 break;
@@ -118,9 +124,8 @@ mod tests {
 
     #[test]
     fn the_parts_make_the_matrix_again() {
-        for n in [1, 2, 3, 20, 65] {
-            // MᵀM with more columns than rows: half of the eigenvalues are 0.
-            let m: Vec<f64> = (0..n.div_ceil(2) * n)
+        for (n, rank) in [(1, 1), (2, 2), (3, 3), (20, 20), (65, 40), (128, 7), (9, 0)] {
+            let m: Vec<f64> = (0..rank * n)
                 .map(|i| ((i * 7919 + 13) % 101) as f64 / 50.0 - 1.0)
                 .collect();
             let gram = |i: usize, j: usize| {

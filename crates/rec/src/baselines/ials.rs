@@ -1,7 +1,7 @@
 //! iALS (Hu, Koren & Volinsky, ICDM 2008) with the objective of Rendle et al. (arXiv 2110.14037):
-//! `L = Σ_{(u,e) chosen} (1 − w_u·h_e)² + α Σ_{u,e} (w_u·h_e)²
-//!    + λ (Σ_u (|E_u| + α|E|)^ν |w_u|² + Σ_e (|U_e| + α|U|)^ν |h_e|²)`,
-//! minimised over the users, then over the entities, and so on. Choices are binary.
+//! `L = Σ_{(u,e) chosen} (1 − w_u·h_e)² + α Σ_{u,e} (w_u·h_e)² + λ (Σ_u |w_u|² n_u + Σ_e |h_e|² n_e)` with
+//! `n_u = (|E_u| + α|E|)^ν` and `n_e = (|U_e| + α|U|)^ν`, minimised over the users, then over the
+//! entities, and so on. Choices are binary.
 //!
 //! The minimiser of a row that chose n vectors H (n, d) of the other side is
 //! `w = (M + HᵀH)⁻¹ Hᵀ1` with `M = αG + λ(n + α|E|)^ν I` and G the Gram matrix of the other side. That
@@ -11,7 +11,7 @@
 //! Scores are `w·h_e` with w the minimiser for the history at hand: a new user is one more row.
 
 use hkfr_events::{Dataset, History};
-use hkfr_lm::{Pool, View, ViewMut, dot, linear, matmul};
+use hkfr_lm::{Pool, View, ViewMut, add_rows, dot, linear, matmul};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -213,7 +213,7 @@ impl Solver {
                 w.iter_mut().zip(h).for_each(|(w, h)| *w += x as f32 * h);
             }
         } else {
-            hkfr_lm::add_rows(w, &self.h);
+            add_rows(w, &self.h);
             self.x.extend(w.iter().map(|&w| f64::from(w)));
             cholesky_solve(&mut self.system, &mut self.x);
             w.iter_mut().zip(&self.x).for_each(|(w, &x)| *w = x as f32);
@@ -238,7 +238,7 @@ fn cholesky_solve(a: &mut [f64], x: &mut [f64]) {
     for i in (0..n).rev() {
         let row = &a[i * n..][..n];
         x[i] /= row[i];
-        let (before, last) = (&mut x[..i + 1]).split_at_mut(i);
+        let (before, last) = x[..i + 1].split_at_mut(i);
         before
             .iter_mut()
             .zip(row)

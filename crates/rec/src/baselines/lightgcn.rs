@@ -8,27 +8,29 @@
 //!
 //! At score time the history at hand is the user's row of the graph:
 //! `f_u = (e_u + Σ_{e chosen} t_e / √(|E_u| |U_e|)) / (K + 1)`, t the sum of the entities' layers below
-//! the last. For a history that was learnt from that is F itself. A choice that came later is one more
-//! neighbour. A new user has e_u = 0.
+//! the last. For a history that was learnt from that is F itself; any other is a new user's, with
+//! e_u = 0. A learnt e_u knows the old choices by heart: kept for a history that grew by one choice, it cost
+//! a tenth of NDCG@10 on Beauty.
 
 use hkfr_events::{Dataset, History};
-use hkfr_lm::{AdamStep, Pool, adam, dot, linear};
+use hkfr_lm::{AdamStep, Pool, adam, add_weighted_rows, dot, linear};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::Scorer;
 use super::entities::Entities;
-use super::pairwise::{self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, chosen, popular};
+use super::pairwise::{
+    self, Choices, HeldOut, INIT, Pairwise, PairwiseConfig, Triple, chosen, popular,
+};
 use crate::error::{Result, at_least};
-use crate::sequence::{Init, sigmoid, softplus};
+use crate::sequence::{sigmoid, softplus};
 use crate::systems::Watch;
 
 /// Rows of the graph that a thread takes at a time.
 const ROWS: usize = 256;
 /// As in the reference implementation.
 const BETAS: (f32, f32) = (0.9, 0.999);
-const INIT: Init = Init::Normal(0.1);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -48,9 +50,9 @@ impl Default for LightGcnConfig {
         Self {
             dim: 64,
             n_layers: 3,
-            learning_rate: 1e-3,
+            learning_rate: 5e-3,
             lambda: 1e-4,
-            batch_size: 2048,
+            batch_size: 4096,
         }
     }
 }
@@ -126,11 +128,8 @@ impl Graph {
             pool.each(parts.collect(), |(first, rows): (usize, &mut [f32])| {
                 rows.copy_from_slice(&x[first * d..][..rows.len()]);
                 for (row, sum) in (first..).zip(rows.chunks_exact_mut(d)) {
-                    for &(other, weight) in &self.neighbours[self.starts[row]..self.starts[row + 1]]
-                    {
-                        let v = &from[other as usize * d..][..d];
-                        sum.iter_mut().zip(v).for_each(|(s, v)| *s += weight * v);
-                    }
+                    let neighbours = self.starts[row]..self.starts[row + 1];
+                    add_weighted_rows(sum, from, &self.neighbours[neighbours]);
                 }
             });
             std::mem::swap(out, scratch);

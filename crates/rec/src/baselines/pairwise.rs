@@ -16,12 +16,14 @@ use serde::{Deserialize, Serialize};
 use super::entities::Entities;
 use crate::error::{Result, at_least};
 use crate::scores::mix;
-use crate::sequence::{Sequences, all_scores, sequence};
+use crate::sequence::{Init, Sequences, all_scores, sequence};
 use crate::systems::Watch;
 use crate::validation::{Accuracy, Best, Progress, ranks, tell};
 
 /// Draws of an entity that the user did not choose.
 const TRIES: usize = 100;
+/// How vectors begin.
+pub(super) const INIT: Init = Init::Normal(0.1);
 
 /// A user, a choice of theirs, and an entity that they did not choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +65,10 @@ impl Choices {
         counts
     }
 
-    /// Is `history` (sorted) all that was learnt from this user, or more? Only then may it be scored
-    /// by what was learnt from them.
+    /// Is `history` (sorted, unique) what was learnt from this user?
     pub fn knows(&self, user: UserIdx, history: &[u32]) -> bool {
-        let row = self.rows.get(user as usize).map_or(&[][..], |r| &r[..]);
-        !row.is_empty() && row.iter().all(|e| history.binary_search(e).is_ok())
+        let row = self.rows.get(user as usize);
+        row.is_some_and(|row| row == history)
     }
 }
 

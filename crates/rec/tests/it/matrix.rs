@@ -36,7 +36,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 /// Choices of 9 users among 8 items, none of which is chosen by nobody or by all.
 fn choices() -> Choices {
-    let row = |u: u32| (0..8).filter(move |e| (u * 5 + e * e) % 3 == 0 || e % 9 == u % 8);
+    let row = |u: u32| (0..8).filter(move |e| (u * 5 + e * e).is_multiple_of(3) || e % 9 == u % 8);
     Choices {
         n_items: 8,
         rows: (0..9).map(|u| row(u).collect()).collect(),
