@@ -32,7 +32,7 @@ const ROWS: usize = 128;
 #[serde(default, deny_unknown_fields)]
 pub struct IalsConfig {
     pub dim: usize,
-    /// α: weight of a pair that was not chosen against 1 more of one that was. Larger is more cautious.
+    /// α: weight of a pair that was not chosen; one that was has 1 + α. Larger: it says more of what is not wanted.
     pub alpha: f32,
     /// λ: L2 regularisation, above 0.
     pub lambda: f32,
@@ -46,8 +46,8 @@ pub struct IalsConfig {
 impl Default for IalsConfig {
     fn default() -> Self {
         Self {
-            dim: 128,
-            alpha: 0.1,
+            dim: 256,
+            alpha: 0.03,
             lambda: 0.003,
             nu: 1.0,
             epochs: 16,

@@ -4,8 +4,6 @@
 //! An epoch is every choice once, in random order, each against one j; the model of the epoch with
 //! the best NDCG@10 on held-out choices is kept.
 
-use std::ops::Range;
-
 use hkfr_events::{Dataset, History, UserIdx};
 use hkfr_lm::Pool;
 use rand::seq::SliceRandom;
@@ -194,21 +192,18 @@ fn accuracy(vectors: &[f32], choices: &Choices, held_out: &HeldOut, pool: &mut P
     let (n_users, n_items) = (choices.rows.len(), choices.n_items);
     let d = vectors.len() / (n_users + n_items);
     let (users, items) = vectors.split_at(n_users * d);
-    let score = |range: Range<usize>, (of_users, scores): &mut (Vec<f32>, Vec<f32>)| {
-        of_users.clear();
-        for &user in &held_out.users[range] {
-            of_users.extend_from_slice(&users[user * d..][..d]);
-        }
-        all_scores(scores, of_users, items, d);
-    };
     let ranks = ranks(
         &held_out.data.validation,
         n_items,
         held_out.exclude_seen,
         pool,
-        |range, buffers| {
-            score(range, buffers);
-            &buffers.1
+        |range, (of_users, scores): &mut (Vec<f32>, Vec<f32>)| {
+            of_users.clear();
+            for &user in &held_out.users[range] {
+                of_users.extend_from_slice(&users[user * d..][..d]);
+            }
+            all_scores(scores, of_users, items, d);
+            &scores[..]
         },
     );
     Accuracy::of(&ranks)
