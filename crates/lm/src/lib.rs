@@ -54,7 +54,7 @@ mod tree;
 mod untrusted;
 mod vocabulary;
 
-pub use adapter::{adapter_from_bytes, load_adapter, save_adapter};
+pub use adapter::{ADAPTER_CONFIG, adapter_from_bytes, load_adapter, save_adapter};
 pub use adapters::Adapters;
 pub use beam::BeamConfig;
 pub use candidates::{Candidates, score_candidates};

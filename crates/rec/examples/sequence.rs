@@ -36,7 +36,7 @@ fn settings(pairs: &[String], feed_forward: usize) -> Result<Settings> {
         ..TransformerConfig::default()
     };
     let mut train = TrainConfig::default();
-    let (mut loss, mut n_negatives, mut log_q) = ("sampled", 512, false);
+    let (mut loss, mut n_negatives, mut log_q) = ("sampled", 2048, false);
     let Bert4RecConfig {
         mut mask_prob,
         mut last_only_prob,

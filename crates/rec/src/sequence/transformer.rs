@@ -44,9 +44,9 @@ pub enum Activation {
 impl Default for TransformerConfig {
     fn default() -> Self {
         Self {
-            dim: 128,
+            dim: 64,
             n_layers: 2,
-            n_heads: 2,
+            n_heads: 1,
             max_len: 50,
             feed_forward: 1,
             activation: Activation::Relu,

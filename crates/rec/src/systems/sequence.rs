@@ -33,15 +33,18 @@ struct SequenceRecipe<C, N> {
     network: C,
     train: TrainConfig,
     hold_out: HoldOutConfig,
-    build: fn(C) -> Result<N>,
+    build: Build<C, N>,
 }
+
+/// A network of these settings for so many items.
+type Build<C, N> = fn(C, usize) -> Result<N>;
 
 /// # Errors
 /// An unknown key; a value of the wrong type or out of its range.
 pub(super) fn read<C, N>(
     settings: &Settings,
     seed: u64,
-    build: fn(C) -> Result<N>,
+    build: Build<C, N>,
 ) -> Result<Box<dyn Recipe>>
 where
     C: Clone + Default + Serialize + DeserializeOwned + 'static,
@@ -63,7 +66,8 @@ where
         )));
     }
     let network: C = super::read(&rest, seed)?;
-    build(network.clone())?;
+    // Refuses what no data could make right.
+    build(network.clone(), 1)?;
     Ok(Box::new(SequenceRecipe {
         network,
         train,
@@ -95,7 +99,7 @@ where
         let n_items = from.entities.n();
         let exclude_seen = from.repeats == RepeatPolicy::Exclude;
         let mut fit = |train: &TrainConfig, data: &Sequences| {
-            let network = (self.build)(self.network.clone())?;
+            let network = (self.build)(self.network.clone(), n_items)?;
             fit(network, data, train, exclude_seen, from.n_threads, watch)
         };
         let users = sampled(&sequences, self.hold_out.validation_users, self.train.seed);

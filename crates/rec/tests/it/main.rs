@@ -3,6 +3,7 @@
 mod baselines;
 mod bert4rec;
 mod fixtures;
+mod numbers;
 mod ranking;
 mod sequence;
 mod sequence_file;
