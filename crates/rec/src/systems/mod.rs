@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
 //! | `item-knn` `ease` | who chose what | [`crate::baselines`] |
-//! | `sasrec` `esasrec` | the order of choices | [`crate::sequence`] |
+//! | `sasrec` `esasrec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
 //! it holds out of them: the last choice of each user. So under leave-one-out, asked on the test
@@ -27,13 +27,13 @@ use crate::baselines::{
     OwnFrequencyConfig, Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
 };
 use crate::error::{Error, Result};
-use crate::sequence::{ESasRec, SasRec, TransformerConfig};
+use crate::sequence::{Caser, ESasRec, Gru4Rec, SasRec, TransformerConfig};
 
 pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 7] = [
+pub const SYSTEMS: [&str; 9] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
@@ -41,6 +41,8 @@ pub const SYSTEMS: [&str; 7] = [
     "ease",
     "sasrec",
     "esasrec",
+    "gru4rec",
+    "caser",
 ];
 
 /// Keys of a system and their values; a key that is absent has its default.
@@ -124,6 +126,8 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         })?,
         "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, SasRec::new)?,
         "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c| ESasRec::new(c.0))?,
+        "gru4rec" => sequence::read(s, seed, Gru4Rec::new)?,
+        "caser" => sequence::read(s, seed, Caser::new)?,
         _ => {
             return Err(Error::Config(format!(
                 "there is no system {system:?}; the systems are {}",
