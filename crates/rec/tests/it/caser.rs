@@ -2,23 +2,24 @@
 
 use hkfr_rec::sequence::{Caser, CaserConfig, Network, Packed};
 
-use crate::sequence::{check_gradients, check_learning, check_packing, losses};
+use crate::sequence::{check_gradients_between_kinks, check_learning, check_packing, losses};
 
 pub fn network() -> Caser {
     let config = CaserConfig {
         dim: 12,
         window: 3,
-        n_horizontal: 5,
+        n_horizontal: 4,
         n_vertical: 2,
         max_len: 6,
     };
     Caser::new(config).unwrap()
 }
 
+/// Near a kink no step is small enough; `sequence_golden` has gradients without steps.
 #[test]
 fn gradients_of_caser_equal_finite_differences() {
     for loss in losses() {
-        check_gradients(network, loss);
+        check_gradients_between_kinks(network, loss, 6);
     }
 }
 
