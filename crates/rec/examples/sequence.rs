@@ -2,11 +2,11 @@
 //! epoch and accuracy on validation and test, the whole catalogue ranked.
 //!
 //! `cargo run --release -p hkfr-rec --example sequence -- DIR SYSTEM [key=value …]`, DIR with
-//! `sequential_data.txt` and `items.tsv`, SYSTEM sasrec, esasrec, bert4rec, gru4rec or caser; keys: loss (bce, softmax, sampled, popularity, in-batch),
-//! negatives, log_q, dim, layers, heads, max_len, feed_forward, activation, batch, micro_batch, lr,
-//! beta2, dropout, item_dropout, epochs, patience, seed, threads, exclude_seen; BERT4Rec's: mask_prob,
-//! last_only; GRU4Rec's: hidden; Caser's: window, n_horizontal, n_vertical. The transformers' dim is 128 by
-//! default, that of the other two 64.
+//! `sequential_data.txt` and `items.tsv`, SYSTEM sasrec, esasrec, bert4rec, gru4rec or caser; keys: loss
+//! (bce, softmax, sampled, popularity, in-batch), negatives, log_q, dim (gru4rec and caser 64, the others
+//! 128), layers, heads, max_len, feed_forward, activation, batch, micro_batch, lr, beta2, dropout,
+//! item_dropout, epochs, patience, seed, threads, exclude_seen; BERT4Rec's: mask_prob, last_only;
+//! GRU4Rec's: hidden; Caser's: window, n_horizontal, n_vertical.
 
 use std::ops::ControlFlow;
 use std::path::Path;
