@@ -73,8 +73,9 @@ pub use json_automaton::{JsonAutomaton, JsonState};
 pub use json_schema::JsonSchema;
 pub use kernels::{
     AdamStep, Bits, Pool, Precision, Simd, View, ViewMut, adam, add_rows, dot, dropout, gelu,
-    gelu_back, layer_norm, layer_norm_back, linear, linear_back, log_sum_exp, matmul, relu,
-    relu_back, sigmoid_gate, sigmoid_gate_back, softmax, softmax_back, swiglu, swiglu_back,
+    gelu_back, gru, gru_back, layer_norm, layer_norm_back, linear, linear_back, log_sum_exp,
+    matmul, relu, relu_back, sigmoid_gate, sigmoid_gate_back, softmax, softmax_back, swiglu,
+    swiglu_back,
 };
 pub use lora::{Lora, LoraConfig};
 pub use model::Llama;

@@ -1,11 +1,12 @@
 //! Trains a sequence model on a leave-one-out file (`user item item …` a line) and prints seconds an
 //! epoch and accuracy on validation and test, the whole catalogue ranked.
 //!
-//! `cargo run --release -p hkfr-rec --example sequence -- DIR {sasrec,esasrec,bert4rec} [key=value …]`, DIR with
-//! `sequential_data.txt` and `items.tsv`; keys: loss (bce, softmax, sampled, popularity, in-batch),
-//! negatives, log_q, dim, layers, heads, max_len, feed_forward, activation, batch, micro_batch, lr,
-//! beta2, dropout, item_dropout, epochs, patience, seed, threads, exclude_seen; BERT4Rec's: mask_prob,
-//! last_only.
+//! `cargo run --release -p hkfr-rec --example sequence -- DIR SYSTEM [key=value …]`, DIR with
+//! `sequential_data.txt` and `items.tsv`, SYSTEM sasrec, esasrec, bert4rec, gru4rec or caser; keys: loss
+//! (bce, softmax, sampled, popularity, in-batch), negatives, log_q, dim (gru4rec and caser 64, the others
+//! 128), layers, heads, max_len, feed_forward, activation, batch, micro_batch, lr, beta2, dropout,
+//! item_dropout, epochs, patience, seed, threads, exclude_seen; BERT4Rec's: mask_prob, last_only;
+//! GRU4Rec's: hidden; Caser's: window, n_horizontal, n_vertical.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,8 +16,8 @@ use hkfr_events::adapters::{IngestConfig, SequencesConfig, load};
 use hkfr_events::{AsOf, IngestReport, UserIdx};
 use hkfr_lm::Pool;
 use hkfr_rec::sequence::{
-    Activation, Bert4Rec, Bert4RecConfig, ESasRec, Loss, Network, Progress, Sampling, SasRec,
-    Sequences, TrainConfig, TransformerConfig, fit,
+    Activation, Bert4Rec, Bert4RecConfig, Caser, CaserConfig, ESasRec, Gru4Rec, Gru4RecConfig,
+    Loss, Network, Progress, Sampling, SasRec, Sequences, TrainConfig, TransformerConfig, fit,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -25,16 +26,16 @@ struct Settings {
     network: TransformerConfig,
     mask_prob: f32,
     last_only_prob: f32,
+    gru4rec: Gru4RecConfig,
+    caser: CaserConfig,
     train: TrainConfig,
     n_threads: usize,
     exclude_seen: bool,
 }
 
-fn settings(pairs: &[String], feed_forward: usize) -> Result<Settings> {
-    let mut network = TransformerConfig {
-        feed_forward,
-        ..TransformerConfig::default()
-    };
+fn settings(pairs: &[String], defaults: TransformerConfig) -> Result<Settings> {
+    let mut network = defaults;
+    let (mut gru4rec, mut caser) = (Gru4RecConfig::default(), CaserConfig::default());
     let mut train = TrainConfig::default();
     let (mut loss, mut n_negatives, mut log_q) = ("sampled", 2048, false);
     let Bert4RecConfig {
@@ -56,6 +57,10 @@ fn settings(pairs: &[String], feed_forward: usize) -> Result<Settings> {
             "feed_forward" => network.feed_forward = value.parse()?,
             "activation" if value == "relu" => network.activation = Activation::Relu,
             "activation" if value == "gelu" => network.activation = Activation::Gelu,
+            "hidden" => gru4rec.hidden = value.parse()?,
+            "window" => caser.window = value.parse()?,
+            "n_horizontal" => caser.n_horizontal = value.parse()?,
+            "n_vertical" => caser.n_vertical = value.parse()?,
             "mask_prob" => mask_prob = value.parse()?,
             "last_only" => last_only_prob = value.parse()?,
             "batch" => train.batch_size = value.parse()?,
@@ -85,10 +90,15 @@ fn settings(pairs: &[String], feed_forward: usize) -> Result<Settings> {
         "in-batch" => sampled(Sampling::InBatch),
         _ => return Err(format!("no loss {loss}").into()),
     };
+    (gru4rec.dim, gru4rec.n_layers) = (network.dim, network.n_layers);
+    gru4rec.max_len = network.max_len;
+    (caser.dim, caser.max_len) = (network.dim, network.max_len);
     Ok(Settings {
         network,
         mask_prob,
         last_only_prob,
+        gru4rec,
+        caser,
         train,
         n_threads,
         exclude_seen,
@@ -151,20 +161,34 @@ fn run(network: impl Network, data: &Sequences, s: &Settings) -> Result<()> {
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [dir, system, pairs @ ..] = &args[..] else {
-        return Err("usage: sequence DIR {sasrec,esasrec,bert4rec} [key=value …]".into());
+        return Err("usage: sequence DIR SYSTEM [key=value …]".into());
     };
     let data = read(Path::new(dir))?;
+    let transformer = |feed_forward| TransformerConfig {
+        feed_forward,
+        ..TransformerConfig::default()
+    };
+    let (gru4rec, caser) = (Gru4RecConfig::default(), CaserConfig::default());
+    let defaults = match &system[..] {
+        "sasrec" => transformer(1),
+        "gru4rec" => TransformerConfig {
+            dim: gru4rec.dim,
+            n_layers: gru4rec.n_layers,
+            ..transformer(1)
+        },
+        "caser" => TransformerConfig {
+            dim: caser.dim,
+            ..transformer(1)
+        },
+        _ => transformer(4),
+    };
+    let s = settings(pairs, defaults)?;
     match &system[..] {
-        "sasrec" => {
-            let s = settings(pairs, 1)?;
-            run(SasRec::new(s.network.clone())?, &data, &s)
-        }
-        "esasrec" => {
-            let s = settings(pairs, 4)?;
-            run(ESasRec::new(s.network.clone())?, &data, &s)
-        }
+        "sasrec" => run(SasRec::new(s.network.clone())?, &data, &s),
+        "esasrec" => run(ESasRec::new(s.network.clone())?, &data, &s),
+        "gru4rec" => run(Gru4Rec::new(s.gru4rec.clone())?, &data, &s),
+        "caser" => run(Caser::new(s.caser.clone())?, &data, &s),
         "bert4rec" => {
-            let s = settings(pairs, 4)?;
             let network = Bert4Rec::new(Bert4RecConfig {
                 n_items: data.n_items,
                 mask_prob: s.mask_prob,

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
 //! | `item-knn` `ease` | who chose what | [`crate::baselines`] |
-//! | `sasrec` `esasrec` `bert4rec` | the order of choices | [`crate::sequence`] |
+//! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
 //! it holds out of them: the last choice of each user. So under leave-one-out, asked on the test
@@ -27,13 +27,15 @@ use crate::baselines::{
     OwnFrequencyConfig, Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
 };
 use crate::error::{Error, Result};
-use crate::sequence::{Bert4Rec, Bert4RecConfig, ESasRec, SasRec, TransformerConfig};
+use crate::sequence::{
+    Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, SasRec, TransformerConfig,
+};
 
 pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 8] = [
+pub const SYSTEMS: [&str; 10] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
@@ -42,6 +44,8 @@ pub const SYSTEMS: [&str; 8] = [
     "sasrec",
     "esasrec",
     "bert4rec",
+    "gru4rec",
+    "caser",
 ];
 
 /// Keys of a system and their values; a key that is absent has its default.
@@ -126,6 +130,8 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, |c, _| SasRec::new(c))?,
         "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c, _| ESasRec::new(c.0))?,
         "bert4rec" => sequence::read::<Bert4RecSettings, _>(s, seed, Bert4RecSettings::build)?,
+        "gru4rec" => sequence::read(s, seed, |c, _| Gru4Rec::new(c))?,
+        "caser" => sequence::read(s, seed, |c, _| Caser::new(c))?,
         _ => {
             return Err(Error::Config(format!(
                 "there is no system {system:?}; the systems are {}",

@@ -2,7 +2,9 @@
 
 mod baselines;
 mod bert4rec;
+mod caser;
 mod fixtures;
+mod gru4rec;
 mod numbers;
 mod ranking;
 mod sequence;
