@@ -1,10 +1,11 @@
-"""hkfr-eval against ranx: rows of scores over the whole catalogue, and the same lists in TREC files.
+"""hkfr-eval against ranx and RecBole: rows of scores over the whole catalogue, and the same lists in TREC files.
 
     python benchmarks/eval.py [--users 20000] [--items 20000] [--rounds 3]
 
-Needs numpy and ranx, and 4 bytes a score on the disk and in memory. Both sides rank the same scores, drawn
+Needs numpy, ranx and recbole, and 4 bytes a score on the disk and in memory. Both sides rank the same scores, drawn
 without ties, against one target a user. Rows: ours ranks all in place; the peer takes numpy's argpartition
-of the first K, then ranx on arrays, its fastest way in. Files: both read the run and the qrels and take the
+of the first K, then ranx on arrays, its fastest way in; RecBole's collector takes batches of rows as its
+trainer gives them, then its evaluator takes the means. Files: both read the run and the qrels and take the
 means; ranx's compilation is cached by a call before the clock starts.
 """
 
@@ -19,6 +20,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lm"))
 import turns  # noqa: E402
 
 K = 100
+# Users whose rows RecBole takes at once: the fastest of 64, 256, 1024 and 2048.
+RECBOLE_BATCH = 2048
 NAMES = {"hr": "hit_rate", "ndcg": "ndcg", "mrr": "mrr", "recall": "recall", "precision": "precision", "map": "map"}
 METRICS = [f"{name}@{K}" for name in NAMES.values()]
 
@@ -44,8 +47,37 @@ def draw(folder, n_users, n_items):
     (folder / "truth.trec").write_text(qrels)
 
 
+def recbole(folder, n_users, n_items):
+    """One round of RecBole's collector and evaluator; prints what `eval_speed` prints."""
+    import numpy as np
+    import recbole_now  # noqa: F401
+    import torch
+    from recbole.evaluator import Collector, Evaluator
+
+    config = {
+        "metrics": ["Hit", "NDCG", "MRR", "Recall", "Precision", "MAP"],
+        "topk": [K],
+        "metric_decimal_place": 15,
+        "eval_args": {"mode": {"valid": "full", "test": "full"}},
+        "device": torch.device("cpu"),
+    }
+    scores = torch.from_numpy(np.fromfile(folder / "scores.f32", np.float32).reshape(n_users, n_items))
+    targets = torch.from_numpy(np.fromfile(folder / "targets.u32", np.uint32).astype(np.int64))
+    start = time.perf_counter()
+    collector = Collector(config)
+    for first in range(0, n_users, RECBOLE_BATCH):
+        rows = scores[first : first + RECBOLE_BATCH]
+        collector.eval_batch_collect(rows, None, torch.arange(len(rows)), targets[first : first + RECBOLE_BATCH])
+    means = Evaluator(config).evaluate(collector.get_data_struct())
+    seconds = time.perf_counter() - start
+    names = NAMES | {"hr": "hit"}
+    print(json.dumps({"seconds": seconds, "means": {ours: float(means[f"{t}@{K}"]) for ours, t in names.items()}}))
+
+
 def peer(kind, folder, n_users, n_items):
     """One round of numpy and ranx; prints what `eval_speed` prints."""
+    if kind == "recbole":
+        return recbole(folder, n_users, n_items)
     import numpy as np
     import ranx
 
@@ -81,7 +113,7 @@ def main():
     parser.add_argument("--items", type=int, default=20000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", help="where the scores are drawn (default: a temporary folder)")
-    parser.add_argument("--peer", choices=["dense", "trec"], help=argparse.SUPPRESS)
+    parser.add_argument("--peer", choices=["dense", "recbole", "trec"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     shape = (args.users, args.items)
     if args.peer:
@@ -95,19 +127,20 @@ def main():
             {
                 "rows, hkfr": [ours, "dense", folder / "scores.f32", folder / "targets.u32", shape[1], K],
                 "rows, numpy + ranx": [*itself, "dense"],
+                "rows, RecBole": [*itself, "recbole"],
                 "files, hkfr": [ours, "trec", folder / "run.trec", folder / "truth.trec", K],
                 "files, ranx": [*itself, "trec"],
             },
             args.rounds,
         )
     gigabytes = 4e-9 * shape[0] * shape[1]
-    for result in results["rows, hkfr"] + results["rows, numpy + ranx"]:
+    for result in (r for name, rs in results.items() if name.startswith("rows") for r in rs):
         result["gigabytes_per_second"] = gigabytes / result["seconds"]
     first = results["rows, hkfr"][0]["means"]
     every = [r["means"] for rs in results.values() for r in rs]
     error = max(abs(means[name] - first[name]) for means in every for name in NAMES)
-    pairs = [("rows, numpy + ranx", "rows, hkfr"), ("files, ranx", "files, hkfr")]
-    result = turns.header("ranking and scoring lists", "", ["numpy", "ranx"])
+    pairs = [("rows, numpy + ranx", "rows, hkfr"), ("rows, RecBole", "rows, hkfr"), ("files, ranx", "files, hkfr")]
+    result = turns.header("ranking and scoring lists", "", ["numpy", "ranx", "recbole", "torch"])
     result["command"] = f"python benchmarks/eval.py --users {shape[0]} --items {shape[1]} --rounds {args.rounds}"
     result |= {
         "k": K,

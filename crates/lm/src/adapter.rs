@@ -29,6 +29,9 @@ fn is_fused(target: Target, model: &LlamaConfig) -> bool {
     model.architecture.fused_gate_up && matches!(target, Target::Gate | Target::Up)
 }
 
+/// The file that [`save_adapter`] writes last.
+pub const ADAPTER_CONFIG: &str = "adapter_config.json";
+
 /// Writes a PEFT adapter directory.
 pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &str) -> Result<()> {
     fs_err::create_dir_all(dir)?;
@@ -91,7 +94,7 @@ pub fn save_adapter(dir: &Path, lora: &Lora, model: &LlamaConfig, base_model: &s
         "target_modules": modules,
     });
     write_atomically(
-        &dir.join("adapter_config.json"),
+        &dir.join(ADAPTER_CONFIG),
         serde_json::to_string_pretty(&config)
             .expect("plain JSON")
             .as_bytes(),
@@ -142,7 +145,7 @@ struct ConfigJson {
 /// Reads a PEFT adapter directory. Its targets are the modules that the file has tensors for; each
 /// must be there in every layer, in the right shape.
 pub fn load_adapter(dir: &Path, model: &LlamaConfig) -> Result<Lora> {
-    let config = fs_err::read(dir.join("adapter_config.json"))?;
+    let config = fs_err::read(dir.join(ADAPTER_CONFIG))?;
     let weights = fs_err::read(dir.join("adapter_model.safetensors"))?;
     adapter_from_bytes(dir, &config, &weights, model)
 }
@@ -155,7 +158,7 @@ pub fn adapter_from_bytes(
     model: &LlamaConfig,
 ) -> Result<Lora> {
     let bad = |reason: String| Error::BadFile {
-        path: dir.join("adapter_config.json"),
+        path: dir.join(ADAPTER_CONFIG),
         reason: format!("{reason}; save the adapter again"),
     };
     let value: Value = serde_json::from_slice(config).map_err(|e| bad(e.to_string()))?;

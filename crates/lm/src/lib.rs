@@ -54,7 +54,7 @@ mod tree;
 mod untrusted;
 mod vocabulary;
 
-pub use adapter::{adapter_from_bytes, load_adapter, save_adapter};
+pub use adapter::{ADAPTER_CONFIG, adapter_from_bytes, load_adapter, save_adapter};
 pub use adapters::Adapters;
 pub use beam::BeamConfig;
 pub use candidates::{Candidates, score_candidates};
@@ -73,9 +73,9 @@ pub use json_automaton::{JsonAutomaton, JsonState};
 pub use json_schema::JsonSchema;
 pub use kernels::{
     AdamStep, Bits, Pool, Precision, Simd, View, ViewMut, adam, add_rows, add_weighted_rows, dot,
-    dropout, gelu, gelu_back, layer_norm, layer_norm_back, linear, linear_back, log_sum_exp,
-    matmul, relu, relu_back, sigmoid_gate, sigmoid_gate_back, softmax, softmax_back, swiglu,
-    swiglu_back,
+    dropout, gelu, gelu_back, gru, gru_back, layer_norm, layer_norm_back, linear, linear_back,
+    log_sum_exp, matmul, relu, relu_back, sigmoid_gate, sigmoid_gate_back, softmax, softmax_back,
+    swiglu, swiglu_back,
 };
 pub use lora::{Lora, LoraConfig};
 pub use model::Llama;

@@ -24,6 +24,7 @@ pub(crate) use load::nearest;
 pub use load::{ConfigError, load, parse};
 pub use outcome::{
     EvaluateConfig, LLM_SYSTEMS, RecommendConfig, RepeatPolicy, SYSTEMS, SystemsConfig, TASKS,
+    TUNED_SYSTEMS,
 };
 
 /// The commented file of all defaults: what `hkfr config --defaults` prints.
@@ -69,7 +70,7 @@ impl Config {
     /// The systems that rank: those of `[recommend]`, without the tuned ones if `[tuning]` says "none".
     pub fn systems(&self) -> impl Iterator<Item = &str> {
         let tunes = self.tuning.mode == TuningMode::Lora;
-        let tuned = |s: &str| ["hkfr-no-fusion", "hkfr"].contains(&s);
+        let tuned = |s: &str| TUNED_SYSTEMS.contains(&s);
         self.recommend
             .systems
             .iter()

@@ -10,7 +10,16 @@ pub use hkfr_rec::baselines::RepeatPolicy;
 pub use hkfr_rec::systems::SYSTEMS;
 
 /// Systems that rank with a language model.
-pub const LLM_SYSTEMS: [&str; 4] = ["llm-untuned", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"];
+pub const LLM_SYSTEMS: [&str; 5] = [
+    "llm-untuned",
+    "p5",
+    "hkfr-no-tuning",
+    "hkfr-no-fusion",
+    "hkfr",
+];
+
+/// Those of them that are tuned.
+pub const TUNED_SYSTEMS: [&str; 3] = ["p5", "hkfr-no-fusion", "hkfr"];
 
 /// What is ranked: names of run files and of truths.
 pub const TASKS: [&str; 2] = ["category", "item"];

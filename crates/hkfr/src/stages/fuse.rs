@@ -22,7 +22,8 @@ use crate::stage::{Outcome, Spec};
 const BATCH: usize = 16;
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
-    let variants = variants(&session.config, false);
+    let mut variants = variants(&session.config, false);
+    variants.retain(|v| v.mode(&session.config).is_some());
     let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
     let templates = session.templates()?;
     let mut outside = vec![templates.hash().to_owned()];
@@ -31,7 +32,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     }
     let asked = variants
         .iter()
-        .any(|v| v.mode(&session.config) == FusionMode::Embedded);
+        .any(|v| v.mode(&session.config) == Some(FusionMode::Embedded));
     let spec = Spec {
         name: "fuse",
         inputs: &["ingest", "split"],
@@ -55,8 +56,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let config = &session.config;
         let mut jobs = Vec::new();
         let mut n_done = 0;
-        for variant in &variants {
-            let mode = variant.mode(config);
+        for mode in variants.iter().filter_map(|v| v.mode(config)) {
             let name = knowledge_model(mode, config, &model);
             for instance in instances(&split) {
                 let key = KnowledgeKey {

@@ -5,7 +5,7 @@ use hkfr_rec::tasks::{ItemSampler, RowsConfig, TaskSet, write_alpaca, write_mess
 use serde_json::json;
 
 use super::Session;
-use super::llm::{Texts, variants};
+use super::llm::{Texts, Variant, variants};
 use crate::stage::{Outcome, Spec};
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
@@ -17,10 +17,20 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     if let Some(dir) = &fusion.template_dir {
         outside.push(super::fingerprint_path(dir)?);
     }
+    let mut budget = None;
+    if variants.contains(&Variant::Numbers) {
+        outside.push(session.llm_fingerprint()?);
+        budget = Some(fusion.knowledge_tokens);
+    }
     let spec = Spec {
         name: "instruct",
         inputs: &["ingest", "split", "fuse"],
-        config: json!({ "instructions": session.config.instructions, "templates": fusion.templates, "variants": names }),
+        config: json!({
+            "instructions": session.config.instructions,
+            "templates": fusion.templates,
+            "variants": names,
+            "number_tokens": budget,
+        }),
         seed: session.config.seed,
         outside,
         keep: &[],
@@ -29,7 +39,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     runner.stage(&spec, |ctx| {
         let (dataset, split) = (session.dataset()?, session.split()?);
         let sampler = ItemSampler::new(&dataset, &split);
-        let config = &session.config.instructions;
+        let config = session.config.instructions.clone();
         let asked = RowsConfig {
             tasks: config.tasks.clone(),
             labels: config.labels_per_task as usize,
@@ -37,11 +47,15 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         };
         let mut skipped = 0;
         for variant in &variants {
-            let texts = Texts::open(session, *variant)?;
+            let texts = Texts::open(session, *variant, &dataset, &split)?;
             let mut rows = Vec::new();
             for instance in &split.train {
                 ctx.stop.check()?;
-                let input = texts.of(&dataset, instance)?;
+                let input = texts.of(instance)?;
+                if let Some(numbers) = texts.numbers() {
+                    rows.extend(numbers.rows(instance, &input, asked.labels));
+                    continue;
+                }
                 let (made, n) =
                     tasks.rows(&dataset, &sampler, instance, &input, &asked, ctx.seed)?;
                 rows.extend(made);

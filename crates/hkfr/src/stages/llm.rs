@@ -1,12 +1,13 @@
 //! What the stages with a language model share: the variants, the texts and the item vectors.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use hkfr_events::{Catalogue, Dataset, Instance, Split};
 use hkfr_fuse::{FusionMode, KnowledgeKey, KnowledgeStore, TemplateSet, sanitise};
 use hkfr_lm::{Encoder, load_tensors, save_tensors};
-use hkfr_rec::llm::ItemVectors;
+use hkfr_rec::llm::{ItemVectors, Numbers};
 
 use super::{Model, Session};
 use crate::config::Config;
@@ -17,29 +18,39 @@ pub const KNOWLEDGE: &str = "knowledge.sqlite";
 /// Characters of a name in a prompt; the same in instructions and in candidates.
 pub const MAX_NAME: usize = 80;
 
-/// What the input of an instruction is made of: the paper's full method, or its no-fusion ablation.
+/// What the input of an instruction is made of: the paper's full method, its no-fusion ablation, or
+/// numbers as in P5 ([`hkfr_rec::llm::Numbers`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     Fusion,
     NoFusion,
+    Numbers,
 }
 
 impl Variant {
-    pub const ALL: [Self; 2] = [Self::Fusion, Self::NoFusion];
+    pub const ALL: [Self; 3] = [Self::Fusion, Self::NoFusion, Self::Numbers];
 
     /// Directory of its instructions and its adapter.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fusion => "fusion",
             Self::NoFusion => "no-fusion",
+            Self::Numbers => "numbers",
         }
     }
 
-    pub fn mode(self, config: &Config) -> FusionMode {
+    /// How its texts are made; `None`: they are not kept by the stage `fuse`.
+    pub fn mode(self, config: &Config) -> Option<FusionMode> {
         match self {
-            Self::Fusion => config.fusion.mode,
-            Self::NoFusion => FusionMode::None,
+            Self::Fusion => Some(config.fusion.mode),
+            Self::NoFusion => Some(FusionMode::None),
+            Self::Numbers => None,
         }
+    }
+
+    /// Whether items are ranked by the user vector and a head that is tuned with the adapter.
+    pub fn has_item_head(self) -> bool {
+        self != Self::Numbers
     }
 }
 
@@ -50,6 +61,7 @@ pub fn system(name: &str) -> Option<(Variant, bool)> {
         "hkfr-no-tuning" => Some((Variant::Fusion, false)),
         "hkfr-no-fusion" => Some((Variant::NoFusion, true)),
         "hkfr" => Some((Variant::Fusion, true)),
+        "p5" => Some((Variant::Numbers, true)),
         _ => None,
     }
 }
@@ -86,41 +98,96 @@ pub fn knowledge_model(mode: FusionMode, config: &Config, model: &Model) -> Stri
     }
 }
 
-/// Looks up the input texts of a variant.
-pub struct Texts {
-    store: KnowledgeStore,
-    template_hash: String,
-    model: String,
-    mode: FusionMode,
+/// Gives the input texts of a variant.
+pub struct Texts<'a> {
+    dataset: &'a Dataset,
+    source: Source<'a>,
 }
 
-impl Texts {
-    pub fn open(session: &mut Session, variant: Variant) -> Result<Self> {
+enum Source<'a> {
+    Stored {
+        store: KnowledgeStore,
+        template_hash: String,
+        model: String,
+        mode: FusionMode,
+    },
+    Numbers {
+        numbers: Numbers<'a>,
+        model: Rc<Model>,
+        budget: usize,
+    },
+}
+
+impl<'a> Texts<'a> {
+    pub fn open(
+        session: &mut Session,
+        variant: Variant,
+        dataset: &'a Dataset,
+        split: &'a Split,
+    ) -> Result<Self> {
         let model = session.model()?;
-        let mode = variant.mode(&session.config);
-        Ok(Self {
-            store: KnowledgeStore::open(&session.dir("fuse").join(KNOWLEDGE))?,
-            template_hash: session.templates()?.hash().to_owned(),
-            model: knowledge_model(mode, &session.config, &model),
-            mode,
-        })
+        let source = match variant.mode(&session.config) {
+            Some(mode) => Source::Stored {
+                store: KnowledgeStore::open(&session.dir("fuse").join(KNOWLEDGE))?,
+                template_hash: session.templates()?.hash().to_owned(),
+                model: knowledge_model(mode, &session.config, &model),
+                mode,
+            },
+            None => Source::Numbers {
+                numbers: Numbers::new(dataset, &split.catalogue, session.config.seed),
+                model,
+                budget: session.config.fusion.knowledge_tokens as usize,
+            },
+        };
+        Ok(Self { dataset, source })
     }
 
-    pub fn of(&self, dataset: &Dataset, instance: &Instance) -> Result<String> {
-        let user = &dataset.users[instance.user as usize].id;
+    /// Of the variant [`Variant::Numbers`].
+    pub fn numbers(&self) -> Option<&Numbers<'a>> {
+        match &self.source {
+            Source::Numbers { numbers, .. } => Some(numbers),
+            Source::Stored { .. } => None,
+        }
+    }
+
+    pub fn of(&self, instance: &Instance) -> Result<String> {
+        let (store, template_hash, model, mode) = match &self.source {
+            Source::Numbers {
+                numbers,
+                model,
+                budget,
+            } => {
+                let history = instance.history(self.dataset);
+                let count = |text: &str| model.tokenizer.count(text);
+                return Ok(numbers.input(&history, &count, *budget));
+            }
+            Source::Stored {
+                store,
+                template_hash,
+                model,
+                mode,
+            } => (store, template_hash, model, *mode),
+        };
+        let user = &self.dataset.users[instance.user as usize].id;
         let key = KnowledgeKey {
             user,
             as_of: instance.as_of.seconds(),
             keep_last: instance.keep_last,
-            template_hash: &self.template_hash,
-            model: &self.model,
-            mode: self.mode,
+            template_hash,
+            model,
+            mode,
         };
-        let record = self.store.get(&key)?;
+        let record = store.get(&key)?;
         Ok(record
             .with_context(|| format!("no knowledge of user {user}; run with --force fuse"))?
             .text)
     }
+}
+
+/// Whether a system of the config ranks items by the user vector.
+pub fn has_item_head(config: &Config) -> bool {
+    let all = variants(config, false);
+    all.into_iter().any(Variant::has_item_head)
 }
 
 /// Titles as the language model reads them, in the order of the catalogue.

@@ -12,14 +12,17 @@ use hkfr_eval::Run;
 use hkfr_events::store::{FeatureRow, write_features};
 use hkfr_fuse::sanitise;
 use hkfr_lm::Candidates;
-use hkfr_rec::llm::{Calibration, CaseScores, ItemHead, Ranker, recommend};
+use hkfr_rec::llm::{
+    Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers, Ranker,
+    recommend,
+};
 use hkfr_rec::tasks::TaskSet;
 use serde::{Deserialize, Serialize};
 
-use super::Session;
 use super::llm::{MAX_NAME, Texts, item_vectors, n_threads, popularity, system};
 use super::recommend::Lists;
 use super::tune;
+use super::{Model, Session};
 use crate::progress::{Progress, Unit};
 
 /// Training users whose mean answer calibrates a system.
@@ -60,49 +63,40 @@ impl LlmRanking {
             return Ok(self.path);
         }
         let (variant, tuned) = system(&self.system).context("a system with a language model")?;
-        let texts = Texts::open(session, variant)?;
+        let texts = Texts::open(session, variant, lists.dataset, lists.split)?;
         let inputs: Vec<String> = todo
             .iter()
-            .map(|&i| texts.of(lists.dataset, &cases[i].instance))
+            .map(|&i| texts.of(&cases[i].instance))
             .collect::<Result<_>>()?;
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let model = session.model()?;
-        let tune_dir = session.dir("tune");
-        let vectors = item_vectors(session, &tune_dir.join(tune::ITEMS))?;
-        let calibrated = self.system != "llm-untuned";
         let popularity = popularity(lists.dataset, lists.split);
-        let (lora, head) = if tuned {
-            let (lora, head) = tune::load(&tune_dir, variant, &model, &vectors)?;
-            (Some(lora), head)
-        } else if calibrated {
-            // Without tuning there is no learnt item head: the popularity, and the evidence.
-            (None, ItemHead::at_popularity(&vectors, &popularity))
-        } else {
-            (None, ItemHead::untuned(&vectors))
+        let lora = tuned
+            .then(|| tune::load_lora(&session.dir("tune"), variant, &model))
+            .transpose()?;
+        let asked = match texts.numbers() {
+            Some(numbers) => Asked::by_number(numbers, &model)?,
+            None => self.by_title(session, lists, &popularity)?,
         };
-        let names: Vec<Vec<u32>> = lists
-            .split
-            .catalogue
-            .categories
-            .iter()
-            .map(|c| model.tokenizer.encode(&sanitise(c, MAX_NAME).0))
-            .collect();
-        let categories = Candidates::new(&names, model.chat.end())?;
-        let fusion = &session.config.fusion;
-        let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
         let mut ranker = Ranker {
             model: &model.llama,
             chat: &model.chat,
             lora: lora.as_ref(),
             rounded: model.rounded.clone(),
-            vectors: &vectors,
-            head: &head,
-            categories: &categories,
-            category_instruction: &tasks.instruction("next_category")?,
-            item_instruction: &tasks.instruction("next_item")?,
+            items: match &asked.items {
+                Items::Head(vectors, head) => ItemScores::Head(vectors, head),
+                Items::Names(names) => {
+                    let top = lists.longest_exclusion() + lists.depth();
+                    ItemScores::Names { names, top }
+                }
+            },
+            categories: &asked.categories,
+            category_instruction: &asked.category_instruction,
+            item_instruction: &asked.item_instruction,
             calibration: None,
         };
-        if calibrated {
+        // What is published stays as it is: calibration is part of HKFR here.
+        if self.system.starts_with("hkfr") {
             ranker.calibration = Some(calibrate(
                 session,
                 &ranker,
@@ -141,6 +135,29 @@ impl LlmRanking {
         state.into_inner().expect("a worker panicked").1?;
         session.stop.check()?;
         Ok(self.path)
+    }
+
+    /// Items by the user vector, categories by their names.
+    fn by_title(&self, session: &mut Session, lists: &Lists, popularity: &[f32]) -> Result<Asked> {
+        let (variant, tuned) = system(&self.system).context("a system with a language model")?;
+        let tune_dir = session.dir("tune");
+        let vectors = item_vectors(session, &tune_dir.join(tune::ITEMS))?;
+        let head = match (tuned, self.system.as_str()) {
+            (true, _) => tune::load_head(&tune_dir, variant, &vectors)?,
+            (false, "llm-untuned") => ItemHead::untuned(&vectors),
+            // Without tuning there is no learnt item head: the popularity, and the evidence.
+            _ => ItemHead::at_popularity(&vectors, popularity),
+        };
+        let fusion = &session.config.fusion;
+        let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
+        let names = lists.split.catalogue.categories.iter();
+        let names: Vec<String> = names.map(|c| sanitise(c, MAX_NAME).0).collect();
+        Ok(Asked {
+            items: Items::Head(vectors, head),
+            categories: candidates(&names, &*session.model()?)?,
+            category_instruction: tasks.instruction("next_category")?,
+            item_instruction: tasks.instruction("next_item")?,
+        })
     }
 
     fn line(&self, case: usize, scores: CaseScores, lists: &Lists) -> Result<Line> {
@@ -199,6 +216,36 @@ impl LlmRanking {
     }
 }
 
+/// What is asked about every user, and what may be answered.
+struct Asked {
+    items: Items,
+    categories: Candidates,
+    category_instruction: String,
+    item_instruction: String,
+}
+
+enum Items {
+    Head(ItemVectors, ItemHead),
+    Names(Candidates),
+}
+
+impl Asked {
+    fn by_number(numbers: &Numbers, model: &Model) -> Result<Self> {
+        let [category, item] = NUMBER_TASKS.map(|(_, instruction)| instruction.to_owned());
+        Ok(Self {
+            items: Items::Names(candidates(&numbers.items(), model)?),
+            categories: candidates(&numbers.categories(), model)?,
+            category_instruction: category,
+            item_instruction: item,
+        })
+    }
+}
+
+fn candidates(names: &[String], model: &Model) -> Result<Candidates> {
+    let names: Vec<Vec<u32>> = names.iter().map(|n| model.tokenizer.encode(n)).collect();
+    Ok(Candidates::new(&names, model.chat.end())?)
+}
+
 /// From what the ranker says of some training users.
 fn calibrate(
     session: &Session,
@@ -215,7 +262,7 @@ fn calibrate(
         "there is no training instance to calibrate on: widen the sample, or rank with \"llm-untuned\""
     );
     let inputs: Vec<String> = (0..n)
-        .map(|i| texts.of(lists.dataset, &train[i * train.len() / n]))
+        .map(|i| texts.of(&train[i * train.len() / n]))
         .collect::<Result<_>>()?;
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let label = format!("{system}, calibrating");

@@ -143,7 +143,7 @@ impl Session {
         if ranks_by_llm && reaches("fuse") {
             self.llm_path().context("stage fetch")?;
         }
-        if ranks_by_llm && reaches("tune") {
+        if llm::has_item_head(&self.config) && reaches("tune") {
             self.encoder_path().context("stage fetch")?;
         }
         Ok(())

@@ -32,7 +32,9 @@ pub(super) fn loss_curves(session: &Session) -> Result<Vec<Series>> {
             ..Series::default()
         };
         curves.push(curve("answer token", "token_loss"));
-        curves.push(curve("next items", "item_loss"));
+        if variant.has_item_head() {
+            curves.push(curve("next items", "item_loss"));
+        }
     }
     Ok(curves)
 }

@@ -156,6 +156,21 @@ impl<'a> Lists<'a> {
         Fitting::new(self.dataset, self.split, entities, repeats, n_threads())
     }
 
+    /// Length of the lists.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The most items that [`Self::rank`] leaves out of one list.
+    pub fn longest_exclusion(&self) -> usize {
+        let excluded = self.split.cases.iter().map(|case| {
+            let history = case.instance.history(self.dataset);
+            let excluded = self.repeats.excluded(self.dataset, &self.items, &history);
+            excluded.map_or(0, |e| e.len())
+        });
+        excluded.max().unwrap_or(0)
+    }
+
     fn entities(&self, task: &str) -> &Entities {
         if task == "item" {
             &self.items

@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use hkfr_events::{Dataset, Split};
 use hkfr_lm::log::TrainingLog;
-use hkfr_lm::{Lora, LoraConfig, load_adapter, load_tensors, save_adapter, save_tensors};
+use hkfr_lm::{
+    ADAPTER_CONFIG, Lora, LoraConfig, load_adapter, load_tensors, save_adapter, save_tensors,
+};
 use hkfr_rec::llm::{ItemHead, ItemVectors, TuneConfig, TuneEvent, TuneExample, TuneRow, tune};
 use hkfr_rec::tasks::{InstructionRow, TaskSet, read_messages};
 use serde_json::json;
@@ -28,6 +30,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let mut outside = Vec::new();
     if any_llm {
         outside.push(session.llm_fingerprint()?);
+    }
+    let has_item_head = super::llm::has_item_head(&session.config);
+    if has_item_head {
         outside.push(session.encoder_fingerprint()?);
     }
     let spec = Spec {
@@ -47,7 +52,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         if !any_llm {
             return Ok(());
         }
-        let vectors = item_vectors(session, &ctx.dir.join(ITEMS))?;
+        let vectors = has_item_head
+            .then(|| item_vectors(session, &ctx.dir.join(ITEMS)))
+            .transpose()?;
         let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
         let fusion = &session.config.fusion;
         let instruction = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?
@@ -55,7 +62,11 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let config = tune_config(&session.config.tuning, ctx.seed);
         for variant in &variants {
             let dir = ctx.dir.join(variant.name());
-            if dir.join(HEAD).exists() {
+            let done = match variant.has_item_head() {
+                true => HEAD,
+                false => ADAPTER_CONFIG,
+            };
+            if dir.join(done).exists() {
                 continue;
             }
             fs_err::create_dir_all(&dir)?;
@@ -64,8 +75,15 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                     .dir("instruct")
                     .join(format!("{}.messages.jsonl", variant.name())),
             )?;
-            let examples = examples(&dataset, &split, rows)?;
-            let head = ItemHead::at_popularity(&vectors, &popularity(&dataset, &split));
+            let mut examples = examples(&dataset, &split, rows)?;
+            let items = vectors.as_ref().filter(|_| variant.has_item_head());
+            if items.is_none() {
+                examples.iter_mut().for_each(|e| e.targets.clear());
+            }
+            let items = items.map(|vectors| {
+                let counts = popularity(&dataset, &split);
+                (vectors, ItemHead::at_popularity(vectors, &counts))
+            });
             let mut progress = None;
             let mut log = None;
             let mut logged = Ok(());
@@ -80,10 +98,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                     bar
                 });
                 bar.inc(1);
-                bar.note(format!(
-                    "loss {:.3}, items {:.3}",
-                    e.token_loss, e.item_loss
-                ));
+                bar.note(match variant.has_item_head() {
+                    true => format!("loss {:.3}, items {:.3}", e.token_loss, e.item_loss),
+                    false => format!("loss {:.3}", e.token_loss),
+                });
                 logged = write_step(&mut log, &dir, e);
                 logged.is_ok() && !ctx.stop.requested()
             };
@@ -93,8 +111,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 &model.llama,
                 &model.chat,
                 &instruction,
-                &vectors,
-                head,
+                items,
                 &examples,
                 &config,
                 hash,
@@ -111,13 +128,11 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 &model.llama.config,
                 &session.base_model()?,
             )?;
-            let shape = vec![outcome.head.params.len()];
             // Last: it marks this variant as done.
-            save_tensors(
-                &dir.join(HEAD),
-                &[("head".into(), shape, &outcome.head.params)],
-                HashMap::new(),
-            )?;
+            if let Some(head) = outcome.head {
+                let tensor = ("head".into(), vec![head.params.len()], &head.params[..]);
+                save_tensors(&dir.join(HEAD), &[tensor], HashMap::new())?;
+            }
             if checkpoint.exists() {
                 fs_err::remove_file(&checkpoint)?;
             }
@@ -175,28 +190,26 @@ fn tune_config(c: &TuningConfig, seed: u64) -> TuneConfig {
     }
 }
 
-/// Adapter and item head of a variant, as [`run`] left them.
-pub(super) fn load(
-    dir: &Path,
-    variant: Variant,
-    model: &Model,
-    vectors: &ItemVectors,
-) -> Result<(Lora, ItemHead)> {
-    let dir = dir.join(variant.name());
-    let lora = load_adapter(&dir, &model.llama.config)?;
-    let path = dir.join(HEAD);
+/// The adapter of a variant, as [`run`] left it.
+pub(super) fn load_lora(dir: &Path, variant: Variant, model: &Model) -> Result<Lora> {
+    Ok(load_adapter(
+        &dir.join(variant.name()),
+        &model.llama.config,
+    )?)
+}
+
+/// The item head of a variant, as [`run`] left it.
+pub(super) fn load_head(dir: &Path, variant: Variant, vectors: &ItemVectors) -> Result<ItemHead> {
+    let path = dir.join(variant.name()).join(HEAD);
     let (mut tensors, _) = load_tensors(&path)?;
     let head = tensors.remove("head").map(|t| ItemHead { params: t.1 });
     let head = head.filter(|h| h.params.len() == ItemHead::untuned(vectors).params.len());
-    Ok((
-        lora,
-        head.with_context(|| {
-            format!(
-                "{} does not fit the catalogue; run with --force tune",
-                path.display()
-            )
-        })?,
-    ))
+    head.with_context(|| {
+        format!(
+            "{} does not fit the catalogue; run with --force tune",
+            path.display()
+        )
+    })
 }
 
 /// Rows grouped by instance, in the order of the split's training instances.

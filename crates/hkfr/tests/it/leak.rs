@@ -9,14 +9,20 @@ use serde_json::Value;
 use crate::models::{change, prepare};
 use crate::walk::run;
 
-const SYSTEMS: &str = r#"systems = ["popularity", "recent-popularity", "own-frequency", "item-knn", "ease", "sasrec", "esasrec", "llm-untuned", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"]"#;
+const SYSTEMS: &str = r#"systems = ["popularity", "recent-popularity", "own-frequency", "item-knn", "ease", "sasrec", "esasrec", "bert4rec", "gru4rec", "caser", "llm-untuned", "p5", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"]"#;
 const SMALL: &str = r#"
 [systems.item]
 sasrec = { dim = 8, max_epochs = 2 }
 esasrec = { dim = 8, max_epochs = 2 }
+bert4rec = { dim = 8, max_epochs = 2 }
+gru4rec = { dim = 8, max_epochs = 2 }
+caser = { dim = 8, max_epochs = 2 }
 [systems.category]
 sasrec = { dim = 8, max_epochs = 2 }
 esasrec = { dim = 8, max_epochs = 2 }
+bert4rec = { dim = 8, max_epochs = 2 }
+gru4rec = { dim = 8, max_epochs = 2 }
+caser = { dim = 8, max_epochs = 2 }
 "#;
 /// Visits of a user in the log; see [`crate::walk::toy`].
 const VISITS: usize = 20;
@@ -105,7 +111,7 @@ fn check(kind: &str, future: usize, strangers: bool) {
     let logged = std::fs::read_to_string(dir.join("logs/log.csv")).unwrap();
     let before = walk(dir);
     let lists = before.keys().filter(|name| name.contains("recommend/"));
-    assert!(lists.count() >= 11 * 2, "{:?}", before.keys());
+    assert!(lists.count() >= 15 * 2, "{:?}", before.keys());
 
     log(dir, future, strangers);
     let after = walk(dir);

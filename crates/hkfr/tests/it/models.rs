@@ -236,6 +236,48 @@ fn the_models_of_a_run_may_be_directories() {
 }
 
 #[test]
+fn numbers_need_neither_knowledge_nor_a_text_encoder() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    prepare(dir);
+    std::fs::remove_dir_all(dir.join("encoder")).unwrap();
+    change(dir, "toy.toml", |text| {
+        text.replace(r#""llm-untuned", "hkfr""#, r#""p5""#)
+    });
+    assert_eq!(ran(dir).len(), 7);
+    let read = |file: &str| std::fs::read_to_string(dir.join("out/toy").join(file)).unwrap();
+    assert!(!dir.join("out/toy/fuse/knowledge.jsonl").exists());
+    let row = read("instruct/numbers.alpaca.jsonl");
+    let row: Value = serde_json::from_str(row.lines().next().unwrap()).unwrap();
+    let input = row["input"].as_str().unwrap();
+    assert!(input.starts_with("Items chosen, oldest first: "), "{input}");
+    assert!(row["output"].as_str().unwrap().parse::<u32>().is_ok());
+    // Every list holds all ten items, and each once.
+    let run = read("recommend/p5.item.jsonl");
+    // After the header.
+    for line in run.lines().skip(1) {
+        let list: Value = serde_json::from_str(line).unwrap();
+        let mut items: Vec<&str> = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|i| i.as_str().unwrap())
+            .collect();
+        items.sort_unstable();
+        items.dedup();
+        assert_eq!(items.len(), 10, "{line}");
+    }
+    assert!(ran(dir).is_empty());
+    // How much of a history is told.
+    change(dir, "toy.toml", |text| {
+        text.replace("[tuning]", "[fusion]\nknowledge_tokens = 60\n[tuning]")
+    });
+    let again = ran(dir);
+    assert!(again.iter().any(|s| s == "instruct"), "{again:?}");
+    assert!(again.iter().any(|s| s == "tune"), "{again:?}");
+}
+
+#[test]
 fn a_model_without_chatml_is_asked_by_its_own_template() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();

@@ -17,9 +17,9 @@ pub use pool::Pool;
 pub use quant::{BLOCK, Bits, QuantInput, QuantMatrix, quant_linear};
 pub use simd::Simd;
 pub use vector::{
-    AdamStep, adam, add_rows, add_weighted_rows, dot, dropout, gelu, gelu_back, layer_norm,
-    layer_norm_back, log_sum_exp, relu, relu_back, rms_norm, rms_norm_back, sigmoid_gate,
-    sigmoid_gate_back, softmax, softmax_back, swiglu, swiglu_back,
+    AdamStep, adam, add_rows, add_weighted_rows, dot, dropout, gelu, gelu_back, gru, gru_back,
+    layer_norm, layer_norm_back, log_sum_exp, relu, relu_back, rms_norm, rms_norm_back,
+    sigmoid_gate, sigmoid_gate_back, softmax, softmax_back, swiglu, swiglu_back,
 };
 
 /// A matrix inside a slice: element (i, j) lies at `i * row_stride + j * col_stride`.

@@ -19,7 +19,7 @@ pub struct ItemVectors {
     /// (items, d_m): sentence embeddings.
     sentence: Vec<f32>,
     d_m: usize,
-    /// `sqrt(d_h) / |g|` with g the scale of the final norm: brings h to unit mean square.
+    /// Brings h to unit mean square.
     h_scale: f32,
 }
 
@@ -36,7 +36,6 @@ impl ItemVectors {
                     .for_each(|(r, e)| *r += e / ids.len() as f32);
             }
         }
-        let norm = model.final_norm().iter().map(|g| g * g).sum::<f32>().sqrt();
         let d_m = sentence.len() / titles.len().max(1);
         Self {
             n_items: titles.len(),
@@ -44,9 +43,22 @@ impl ItemVectors {
             d_h,
             sentence,
             d_m,
-            h_scale: (d_h as f32).sqrt() / norm,
+            h_scale: hidden_scale(model),
         }
     }
+}
+
+/// `√d_h / |g|`, g the gains of the final norm: what brings a hidden state to unit mean square.
+fn hidden_scale(model: &Llama) -> f32 {
+    let gains = model.final_norm();
+    let norm = gains.iter().map(|g| g * g).sum::<f32>().sqrt();
+    (gains.len() as f32).sqrt() / norm
+}
+
+/// The vector that other rankers may use: h_u scaled to unit mean square (d_h).
+pub(super) fn user_vector(model: &Llama, hidden: &[f32]) -> Vec<f32> {
+    let scale = hidden_scale(model);
+    hidden.iter().map(|h| h * scale).collect()
 }
 
 impl ItemVectors {
@@ -87,14 +99,13 @@ impl ItemHead {
         (self.params[0], w, b)
     }
 
-    /// The vector that other rankers may use: h_u scaled to unit mean square (d_h).
-    pub fn user_vector(v: &ItemVectors, hidden: &[f32]) -> Vec<f32> {
+    fn scaled(v: &ItemVectors, hidden: &[f32]) -> Vec<f32> {
         hidden.iter().map(|h| h * v.h_scale).collect()
     }
 
     /// A score for every catalogue position.
     pub fn scores(&self, v: &ItemVectors, hidden: &[f32]) -> Vec<f32> {
-        let h = Self::user_vector(v, hidden);
+        let h = Self::scaled(v, hidden);
         let (tau, w, b) = self.parts(v);
         let mut scores = b.to_vec();
         product(&mut scores, 1.0, tau, &v.title, &h, v.n_items, v.d_h);
@@ -185,7 +196,7 @@ impl TapLoss for HeadLoss<'_> {
         d_scores.iter_mut().for_each(|s| *s = (*s - norm).exp());
         targets.iter().for_each(|&t| d_scores[t as usize] -= share);
 
-        let h = ItemHead::user_vector(v, hidden);
+        let h = ItemHead::scaled(v, hidden);
         let (tau, w, _) = self.head.parts(v);
         // s = τ E h + M W h + b, so dh = τ Eᵀds + Wᵀ(Mᵀds), dW = (Mᵀds) hᵀ, dτ = ds·E h.
         let mut d_u = vec![0.0; v.d_m];

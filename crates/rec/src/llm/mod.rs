@@ -3,6 +3,7 @@
 mod calibrate;
 mod embedded;
 mod item_head;
+mod numbers;
 mod pack;
 mod recommend;
 mod tune;
@@ -10,6 +11,7 @@ mod tune;
 pub use calibrate::Calibration;
 pub use embedded::EmbeddedScorer;
 pub use item_head::{ItemHead, ItemVectors};
+pub use numbers::{NUMBER_TASKS, Numbers};
 pub use pack::{Prompt, TuneExample, TuneRow};
-pub use recommend::{CaseScores, Ranker, recommend};
+pub use recommend::{CaseScores, ItemScores, Ranker, recommend};
 pub use tune::{TuneConfig, TuneEvent, TuneOutcome, tune};

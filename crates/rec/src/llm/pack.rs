@@ -4,7 +4,7 @@
 //! All rows of one user share the system message, and rows of one task its question, so they are
 //! packed as branches of one tree.
 
-use hkfr_lm::{ChatLayout, Example, Label, Result, TokenTree};
+use hkfr_lm::{ChatLayout, Example, Label, Result};
 
 /// An instruction and its answer about the user of a [`TuneExample`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,14 +79,15 @@ impl Prompt<'_> {
         if !example.targets.is_empty() {
             packed.taps.extend(item_row);
         }
-        check_length(&packed.tree, 0, max_positions)?;
+        let positions = packed.tree.positions();
+        let longest = positions.iter().max().map_or(0, |&p| p as usize + 1);
+        check_length(longest, max_positions)?;
         Ok(packed)
     }
 }
 
-/// Refuses a tree with a sequence that leaves no room for `more` tokens within `max_positions`.
-pub(super) fn check_length(tree: &TokenTree, more: usize, max_positions: usize) -> Result<()> {
-    let longest = tree.positions().iter().max().map_or(0, |&p| p as usize + 1) + more;
+/// Refuses a prompt that with its answer has more than `max_positions` tokens.
+pub(super) fn check_length(longest: usize, max_positions: usize) -> Result<()> {
     if longest > max_positions {
         return Err(hkfr_lm::Error::Config(format!(
             "an instruction with its answer has {longest} tokens, and the model's context is {max_positions}: lower [fusion] knowledge_tokens, or use a model with a longer context"

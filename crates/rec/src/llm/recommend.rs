@@ -1,7 +1,7 @@
 //! Ranked categories and items for a user, from one prefill of the user's prompt.
 //!
 //! Categories: the probability of their names among the catalogue's ([`hkfr_lm::score_candidates`]).
-//! Items: the whole catalogue by the user vector ([`ItemHead::scores`]).
+//! Items: the whole catalogue by the user vector or, as the categories, by name ([`ItemScores`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,11 +12,19 @@ use hkfr_lm::{
 };
 
 use super::calibrate::Calibration;
-use super::item_head::{ItemHead, ItemVectors};
+use super::item_head::{ItemHead, ItemVectors, user_vector};
 use super::pack::check_length;
 
 /// Prefixes of names that one pass computes.
 const PREFIXES: usize = 256;
+
+/// What the items are ranked by.
+pub enum ItemScores<'a> {
+    /// The user vector ([`ItemHead::scores`]).
+    Head(&'a ItemVectors, &'a ItemHead),
+    /// `ln p(name)` among the catalogue's names, exact for at least the best `top`.
+    Names { names: &'a Candidates, top: usize },
+}
 
 /// A tuned or untuned model with all it needs to rank.
 pub struct Ranker<'a> {
@@ -25,8 +33,7 @@ pub struct Ranker<'a> {
     pub lora: Option<&'a Lora>,
     /// The model's weights for passes of few rows; `None`: all in `f32`.
     pub rounded: Option<Arc<QuantModel>>,
-    pub vectors: &'a ItemVectors,
-    pub head: &'a ItemHead,
+    pub items: ItemScores<'a>,
     pub categories: &'a Candidates,
     pub category_instruction: &'a str,
     pub item_instruction: &'a str,
@@ -53,33 +60,59 @@ impl Ranker<'_> {
         let asked = self.chat.questions(input, &questions)?;
         let mut tree = TokenTree::default();
         let root = (!asked.shared.is_empty()).then(|| tree.push(None, &asked.shared));
-        let [items, categories] = [0, 1].map(|i| tree.push(root, &asked.own[i]));
-        let max_positions = self.model.config.max_positions;
-        check_length(&tree, self.categories.longest(), max_positions)?;
-        let prompt_tokens = tree.len();
+        let question = tree.push(root, &asked.own[0]);
+        // The user vector needs no answer: both questions are computed in one pass.
+        let mut categories = None;
+        if let ItemScores::Head(..) = self.items {
+            categories = Some(tree.push(root, &asked.own[1]));
+        }
+        let question_tokens = asked.own.iter().map(Vec::len).max().unwrap_or(0);
+        let answer_tokens = match self.items {
+            ItemScores::Head(..) => 0,
+            ItemScores::Names { names, .. } => names.longest(),
+        };
+        let answer_tokens = answer_tokens.max(self.categories.longest());
+        check_length(
+            asked.shared.len() + question_tokens + answer_tokens,
+            self.model.config.max_positions,
+        )?;
         session.prefill(self.model, self.lora, &tree);
         let mut hidden = Vec::new();
-        session.hidden(self.model, &[tree.rows(items).end - 1], &mut hidden);
-        let categories = score_candidates(
-            session,
-            self.model,
-            self.lora,
-            &mut tree,
-            categories,
-            self.categories,
-            self.categories.len(),
-            PREFIXES,
-        );
+        session.hidden(self.model, &[tree.rows(question).end - 1], &mut hidden);
+        let items = match self.items {
+            ItemScores::Head(vectors, head) => head.scores(vectors, &hidden),
+            ItemScores::Names { names, top } => {
+                self.by_name(session, &mut tree, question, names, top)
+            }
+        };
+        let categories = categories.unwrap_or_else(|| {
+            let categories = tree.push(root, &asked.own[1]);
+            session.extend(self.model, self.lora, &tree);
+            categories
+        });
+        let names = self.categories;
         let mut scores = CaseScores {
-            categories,
-            items: self.head.scores(self.vectors, &hidden),
-            user_vector: ItemHead::user_vector(self.vectors, &hidden),
-            prompt_tokens,
+            categories: self.by_name(session, &mut tree, categories, names, names.len()),
+            items,
+            user_vector: user_vector(self.model, &hidden),
+            prompt_tokens: asked.shared.len() + asked.own.iter().map(Vec::len).sum::<usize>(),
         };
         if let Some(calibration) = &self.calibration {
             calibration.apply(&mut scores);
         }
         Ok(scores)
+    }
+
+    fn by_name(
+        &self,
+        session: &mut Session,
+        tree: &mut TokenTree,
+        question: usize,
+        names: &Candidates,
+        top: usize,
+    ) -> Vec<f32> {
+        let (model, lora) = (self.model, self.lora);
+        score_candidates(session, model, lora, tree, question, names, top, PREFIXES)
     }
 }
 

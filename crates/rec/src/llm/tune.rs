@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use hkfr_lm::{AdamW, ChatLayout, Llama, Lora, LoraConfig, Trainer, load_tensors, save_tensors};
+use hkfr_lm::{
+    AdamW, ChatLayout, Llama, Lora, LoraConfig, TapLoss, Trainer, load_tensors, save_tensors,
+};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -53,21 +55,22 @@ pub struct TuneEvent {
 
 pub struct TuneOutcome {
     pub lora: Lora,
-    pub head: ItemHead,
+    /// If one was given.
+    pub head: Option<ItemHead>,
     pub steps: Vec<TuneEvent>,
     /// False if `progress` asked to stop: the checkpoint continues it.
     pub finished: bool,
 }
 
 /// Tunes on `examples`, or continues from `checkpoint` if that file belongs to the same config and data
-/// (`data_hash`). `progress` sees every step and returns false to stop after writing a checkpoint.
+/// (`data_hash`). Without `items` there is no item head, and the targets of the examples teach nothing.
+/// `progress` sees every step and returns false to stop after writing a checkpoint.
 #[expect(clippy::too_many_arguments)]
 pub fn tune(
     model: &Llama,
     chat: &ChatLayout,
     item_instruction: &str,
-    vectors: &ItemVectors,
-    head: ItemHead,
+    items: Option<(&ItemVectors, ItemHead)>,
     examples: &[TuneExample],
     config: &TuneConfig,
     data_hash: &str,
@@ -80,11 +83,11 @@ pub fn tune(
         ));
     }
     let lora = Lora::new(config.lora, &model.config, config.seed);
+    let (vectors, head) = items.unzip();
     let mut state = State {
         adam: AdamW::new(lora.params.len(), config.weight_decay),
-        head_adam: optimiser(&head),
         lora,
-        head,
+        head: head.map(|head| (optimiser(&head), head)),
         steps: Vec::new(),
     };
     let identity = format!(
@@ -114,23 +117,25 @@ pub fn tune(
             .iter()
             .map(|e| prompt.pack(e, model.config.max_positions))
             .collect::<hkfr_lm::Result<Vec<_>>>()?;
-        let loss = HeadLoss {
-            vectors,
-            head: &state.head,
-            targets: batch.iter().map(|e| &e.targets[..]).collect(),
-            factors: Mutex::new(batch.iter().map(|_| None).collect()),
-            weight: config.item_loss_weight,
-        };
+        let loss = vectors
+            .zip(state.head.as_ref())
+            .map(|(vectors, (_, head))| HeadLoss {
+                vectors,
+                head,
+                targets: batch.iter().map(|e| &e.targets[..]).collect(),
+                factors: Mutex::new(batch.iter().map(|_| None).collect()),
+                weight: config.item_loss_weight,
+            });
         trainer.set_step(config.seed, step as u64);
-        let stats = trainer.gradient(model, &state.lora, &packed, Some(&loss), &mut grads);
-        let mut head_grads = loss.into_grads();
+        let tap = loss.as_ref().map(|loss| loss as &dyn TapLoss);
+        let stats = trainer.gradient(model, &state.lora, &packed, tap, &mut grads);
+        let head_grads = loss.map(HeadLoss::into_grads);
         if !stats.token_loss.is_finite() || !stats.grad_norm.is_finite() {
             return Err(Error::Tuning(format!(
                 "the loss is not a number at step {}; lower learning_rate",
                 step + 1
             )));
         }
-        head_grads.iter_mut().for_each(|g| *g /= batch.len() as f32);
         let rate = schedule(step, n_steps, config.warmup_ratio);
         let clip = (config.max_grad_norm / stats.grad_norm.max(1e-12)).min(1.0);
         state.adam.update(
@@ -139,12 +144,11 @@ pub fn tune(
             clip,
             config.learning_rate * rate,
         );
-        state.head_adam.update(
-            &mut state.head.params,
-            &head_grads,
-            1.0,
-            config.head_learning_rate * rate,
-        );
+        if let Some(((adam, head), mut grads)) = state.head.as_mut().zip(head_grads) {
+            grads.iter_mut().for_each(|g| *g /= batch.len() as f32);
+            let rate = config.head_learning_rate * rate;
+            adam.update(&mut head.params, &grads, 1.0, rate);
+        }
         state.steps.push(TuneEvent {
             step: step + 1,
             n_steps,
@@ -159,20 +163,10 @@ pub fn tune(
             state.save(checkpoint, &identity)?;
         }
         if !go_on && !last {
-            return Ok(TuneOutcome {
-                lora: state.lora,
-                head: state.head,
-                steps: state.steps,
-                finished: false,
-            });
+            return Ok(state.outcome(false));
         }
     }
-    Ok(TuneOutcome {
-        lora: state.lora,
-        head: state.head,
-        steps: state.steps,
-        finished: true,
-    })
+    Ok(state.outcome(true))
 }
 
 /// `n` indices into the examples: one shuffle an epoch.
@@ -200,22 +194,34 @@ fn schedule(step: usize, n_steps: usize, warmup_ratio: f32) -> f32 {
 
 struct State {
     lora: Lora,
-    head: ItemHead,
     adam: AdamW,
-    head_adam: AdamW,
+    head: Option<(AdamW, ItemHead)>,
     steps: Vec<TuneEvent>,
 }
 
 impl State {
+    fn outcome(self, finished: bool) -> TuneOutcome {
+        TuneOutcome {
+            lora: self.lora,
+            head: self.head.map(|(_, head)| head),
+            steps: self.steps,
+            finished,
+        }
+    }
+
     fn save(&self, path: &Path, identity: &str) -> Result<()> {
-        let vectors: [(&str, &[f32]); 6] = [
+        let mut vectors: Vec<(&str, &[f32])> = vec![
             ("lora", &self.lora.params),
             ("lora.m", &self.adam.m),
             ("lora.v", &self.adam.v),
-            ("head", &self.head.params),
-            ("head.m", &self.head_adam.m),
-            ("head.v", &self.head_adam.v),
         ];
+        if let Some((adam, head)) = &self.head {
+            vectors.extend([
+                ("head", &head.params[..]),
+                ("head.m", &adam.m),
+                ("head.v", &adam.v),
+            ]);
+        }
         let tensors: Vec<_> = vectors
             .iter()
             .map(|(name, v)| ((*name).to_owned(), vec![v.len()], *v))
@@ -244,14 +250,18 @@ impl State {
                 path.display()
             ))
         };
-        let into: [(&str, &mut Vec<f32>); 6] = [
+        let mut into: Vec<(&str, &mut Vec<f32>)> = vec![
             ("lora", &mut self.lora.params),
             ("lora.m", &mut self.adam.m),
             ("lora.v", &mut self.adam.v),
-            ("head", &mut self.head.params),
-            ("head.m", &mut self.head_adam.m),
-            ("head.v", &mut self.head_adam.v),
         ];
+        if let Some((adam, head)) = &mut self.head {
+            into.extend([
+                ("head", &mut head.params),
+                ("head.m", &mut adam.m),
+                ("head.v", &mut adam.v),
+            ]);
+        }
         for (name, vector) in into {
             let (_, data) = tensors.remove(name).ok_or_else(|| damaged(name))?;
             if data.len() != vector.len() {
@@ -264,7 +274,9 @@ impl State {
             .and_then(|s| serde_json::from_str(s).ok());
         self.steps = steps.ok_or_else(|| damaged("the step log"))?;
         self.adam.step = self.steps.len() as u64;
-        self.head_adam.step = self.steps.len() as u64;
+        if let Some((adam, _)) = &mut self.head {
+            adam.step = self.steps.len() as u64;
+        }
         Ok(())
     }
 }

@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bert4rec::{Bert4Rec, Bert4RecConfig};
+use super::caser::{Caser, CaserConfig};
+use super::gru4rec::{Gru4Rec, Gru4RecConfig};
 use super::model::SequenceModel;
 use super::network::Network;
 use super::transformer::{Block, Transformer, TransformerConfig};
@@ -55,6 +57,32 @@ impl Saved for Bert4Rec {
     }
 
     fn from_config(config: Bert4RecConfig) -> Result<Self> {
+        Self::new(config)
+    }
+}
+
+impl Saved for Gru4Rec {
+    type Config = Gru4RecConfig;
+    const SYSTEM: &'static str = Self::NAME;
+
+    fn config(&self) -> &Gru4RecConfig {
+        &self.config
+    }
+
+    fn from_config(config: Gru4RecConfig) -> Result<Self> {
+        Self::new(config)
+    }
+}
+
+impl Saved for Caser {
+    type Config = CaserConfig;
+    const SYSTEM: &'static str = Self::NAME;
+
+    fn config(&self) -> &CaserConfig {
+        &self.config
+    }
+
+    fn from_config(config: CaserConfig) -> Result<Self> {
         Self::new(config)
     }
 }

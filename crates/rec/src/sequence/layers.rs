@@ -31,20 +31,47 @@ impl Linear {
         bias: bool,
         init: Init,
     ) -> Self {
-        let w = layout.push(format!("{name}.weight"), &[d_out, d_in], init);
-        let b = bias.then(|| layout.push(format!("{name}.bias"), &[d_out], Init::Constant(0.0)));
-        Self { w, b, d_in, d_out }
+        let b = bias.then(|| format!("{name}.bias"));
+        Self::named(layout, format!("{name}.weight"), b, d_in, d_out, init)
+    }
+
+    /// W and b under these names.
+    pub fn named(
+        layout: &mut Layout,
+        w: String,
+        b: Option<String>,
+        d_in: usize,
+        d_out: usize,
+        init: Init,
+    ) -> Self {
+        Self {
+            w: layout.push(w, &[d_out, d_in], init),
+            b: b.map(|name| layout.push(name, &[d_out], Init::Constant(0.0))),
+            d_in,
+            d_out,
+        }
     }
 
     /// xs (n, d_in) → ys (n, d_out).
     pub fn forward(&self, params: &[f32], ys: &mut Vec<f32>, xs: &[f32]) {
         let n = xs.len() / self.d_in;
         ys.resize(n * self.d_out, 0.0);
+        self.biases(params, ys);
+        self.products(params, ys, xs);
+    }
+
+    /// The first half of forward: every row of `ys` is b, if there is one.
+    pub fn biases(&self, params: &[f32], ys: &mut [f32]) {
         if let Some(b) = &self.b {
             let b = &params[b.clone()];
             ys.chunks_exact_mut(self.d_out)
                 .for_each(|y| y.copy_from_slice(b));
         }
+    }
+
+    /// The second half: W x, added to the biases.
+    pub fn products(&self, params: &[f32], ys: &mut [f32], xs: &[f32]) {
+        let n = xs.len() / self.d_in;
         matmul(
             ViewMut::new(ys, n, self.d_out, self.d_out),
             if self.b.is_some() { 1.0 } else { 0.0 },
@@ -64,17 +91,20 @@ impl Linear {
         dys: &[f32],
         xs: &[f32],
     ) {
+        dxs.resize(xs.len(), 0.0);
+        self.back_inputs(params, dxs, keep, dys);
+        self.back_params(grads, dys, xs);
+    }
+
+    /// The half of backward that gives `dxs`.
+    pub fn back_inputs(&self, params: &[f32], dxs: &mut [f32], keep: f32, dys: &[f32]) {
+        let (n, w) = (dys.len() / self.d_out, &params[self.w.clone()]);
+        linear_back(dxs, keep, dys, w, n, self.d_in, self.d_out);
+    }
+
+    /// The half that gives the gradients of W and b.
+    pub fn back_params(&self, grads: &mut [f32], dys: &[f32], xs: &[f32]) {
         let n = xs.len() / self.d_in;
-        dxs.resize(n * self.d_in, 0.0);
-        linear_back(
-            dxs,
-            keep,
-            dys,
-            &params[self.w.clone()],
-            n,
-            self.d_in,
-            self.d_out,
-        );
         matmul(
             ViewMut::new(&mut grads[self.w.clone()], self.d_out, self.d_in, self.d_in),
             1.0,

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use rand::Rng;
 
+use crate::error::{Error, Result};
+
 /// A parameter's name (`blocks.0.attention.q_proj.weight`), shape and place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
@@ -74,5 +76,19 @@ impl Layout {
             p.init.fill(&mut params[p.range.clone()], rng);
         }
         params
+    }
+}
+
+/// The largest size that a configuration may ask for.
+const MAX_SIZE: usize = 1 << 16;
+
+/// # Errors
+/// A size of 0 or above 65,536.
+pub(super) fn check_sizes(system: &str, sizes: &[(&str, usize)]) -> Result<()> {
+    match sizes.iter().find(|s| !(1..=MAX_SIZE).contains(&s.1)) {
+        None => Ok(()),
+        Some((key, value)) => Err(Error::Config(format!(
+            "{system} {key} = {value}: from 1 to {MAX_SIZE}"
+        ))),
     }
 }

@@ -5,6 +5,8 @@
 //! | [`SasRec`] | Kang & McAuley, arXiv 1808.09781 |
 //! | [`ESasRec`] | arXiv 2508.06450: LiGR blocks |
 //! | [`Bert4Rec`] | Sun et al., arXiv 1904.06690 |
+//! | [`Gru4Rec`] | Hidasi et al., arXiv 1511.06939 |
+//! | [`Caser`] | Tang & Wang, arXiv 1809.07426 |
 //!
 //! In: [`Sequences`] of catalogue positions. Out: a [`SequenceModel`] that scores the whole catalogue.
 //! A [`Network`] turns item vectors into hidden states, forward and backward; [`Trainer`] and [`fit`]
@@ -30,9 +32,12 @@
 
 mod attention;
 mod bert4rec;
+mod caser;
 mod feed_forward;
 mod file;
 mod fit;
+mod gru;
+mod gru4rec;
 mod item_table;
 mod layers;
 mod layout;
@@ -50,8 +55,10 @@ mod transformer;
 
 pub use crate::validation::{Accuracy, Progress, Query};
 pub use bert4rec::{Bert4Rec, Bert4RecConfig};
+pub use caser::{Caser, CaserConfig};
 pub use file::{Saved, SavedModel};
 pub use fit::{Sequences, fit};
+pub use gru4rec::{Gru4Rec, Gru4RecConfig};
 pub use layers::{Dropout, Pass};
 pub(crate) use layout::Init;
 pub use layout::{Layout, Parameter};

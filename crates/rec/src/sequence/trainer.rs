@@ -51,8 +51,9 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
+            // Few negatives cost accuracy: they are shared by a micro-batch.
             loss: Loss::SampledSoftmax {
-                n_negatives: 512,
+                n_negatives: 2048,
                 sampling: Sampling::Uniform,
                 log_q: false,
             },

@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{Dropout, Norm, Pass, add, copy, zeros};
-use super::layout::{Init, Layout};
+use super::layout::{Init, Layout, check_sizes};
 use super::ligr::LigrBlock;
 use super::network::Network;
 use super::packed::Packed;
@@ -44,18 +44,15 @@ pub enum Activation {
 impl Default for TransformerConfig {
     fn default() -> Self {
         Self {
-            dim: 128,
+            dim: 64,
             n_layers: 2,
-            n_heads: 2,
+            n_heads: 1,
             max_len: 50,
             feed_forward: 1,
             activation: Activation::Relu,
         }
     }
 }
-
-/// The largest size that a configuration may ask for.
-const MAX_SIZE: usize = 1 << 16;
 
 /// One layer.
 pub trait Block: Send + Sync {
@@ -95,20 +92,14 @@ impl<B: Block> Transformer<B> {
     /// A size of 0 or above 65,536, or heads that do not divide the width.
     pub fn new(config: TransformerConfig) -> Result<Self> {
         let c = &config;
-        for (key, value) in [
+        let sizes = [
             ("dim", c.dim),
             ("n_layers", c.n_layers),
             ("n_heads", c.n_heads),
             ("max_len", c.max_len),
             ("feed_forward", c.feed_forward),
-        ] {
-            if !(1..=MAX_SIZE).contains(&value) {
-                return Err(Error::Config(format!(
-                    "{} {key} = {value}: from 1 to {MAX_SIZE}",
-                    B::NAME
-                )));
-            }
-        }
+        ];
+        check_sizes(B::NAME, &sizes)?;
         if !c.dim.is_multiple_of(c.n_heads) {
             let (dim, heads) = (c.dim, c.n_heads);
             return Err(Error::Config(format!(

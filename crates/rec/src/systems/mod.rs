@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
 //! | `item-knn` `ease` `ials` `bpr-mf` `lightgcn` | who chose what | [`crate::baselines`] |
-//! | `sasrec` `esasrec` | the order of choices | [`crate::sequence`] |
+//! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
 //! it holds out of them: the last choice of each user. So under leave-one-out, asked on the test
@@ -30,13 +30,15 @@ use crate::baselines::{
     RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
 };
 use crate::error::{Error, Result};
-use crate::sequence::{ESasRec, SasRec, TransformerConfig};
+use crate::sequence::{
+    Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, SasRec, TransformerConfig,
+};
 
 pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 10] = [
+pub const SYSTEMS: [&str; 13] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
@@ -47,6 +49,9 @@ pub const SYSTEMS: [&str; 10] = [
     "lightgcn",
     "sasrec",
     "esasrec",
+    "bert4rec",
+    "gru4rec",
+    "caser",
 ];
 
 /// Keys of a system and their values; a key that is absent has its default.
@@ -145,8 +150,11 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
                 fitted.map(|(gcn, epoch)| (Box::new(gcn) as _, epoch))
             },
         )?,
-        "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, SasRec::new)?,
-        "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c| ESasRec::new(c.0))?,
+        "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, |c, _| SasRec::new(c))?,
+        "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c, _| ESasRec::new(c.0))?,
+        "bert4rec" => sequence::read::<Bert4RecSettings, _>(s, seed, Bert4RecSettings::build)?,
+        "gru4rec" => sequence::read(s, seed, |c, _| Gru4Rec::new(c))?,
+        "caser" => sequence::read(s, seed, |c, _| Caser::new(c))?,
         _ => {
             return Err(Error::Config(format!(
                 "there is no system {system:?}; the systems are {}",
@@ -165,6 +173,37 @@ impl Default for ESasRecDefaults {
         Self(TransformerConfig {
             feed_forward: 4,
             ..TransformerConfig::default()
+        })
+    }
+}
+
+/// A [`Bert4RecConfig`] as one flat table, the catalogue's size left out.
+#[derive(Clone, Serialize, Deserialize)]
+struct Bert4RecSettings {
+    mask_prob: f32,
+    last_only_prob: f32,
+    #[serde(flatten)]
+    encoder: TransformerConfig,
+}
+
+impl Default for Bert4RecSettings {
+    fn default() -> Self {
+        let config = Bert4RecConfig::new(0);
+        Self {
+            mask_prob: config.mask_prob,
+            last_only_prob: config.last_only_prob,
+            encoder: config.encoder,
+        }
+    }
+}
+
+impl Bert4RecSettings {
+    fn build(self, n_items: usize) -> Result<Bert4Rec> {
+        Bert4Rec::new(Bert4RecConfig {
+            n_items,
+            mask_prob: self.mask_prob,
+            last_only_prob: self.last_only_prob,
+            encoder: self.encoder,
         })
     }
 }

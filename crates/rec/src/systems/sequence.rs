@@ -13,15 +13,18 @@ struct SequenceRecipe<C, N> {
     network: C,
     train: TrainConfig,
     hold_out: HoldOutConfig,
-    build: fn(C) -> Result<N>,
+    build: Build<C, N>,
 }
+
+/// A network of these settings for so many items.
+type Build<C, N> = fn(C, usize) -> Result<N>;
 
 /// # Errors
 /// An unknown key; a value of the wrong type or out of its range.
 pub(super) fn read<C, N>(
     settings: &Settings,
     seed: u64,
-    build: fn(C) -> Result<N>,
+    build: Build<C, N>,
 ) -> Result<Box<dyn Recipe>>
 where
     C: Clone + Default + Serialize + DeserializeOwned + 'static,
@@ -38,7 +41,8 @@ where
     let hold_out = take(&mut rest, seed)?;
     train.check()?;
     let network: C = super::read(&rest, seed)?;
-    build(network.clone())?;
+    // Refuses what no data could make right.
+    build(network.clone(), 1)?;
     Ok(Box::new(SequenceRecipe {
         network,
         train,
@@ -54,7 +58,7 @@ where
 {
     fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>> {
         let fit = |held_out: &HeldOut, epochs: Option<usize>| {
-            let network = (self.build)(self.network.clone())?;
+            let network = (self.build)(self.network.clone(), from.entities.n())?;
             let train = TrainConfig {
                 max_epochs: epochs.unwrap_or(self.train.max_epochs),
                 ..self.train.clone()

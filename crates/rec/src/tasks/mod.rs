@@ -24,6 +24,7 @@ mod label;
 mod sampler;
 mod set;
 
+use hkfr_events::{Dataset, Instance};
 use serde::{Deserialize, Serialize};
 
 pub use jsonl::{read_alpaca, read_messages, write_alpaca, write_messages};
@@ -67,4 +68,40 @@ pub struct InstructionRow {
     pub instruction: String,
     pub input: String,
     pub output: String,
+}
+
+/// What the rows of a task about an instance have in common before their number.
+fn row_id(ds: &Dataset, instance: &Instance, task: &str) -> String {
+    let keep_last = instance.keep_last.map(|n| format!("#{n}"));
+    format!(
+        "{}@{}{}/{task}",
+        ds.users[instance.user as usize].id,
+        instance.as_of.seconds(),
+        keep_last.unwrap_or_default()
+    )
+}
+
+/// Row `n` (from 0) of a task about an instance, from what is asked and its answer.
+pub(crate) fn row(
+    ds: &Dataset,
+    instance: &Instance,
+    task: &str,
+    n: usize,
+    input: &str,
+    (instruction, output): (String, String),
+) -> InstructionRow {
+    let mut id = row_id(ds, instance, task);
+    if n > 0 {
+        id += &format!("#{}", n + 1);
+    }
+    InstructionRow {
+        id,
+        task: task.to_owned(),
+        user: ds.users[instance.user as usize].id.clone(),
+        as_of: instance.as_of.seconds(),
+        keep_last: instance.keep_last,
+        instruction,
+        input: input.to_owned(),
+        output,
+    }
 }

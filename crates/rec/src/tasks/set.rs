@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::builtin::FILES;
 use super::label::{Labelled, label};
-use super::{ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, TASKS};
+use super::{ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, TASKS, row, row_id};
 use crate::error::{Error, Result};
 use crate::scores::hash;
 
@@ -134,18 +134,11 @@ impl TaskSet {
         config: &RowsConfig,
         seed: u64,
     ) -> Result<(Vec<InstructionRow>, usize)> {
-        let user = &ds.users[instance.user as usize].id;
-        let as_of = instance.as_of.seconds();
-        let keep_last = instance
-            .keep_last
-            .map(|n| format!("#{n}"))
-            .unwrap_or_default();
-        let id = |task: &str| format!("{user}@{as_of}{keep_last}/{task}");
+        let id = |task: &str| row_id(ds, instance, task);
         let mut rows = Vec::new();
         let mut skipped = 0;
         for task in config.draw(|task| hash(seed, &id(task)))? {
-            let id = id(task);
-            let mut rng = ChaCha8Rng::seed_from_u64(hash(seed, &id));
+            let mut rng = ChaCha8Rng::seed_from_u64(hash(seed, &id(task)));
             let mut targets = instance.targets.clone();
             targets.shuffle(&mut rng);
             let wanted = if LABEL_TASKS.contains(&task) {
@@ -164,19 +157,9 @@ impl TaskSet {
             }
             skipped += usize::from(labels.is_empty());
             for (n, labelled) in labels.into_iter().enumerate() {
-                rows.push(InstructionRow {
-                    instruction: self.render(task, labelled.asked.as_deref())?,
-                    id: match n {
-                        0 => id.clone(),
-                        n => format!("{id}#{}", n + 1),
-                    },
-                    task: task.to_owned(),
-                    user: user.clone(),
-                    as_of,
-                    keep_last: instance.keep_last,
-                    input: input.to_owned(),
-                    output: labelled.output,
-                });
+                let asked = self.render(task, labelled.asked.as_deref())?;
+                let asked = (asked, labelled.output);
+                rows.push(row(ds, instance, task, n, input, asked));
             }
         }
         Ok((rows, skipped))

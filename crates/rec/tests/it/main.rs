@@ -2,8 +2,11 @@
 
 mod baselines;
 mod bert4rec;
+mod caser;
 mod fixtures;
+mod gru4rec;
 mod matrix;
+mod numbers;
 mod ranking;
 mod sequence;
 mod sequence_file;

@@ -12,6 +12,7 @@ use hkfr_rec::sequence::{
 use tempfile::TempDir;
 
 use crate::sequence::{N_ITEMS, sequences, slices, small};
+use crate::{caser, gru4rec};
 
 fn bert4rec() -> Bert4Rec {
     Bert4Rec::new(Bert4RecConfig {
@@ -50,6 +51,8 @@ fn a_saved_model_has_the_same_scores() {
     check_round_trip(SasRec::new(small()).unwrap());
     check_round_trip(ESasRec::new(small()).unwrap());
     check_round_trip(bert4rec());
+    check_round_trip(gru4rec::network());
+    check_round_trip(caser::network());
 }
 
 struct OnDisk {

@@ -1,0 +1,19 @@
+"""Lets RecBole 1.2.1 run beside the NumPy and PyTorch of today: the names that NumPy 2 dropped, and files
+that hold more than tensors."""
+
+import functools
+
+import numpy as np
+import torch
+
+for name, kind in [
+    ("float_", np.float64),
+    ("float", float),
+    ("int", int),
+    ("bool8", np.bool_),
+    ("unicode_", np.str_),
+    ("complex_", np.complex128),
+]:
+    if name not in np.__dict__:
+        setattr(np, name, kind)
+torch.load = functools.partial(torch.load, weights_only=False)
