@@ -102,6 +102,7 @@ pub fn fit<N: Network>(
     let teaches = |&u: &usize| data.train[u].len() > 1;
     let mut users: Vec<usize> = (0..data.train.len()).filter(teaches).collect();
     let mut best: Option<(f64, usize, Vec<f32>, Vec<f32>)> = None;
+    let (mut steps, mut in_vain) = (0, 0);
     for epoch in 1..=config.max_epochs {
         let key = mix(config.seed ^ mix(epoch as u64));
         users.sort_unstable_by_key(|&u| mix(key ^ u as u64));
@@ -113,19 +114,24 @@ pub fn fit<N: Network>(
         let n_steps = users.len().div_ceil(config.batch_size).max(1);
         let loss = loss / n_steps as f64;
         tell(Progress::Trained { epoch, loss })?;
-        if data.validation.is_empty() {
+        steps += n_steps;
+        let due = steps >= config.validate_steps || epoch == config.max_epochs;
+        if data.validation.is_empty() || !due {
             continue;
         }
+        steps = 0;
         let (model, pool) = trainer.pool();
         let accuracy = model.accuracy(&data.validation, exclude_seen, pool);
         tell(Progress::Validated { epoch, accuracy })?;
         match &best {
             Some(best) if accuracy.ndcg_at_10 <= best.0 => {
-                if epoch - best.1 >= config.patience {
+                in_vain += 1;
+                if in_vain >= config.patience {
                     break;
                 }
             }
             _ => {
+                in_vain = 0;
                 let (params, items) = (model.params.clone(), model.items.clone());
                 best = Some((accuracy.ndcg_at_10, epoch, params, items));
             }
