@@ -110,25 +110,30 @@ fn rank_of(query: &Query, scores: &[f32], exclude_seen: bool) -> usize {
 /// The model with the best NDCG@10 so far.
 pub(crate) struct Best<T> {
     patience: usize,
+    in_vain: usize,
     best: Option<(f64, usize, T)>,
 }
 
 impl<T> Best<T> {
-    /// Worth waiting for during so many epochs.
+    /// Worth waiting for during so many validations.
     pub fn new(patience: usize) -> Self {
-        let best = None;
-        Self { patience, best }
+        Self {
+            patience,
+            in_vain: 0,
+            best: None,
+        }
     }
 
     /// Keeps the model if it is better; false if none has been for too long.
     pub fn offer(&mut self, epoch: usize, accuracy: Accuracy, model: impl FnOnce() -> T) -> bool {
         match &self.best {
-            Some(best) if accuracy.ndcg_at_10 <= best.0 => epoch - best.1 < self.patience,
+            Some(best) if accuracy.ndcg_at_10 <= best.0 => self.in_vain += 1,
             _ => {
+                self.in_vain = 0;
                 self.best = Some((accuracy.ndcg_at_10, epoch, model()));
-                true
             }
         }
+        self.in_vain == 0 || self.in_vain < self.patience
     }
 
     /// The model and its epoch, if any was validated.

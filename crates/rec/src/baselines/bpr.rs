@@ -115,6 +115,10 @@ impl Pairwise for BprTrainer {
         sum / triples.len().max(1) as f64
     }
 
+    fn n_steps(&self, n_triples: usize) -> usize {
+        n_triples
+    }
+
     fn table(&self) -> &[f32] {
         &self.table
     }

@@ -252,6 +252,10 @@ impl Pairwise for LightGcnTrainer {
         sum / triples.len().max(1) as f64
     }
 
+    fn n_steps(&self, n_triples: usize) -> usize {
+        n_triples.div_ceil(self.config.batch_size)
+    }
+
     fn table(&self) -> &[f32] {
         &self.table
     }

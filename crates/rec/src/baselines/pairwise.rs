@@ -112,19 +112,22 @@ pub(super) fn popular(counts: &[u32], out: &mut [f32]) {
 #[serde(default, deny_unknown_fields)]
 pub struct PairwiseConfig {
     pub max_epochs: usize,
-    /// Stop after so many epochs without a better NDCG@10 on validation.
-    pub patience: usize,
-    /// Epochs from one validation to the next.
+    /// Epochs between two validations, at least.
     pub validate_every: usize,
+    /// Steps of the optimiser between them, at least: few users make epochs short.
+    pub validate_steps: usize,
+    /// Stop after so many validations without a better NDCG@10.
+    pub patience: usize,
     pub seed: u64,
 }
 
 impl Default for PairwiseConfig {
     fn default() -> Self {
         Self {
-            max_epochs: 300,
-            patience: 30,
+            max_epochs: 2000,
             validate_every: 5,
+            validate_steps: 100,
+            patience: 6,
             seed: 1,
         }
     }
@@ -143,6 +146,9 @@ impl PairwiseConfig {
 pub(super) trait Pairwise {
     /// Mean loss of an epoch.
     fn train(&mut self, triples: &[Triple], pool: &mut Pool) -> f64;
+
+    /// Steps of the optimiser in an epoch of so many triples.
+    fn n_steps(&self, n_triples: usize) -> usize;
 
     /// What is learnt: vectors (users, then entities; d).
     fn table(&self) -> &[f32];
@@ -170,14 +176,18 @@ pub(super) fn train(
     watch: Watch,
 ) -> Result<(Vec<f32>, usize)> {
     let mut best = Best::new(config.patience);
+    let (mut epochs, mut steps) = (0, 0);
     for epoch in 1..=config.max_epochs {
         let triples = choices.triples(mix(config.seed ^ mix(epoch as u64)));
         let loss = model.train(&triples, pool);
         tell(watch, Progress::Trained { epoch, loss })?;
-        let due = epoch % config.validate_every == 0 || epoch == config.max_epochs;
-        if held_out.users.is_empty() || !due {
+        epochs += 1;
+        steps += model.n_steps(triples.len());
+        let due = epochs >= config.validate_every && steps >= config.validate_steps;
+        if held_out.users.is_empty() || !(due || epoch == config.max_epochs) {
             continue;
         }
+        (epochs, steps) = (0, 0);
         let accuracy = accuracy(model.vectors(pool), choices, held_out, pool);
         tell(watch, Progress::Validated { epoch, accuracy })?;
         if !best.offer(epoch, accuracy, || model.table().to_vec()) {

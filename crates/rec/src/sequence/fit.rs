@@ -85,6 +85,7 @@ pub fn fit<N: Network>(
     let teaches = |&u: &usize| data.train[u].len() > 1;
     let mut users: Vec<usize> = (0..data.train.len()).filter(teaches).collect();
     let mut best = Best::new(config.patience);
+    let mut steps = 0;
     for epoch in 1..=config.max_epochs {
         let key = mix(config.seed ^ mix(epoch as u64));
         users.sort_unstable_by_key(|&u| mix(key ^ u as u64));
@@ -96,9 +97,12 @@ pub fn fit<N: Network>(
         let n_steps = users.len().div_ceil(config.batch_size).max(1);
         let loss = loss / n_steps as f64;
         tell(on_progress, Progress::Trained { epoch, loss })?;
-        if data.validation.is_empty() {
+        steps += n_steps;
+        let due = steps >= config.validate_steps || epoch == config.max_epochs;
+        if data.validation.is_empty() || !due {
             continue;
         }
+        steps = 0;
         let (model, pool) = trainer.pool();
         let accuracy = model.accuracy(&data.validation, exclude_seen, pool);
         tell(on_progress, Progress::Validated { epoch, accuracy })?;

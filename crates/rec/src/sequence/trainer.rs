@@ -43,7 +43,9 @@ pub struct TrainConfig {
     /// Share of the elements of each item vector that is dropped in a step, wherever it occurs.
     pub item_dropout: f32,
     pub max_epochs: usize,
-    /// Stop after so many epochs without a better NDCG@10 on validation.
+    /// Steps between two validations, at least: whole epochs, which few users make short.
+    pub validate_steps: usize,
+    /// Stop after so many validations without a better NDCG@10.
     pub patience: usize,
     pub seed: u64,
 }
@@ -63,7 +65,8 @@ impl Default for TrainConfig {
             betas: (0.9, 0.98),
             dropout: 0.2,
             item_dropout: 0.2,
-            max_epochs: 200,
+            max_epochs: 2000,
+            validate_steps: 50,
             patience: 20,
             seed: 1,
         }

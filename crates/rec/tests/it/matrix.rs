@@ -473,6 +473,7 @@ fn progress_is_told_and_a_refit_learns_as_long_as_was_best() {
             let mut settings = small(system);
             settings.insert("refit".into(), true.into());
             settings.insert("validate_every".into(), 2.into());
+            settings.insert("validate_steps".into(), 1.into());
             settings.insert("patience".into(), 60.into());
             let (mut trained, mut best) = (Vec::new(), (0.0, 0));
             let recipe = recipe(system, &settings, 1).unwrap();

@@ -1,11 +1,14 @@
 //! Sequence models: gradients against finite differences, packing, threads, and what they learn.
 
+use std::ops::ControlFlow;
+
 use hkfr_events::Phase;
 use hkfr_lm::Pool;
 use hkfr_rec::baselines::{Entities, Scorer};
 use hkfr_rec::sequence::{
-    Activation, ESasRec, Loss, Network, Packed, Query, Sampling, SasRec, Scratch, SequenceModel,
-    SequenceScorer, Sequences, TrainConfig, Trainer, TransformerConfig, fit, training_sequences,
+    Activation, ESasRec, Loss, Network, Packed, Progress, Query, Sampling, SasRec, Scratch,
+    SequenceModel, SequenceScorer, Sequences, TrainConfig, Trainer, TransformerConfig, fit,
+    training_sequences,
 };
 
 use crate::fixtures::{dataset, go_on, split};
@@ -262,6 +265,7 @@ pub fn check_learning<N: Network>(network: impl Fn() -> N, losses: &[Loss]) {
             micro_batch: 10,
             learning_rate: 3e-3,
             max_epochs: 300,
+            validate_steps: 1,
             patience: 60,
             ..TrainConfig::default()
         };
@@ -284,6 +288,26 @@ fn a_ring_is_learnt() {
     };
     check_learning(|| SasRec::new(config()).unwrap(), &losses());
     check_learning(|| ESasRec::new(config()).unwrap(), &losses());
+}
+
+/// 200 walks are five steps of 40: after every third epoch, and after the last.
+#[test]
+fn validations_are_so_many_steps_apart() {
+    let config = TrainConfig {
+        batch_size: 40,
+        max_epochs: 7,
+        validate_steps: 12,
+        ..TrainConfig::default()
+    };
+    let mut validated = Vec::new();
+    let network = SasRec::new(small()).unwrap();
+    let _ = fit(network, &ring(), &config, true, 1, &mut |progress| {
+        if let Progress::Validated { epoch, .. } = progress {
+            validated.push(epoch);
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(validated, [3, 6, 7]);
 }
 
 fn untrained() -> SequenceModel<SasRec> {
