@@ -9,8 +9,8 @@
 //! At score time the history at hand is the user's row of the graph:
 //! `f_u = (e_u + Σ_{e chosen} t_e / √(|E_u| |U_e|)) / (K + 1)`, t the sum of the entities' layers below
 //! the last. For a history that was learnt from that is F itself; any other is a new user's, with
-//! e_u = 0. A learnt e_u knows the old choices by heart: kept for a history that grew by one choice, it cost
-//! a tenth of NDCG@10 on Beauty.
+//! e_u = 0. A learnt e_u knows the old choices by heart: kept for histories that grew by one choice, it took
+//! NDCG@10 on Beauty's validation split from .0302 to .0280.
 
 use hkfr_events::{Dataset, History};
 use hkfr_lm::{AdamStep, Pool, adam, add_weighted_rows, dot, linear};
