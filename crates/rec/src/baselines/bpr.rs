@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::entities::Entities;
 use super::pairwise::{
-    self, Choices, HeldOut, INIT, Pairwise, PairwiseConfig, Triple, against, chosen, popular,
+    self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, against, chosen, initial, popular,
 };
 use crate::error::{Result, at_least};
 use crate::scores::mix;
@@ -67,8 +67,7 @@ pub struct BprTrainer {
 impl BprTrainer {
     pub fn new(n_users: usize, n_items: usize, config: &BprConfig, seed: u64) -> Self {
         let d = config.dim + 1;
-        let mut table = vec![0.0; (n_users + n_items) * d];
-        INIT.fill(&mut table, &mut ChaCha8Rng::seed_from_u64(seed));
+        let mut table = initial(n_users, n_items, d, seed);
         for (row, v) in table.chunks_exact_mut(d).enumerate() {
             v[d - 1] = f32::from(u8::from(row < n_users));
         }

@@ -267,13 +267,15 @@ impl Ials {
         watch: Watch,
     ) -> Result<Self> {
         let (d, pool) = (config.dim, &mut Pool::new(n_threads));
-        let binary = |rows: &[Vec<(u32, f32)>]| -> Vec<Vec<u32>> {
-            let ids = |row: &Vec<(u32, f32)>| row.iter().map(|x| x.0).collect();
-            rows.iter().map(ids).collect()
-        };
-        let mut rows = binary(&interactions.rows);
-        rows.retain(|row| !row.is_empty());
-        let columns = binary(&interactions.columns(entities.n()));
+        // Only who chose something: a user without a choice, held out or not, is no part of |U|.
+        let chosen = interactions.rows.iter().filter(|row| !row.is_empty());
+        let rows: Vec<Vec<u32>> = chosen
+            .map(|row| row.iter().map(|x| x.0).collect())
+            .collect();
+        let mut columns = vec![Vec::new(); entities.n()];
+        for (user, row) in (0u32..).zip(&rows) {
+            row.iter().for_each(|&e| columns[e as usize].push(user));
+        }
         let n_choices = rows.iter().map(Vec::len).sum::<usize>().max(1);
         let mut items = vec![0.0; columns.len() * d];
         Init::Normal(0.1 / (d as f32).sqrt())

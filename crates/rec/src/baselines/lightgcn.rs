@@ -14,14 +14,12 @@
 
 use hkfr_events::{Dataset, History};
 use hkfr_lm::{AdamStep, Pool, adam, add_weighted_rows, dot, linear};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::Scorer;
 use super::entities::Entities;
 use super::pairwise::{
-    self, Choices, HeldOut, INIT, Pairwise, PairwiseConfig, Triple, chosen, popular,
+    self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, chosen, initial, popular,
 };
 use crate::error::{Result, at_least};
 use crate::sequence::{sigmoid, softplus};
@@ -158,9 +156,8 @@ pub struct LightGcnTrainer {
 
 impl LightGcnTrainer {
     pub fn new(choices: &Choices, config: &LightGcnConfig, seed: u64) -> Self {
-        let n = (choices.rows.len() + choices.n_items) * config.dim;
-        let mut table = vec![0.0; n];
-        INIT.fill(&mut table, &mut ChaCha8Rng::seed_from_u64(seed));
+        let table = initial(choices.rows.len(), choices.n_items, config.dim, seed);
+        let n = table.len();
         Self {
             config: config.clone(),
             n_users: choices.rows.len(),

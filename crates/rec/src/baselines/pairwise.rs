@@ -20,8 +20,18 @@ use crate::validation::{Accuracy, Best, Progress, ranks, tell};
 
 /// Draws of an entity that the user did not choose.
 const TRIES: usize = 100;
-/// How vectors begin.
-pub(super) const INIT: Init = Init::Normal(0.1);
+
+/// Vectors (users, then entities; d) to begin with. The entities' are drawn first: users who come later
+/// change none of those before them.
+pub(super) fn initial(n_users: usize, n_items: usize, d: usize, seed: u64) -> Vec<f32> {
+    let mut table = vec![0.0; (n_users + n_items) * d];
+    let (users, items) = table.split_at_mut(n_users * d);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    for part in [items, users] {
+        Init::Normal(0.1).fill(part, &mut rng);
+    }
+    table
+}
 
 /// A user, a choice of theirs, and an entity that they did not choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

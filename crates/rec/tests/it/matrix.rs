@@ -7,8 +7,8 @@ use hkfr_events::{AsOf, Dataset, Phase, Split};
 use hkfr_lm::Pool;
 use hkfr_rec::Error;
 use hkfr_rec::baselines::{
-    BprConfig, BprTrainer, Choices, Entities, FixedSide, IalsConfig, LightGcnConfig,
-    LightGcnTrainer, RepeatPolicy, Scorer, Triple,
+    BprConfig, BprTrainer, Choices, Entities, FixedSide, Ials, IalsConfig, Interactions,
+    LightGcnConfig, LightGcnTrainer, RepeatPolicy, Scorer, Triple,
 };
 use hkfr_rec::systems::{Fitting, Progress, Settings, recipe};
 use serde_json::{Value, json};
@@ -159,6 +159,29 @@ fn the_ials_loss_is_that_of_all_pairs_and_never_rises() {
 }
 
 /// `−ln σ(w·(i − j))`.
+/// A user without a choice, as who is held out is, moves nobody's place.
+#[test]
+fn ials_learns_the_same_beside_users_without_choices() {
+    with_world(|ds, split, entities| {
+        let from = Fitting::new(ds, split, entities, RepeatPolicy::Allow, 1);
+        let fit = |interactions: &Interactions| {
+            let config = IalsConfig {
+                dim: 8,
+                epochs: 3,
+                ..IalsConfig::default()
+            };
+            let ials = Ials::fit(entities, interactions, &config, 1, &mut go_on).unwrap();
+            let mut scores = vec![0.0; entities.n()];
+            ials.score(ds, &ds.history(1, AsOf::new(i64::MAX)), &mut scores);
+            scores
+        };
+        let mut more = from.interactions().clone();
+        more.rows.insert(0, Vec::new());
+        more.rows.insert(3, Vec::new());
+        assert_eq!(fit(from.interactions()), fit(&more));
+    });
+}
+
 fn bpr_loss(w: &[f64], i: &[f64], j: &[f64]) -> f64 {
     let x: f64 = (0..w.len()).map(|k| w[k] * (i[k] - j[k])).sum();
     (-x).exp().ln_1p()
