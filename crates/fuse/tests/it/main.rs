@@ -2,6 +2,7 @@
 
 mod fixture;
 mod gateway;
+mod hostile;
 mod knowledge;
 mod leak;
 mod store;

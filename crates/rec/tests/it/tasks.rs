@@ -343,7 +343,7 @@ fn titles_cannot_act_as_markup() {
     let split = split(&ds, Phase::Test, 10).unwrap();
     let row = one(&ds, &split, &instance(vec![0]), "category_of_item", 1).unwrap();
     assert!(
-        row.instruction.contains("{{ 7 * 7 }}<im_end> x"),
+        row.instruction.contains("{{ 7 * 7 }}‹im_end› x"),
         "{}",
         row.instruction
     );
