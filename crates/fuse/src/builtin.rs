@@ -1,460 +1,80 @@
 //! The template sets that come with the program: `templates/<set>/` at the root of the repository.
 
-/// (set, file name inside the set, content).
-pub(crate) const FILES: &[(&str, &str, &str)] = &[
-    (
-        "films",
-        "behaviour.jinja",
-        include_str!("../../../templates/films/behaviour.jinja"),
-    ),
-    (
-        "films",
-        "fusion.jinja",
-        include_str!("../../../templates/films/fusion.jinja"),
-    ),
-    (
-        "films",
-        "knowledge.jinja",
-        include_str!("../../../templates/films/knowledge.jinja"),
-    ),
-    (
-        "films",
-        "profile.jinja",
-        include_str!("../../../templates/films/profile.jinja"),
-    ),
-    (
-        "films",
-        "raw.jinja",
-        include_str!("../../../templates/films/raw.jinja"),
-    ),
-    (
-        "films",
-        "events/default.jinja",
-        include_str!("../../../templates/films/events/default.jinja"),
-    ),
-    (
-        "films",
-        "events/film.rate-low.jinja",
-        include_str!("../../../templates/films/events/film.rate-low.jinja"),
-    ),
-    (
-        "films",
-        "events/film.rate.jinja",
-        include_str!("../../../templates/films/events/film.rate.jinja"),
-    ),
-    (
-        "films",
-        "statements/brand.jinja",
-        include_str!("../../../templates/films/statements/brand.jinja"),
-    ),
-    (
-        "films",
-        "statements/daypart.jinja",
-        include_str!("../../../templates/films/statements/daypart.jinja"),
-    ),
-    (
-        "films",
-        "statements/disliked.jinja",
-        include_str!("../../../templates/films/statements/disliked.jinja"),
-    ),
-    (
-        "films",
-        "statements/favourite.jinja",
-        include_str!("../../../templates/films/statements/favourite.jinja"),
-    ),
-    (
-        "films",
-        "statements/household.jinja",
-        include_str!("../../../templates/films/statements/household.jinja"),
-    ),
-    (
-        "films",
-        "statements/ignored.jinja",
-        include_str!("../../../templates/films/statements/ignored.jinja"),
-    ),
-    (
-        "films",
-        "statements/price.jinja",
-        include_str!("../../../templates/films/statements/price.jinja"),
-    ),
-    (
-        "films",
-        "statements/promotion.jinja",
-        include_str!("../../../templates/films/statements/promotion.jinja"),
-    ),
-    (
-        "films",
-        "statements/recent.jinja",
-        include_str!("../../../templates/films/statements/recent.jinja"),
-    ),
-    (
-        "films",
-        "statements/rising.jinja",
-        include_str!("../../../templates/films/statements/rising.jinja"),
-    ),
-    (
-        "films",
-        "statements/staple.jinja",
-        include_str!("../../../templates/films/statements/staple.jinja"),
-    ),
-    (
-        "films",
-        "statements/weekday.jinja",
-        include_str!("../../../templates/films/statements/weekday.jinja"),
-    ),
-    (
-        "generic",
-        "behaviour.jinja",
-        include_str!("../../../templates/generic/behaviour.jinja"),
-    ),
-    (
-        "generic",
-        "fusion.jinja",
-        include_str!("../../../templates/generic/fusion.jinja"),
-    ),
-    (
-        "generic",
-        "knowledge.jinja",
-        include_str!("../../../templates/generic/knowledge.jinja"),
-    ),
-    (
-        "generic",
-        "profile.jinja",
-        include_str!("../../../templates/generic/profile.jinja"),
-    ),
-    (
-        "generic",
-        "raw.jinja",
-        include_str!("../../../templates/generic/raw.jinja"),
-    ),
-    (
-        "generic",
-        "events/default.jinja",
-        include_str!("../../../templates/generic/events/default.jinja"),
-    ),
-    (
-        "generic",
-        "statements/brand.jinja",
-        include_str!("../../../templates/generic/statements/brand.jinja"),
-    ),
-    (
-        "generic",
-        "statements/daypart.jinja",
-        include_str!("../../../templates/generic/statements/daypart.jinja"),
-    ),
-    (
-        "generic",
-        "statements/disliked.jinja",
-        include_str!("../../../templates/generic/statements/disliked.jinja"),
-    ),
-    (
-        "generic",
-        "statements/favourite.jinja",
-        include_str!("../../../templates/generic/statements/favourite.jinja"),
-    ),
-    (
-        "generic",
-        "statements/household.jinja",
-        include_str!("../../../templates/generic/statements/household.jinja"),
-    ),
-    (
-        "generic",
-        "statements/ignored.jinja",
-        include_str!("../../../templates/generic/statements/ignored.jinja"),
-    ),
-    (
-        "generic",
-        "statements/price.jinja",
-        include_str!("../../../templates/generic/statements/price.jinja"),
-    ),
-    (
-        "generic",
-        "statements/promotion.jinja",
-        include_str!("../../../templates/generic/statements/promotion.jinja"),
-    ),
-    (
-        "generic",
-        "statements/recent.jinja",
-        include_str!("../../../templates/generic/statements/recent.jinja"),
-    ),
-    (
-        "generic",
-        "statements/rising.jinja",
-        include_str!("../../../templates/generic/statements/rising.jinja"),
-    ),
-    (
-        "generic",
-        "statements/staple.jinja",
-        include_str!("../../../templates/generic/statements/staple.jinja"),
-    ),
-    (
-        "generic",
-        "statements/weekday.jinja",
-        include_str!("../../../templates/generic/statements/weekday.jinja"),
-    ),
-    (
-        "grocery",
-        "behaviour.jinja",
-        include_str!("../../../templates/grocery/behaviour.jinja"),
-    ),
-    (
-        "grocery",
-        "fusion.jinja",
-        include_str!("../../../templates/grocery/fusion.jinja"),
-    ),
-    (
-        "grocery",
-        "knowledge.jinja",
-        include_str!("../../../templates/grocery/knowledge.jinja"),
-    ),
-    (
-        "grocery",
-        "profile.jinja",
-        include_str!("../../../templates/grocery/profile.jinja"),
-    ),
-    (
-        "grocery",
-        "raw.jinja",
-        include_str!("../../../templates/grocery/raw.jinja"),
-    ),
-    (
-        "grocery",
-        "events/campaign.campaign-received.jinja",
-        include_str!("../../../templates/grocery/events/campaign.campaign-received.jinja"),
-    ),
-    (
-        "grocery",
-        "events/coupon.redeem.jinja",
-        include_str!("../../../templates/grocery/events/coupon.redeem.jinja"),
-    ),
-    (
-        "grocery",
-        "events/default.jinja",
-        include_str!("../../../templates/grocery/events/default.jinja"),
-    ),
-    (
-        "grocery",
-        "events/product.exposure-display.jinja",
-        include_str!("../../../templates/grocery/events/product.exposure-display.jinja"),
-    ),
-    (
-        "grocery",
-        "events/product.exposure-mailer.jinja",
-        include_str!("../../../templates/grocery/events/product.exposure-mailer.jinja"),
-    ),
-    (
-        "grocery",
-        "events/product.purchase-with-coupon.jinja",
-        include_str!("../../../templates/grocery/events/product.purchase-with-coupon.jinja"),
-    ),
-    (
-        "grocery",
-        "events/product.purchase.jinja",
-        include_str!("../../../templates/grocery/events/product.purchase.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/brand.jinja",
-        include_str!("../../../templates/grocery/statements/brand.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/daypart.jinja",
-        include_str!("../../../templates/grocery/statements/daypart.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/disliked.jinja",
-        include_str!("../../../templates/grocery/statements/disliked.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/favourite.jinja",
-        include_str!("../../../templates/grocery/statements/favourite.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/household.jinja",
-        include_str!("../../../templates/grocery/statements/household.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/ignored.jinja",
-        include_str!("../../../templates/grocery/statements/ignored.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/price.jinja",
-        include_str!("../../../templates/grocery/statements/price.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/promotion.jinja",
-        include_str!("../../../templates/grocery/statements/promotion.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/recent.jinja",
-        include_str!("../../../templates/grocery/statements/recent.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/rising.jinja",
-        include_str!("../../../templates/grocery/statements/rising.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/staple.jinja",
-        include_str!("../../../templates/grocery/statements/staple.jinja"),
-    ),
-    (
-        "grocery",
-        "statements/weekday.jinja",
-        include_str!("../../../templates/grocery/statements/weekday.jinja"),
-    ),
-    (
-        "restaurants",
-        "behaviour.jinja",
-        include_str!("../../../templates/restaurants/behaviour.jinja"),
-    ),
-    (
-        "restaurants",
-        "fusion.jinja",
-        include_str!("../../../templates/restaurants/fusion.jinja"),
-    ),
-    (
-        "restaurants",
-        "knowledge.jinja",
-        include_str!("../../../templates/restaurants/knowledge.jinja"),
-    ),
-    (
-        "restaurants",
-        "profile.jinja",
-        include_str!("../../../templates/restaurants/profile.jinja"),
-    ),
-    (
-        "restaurants",
-        "raw.jinja",
-        include_str!("../../../templates/restaurants/raw.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/default.jinja",
-        include_str!("../../../templates/restaurants/events/default.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.browse.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.browse.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.change-cuisine.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.change-cuisine.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.cheaper.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.cheaper.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.closer.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.closer.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.creative.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.creative.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.end.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.end.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.entry.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.entry.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.livelier.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.livelier.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.nicer.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.nicer.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.quieter.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.quieter.jinja"),
-    ),
-    (
-        "restaurants",
-        "events/restaurant.traditional.jinja",
-        include_str!("../../../templates/restaurants/events/restaurant.traditional.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/brand.jinja",
-        include_str!("../../../templates/restaurants/statements/brand.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/daypart.jinja",
-        include_str!("../../../templates/restaurants/statements/daypart.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/disliked.jinja",
-        include_str!("../../../templates/restaurants/statements/disliked.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/favourite.jinja",
-        include_str!("../../../templates/restaurants/statements/favourite.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/household.jinja",
-        include_str!("../../../templates/restaurants/statements/household.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/ignored.jinja",
-        include_str!("../../../templates/restaurants/statements/ignored.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/price.jinja",
-        include_str!("../../../templates/restaurants/statements/price.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/promotion.jinja",
-        include_str!("../../../templates/restaurants/statements/promotion.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/recent.jinja",
-        include_str!("../../../templates/restaurants/statements/recent.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/rising.jinja",
-        include_str!("../../../templates/restaurants/statements/rising.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/staple.jinja",
-        include_str!("../../../templates/restaurants/statements/staple.jinja"),
-    ),
-    (
-        "restaurants",
-        "statements/weekday.jinja",
-        include_str!("../../../templates/restaurants/statements/weekday.jinja"),
-    ),
+/// A set: its name, and its files as (name inside the set, content).
+pub(crate) type Set = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// The files that every set has, its events and what else it has.
+macro_rules! set {
+    ($set:literal, [$($event:literal),*] $(, $other:literal)*) => {
+        ($set, set!(@files $set,
+            "behaviour.jinja", "fusion.jinja", "knowledge.jinja", "profile.jinja", "raw.jinja",
+            "events/default.jinja", $("events/" $event ".jinja",)*
+            "statements/brand.jinja", "statements/daypart.jinja", "statements/disliked.jinja",
+            "statements/favourite.jinja", "statements/household.jinja", "statements/ignored.jinja",
+            "statements/price.jinja", "statements/promotion.jinja", "statements/recent.jinja",
+            "statements/rising.jinja", "statements/staple.jinja", "statements/weekday.jinja",
+            $($other,)*
+        ))
+    };
+    (@files $set:literal, $($($part:literal)+,)*) => {
+        &[$((
+            concat!($($part),+),
+            include_str!(concat!("../../../templates/", $set, "/", $($part),+)),
+        ),)*]
+    };
+}
+
+/// By name. A set with a `words.json` is of another language than the program's own words.
+#[rustfmt::skip]
+pub(crate) const SETS: &[Set] = &[
+    set!("films", ["film.rate-low", "film.rate"]),
+    set!("films-zh", ["film.rate-low", "film.rate"], "words.json"),
+    set!("food-delivery", ["cart", "click", "favourite", "impression", "order", "search"]),
+    set!("food-delivery-zh", ["cart", "click", "favourite", "impression", "order", "search"], "words.json"),
+    set!("generic", []),
+    set!("generic-zh", [], "words.json"),
+    set!("grocery", [
+        "campaign.campaign-received", "coupon.redeem", "product.exposure-display", "product.exposure-mailer",
+        "product.purchase-with-coupon", "product.purchase"
+    ]),
+    set!("grocery-zh", [
+        "campaign.campaign-received", "coupon.redeem", "product.exposure-display", "product.exposure-mailer",
+        "product.purchase-with-coupon", "product.purchase"
+    ], "words.json"),
+    set!("restaurants", [
+        "restaurant.browse", "restaurant.change-cuisine", "restaurant.cheaper", "restaurant.closer",
+        "restaurant.creative", "restaurant.end", "restaurant.entry", "restaurant.livelier", "restaurant.nicer",
+        "restaurant.quieter", "restaurant.traditional"
+    ]),
+    set!("restaurants-zh", [
+        "restaurant.browse", "restaurant.change-cuisine", "restaurant.cheaper", "restaurant.closer",
+        "restaurant.creative", "restaurant.end", "restaurant.entry", "restaurant.livelier", "restaurant.nicer",
+        "restaurant.quieter", "restaurant.traditional"
+    ], "words.json"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::SETS;
+    use crate::wording::list;
+
+    #[test]
+    fn every_file_of_the_repository_is_in_the_program() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates");
+        let mut dirs: Vec<String> = std::fs::read_dir(&root)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        dirs.sort();
+        assert_eq!(dirs, SETS.iter().map(|s| s.0).collect::<Vec<_>>());
+        for (set, files) in SETS {
+            let mut there = list(&root.join(set)).unwrap();
+            there.retain(|name| !name.starts_with("tasks/"));
+            let mut here: Vec<&str> = files.iter().map(|f| f.0).collect();
+            here.sort_unstable();
+            assert_eq!(there, here, "{set}");
+        }
+    }
+}

@@ -7,12 +7,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user's template is wrong: the message names the file, the line and the remedy.
-    #[error("{file}:{line}: {reason}")]
-    Template {
-        file: String,
-        line: usize,
-        reason: String,
-    },
+    #[error(transparent)]
+    Template(#[from] crate::wording::Mistake),
     #[error("{0}")]
     Config(String),
     /// The embedded model could not score.

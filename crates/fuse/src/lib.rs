@@ -14,6 +14,8 @@ mod statements;
 mod store;
 mod templates;
 mod verify;
+pub mod wording;
+mod words;
 
 pub use error::{Error, Result};
 pub use facts::{Count, Facts, FactsConfig, facts, price_band, time};
@@ -26,3 +28,4 @@ pub use statements::{Claim, SLOTS, Slot, Statement, assemble, candidate_statemen
 pub use store::{KnowledgeKey, KnowledgeStore};
 pub use templates::TemplateSet;
 pub use verify::{false_claims, grounded_sentences};
+pub use words::Words;

@@ -1,19 +1,20 @@
 //! Template sets: one Jinja template a kind of behaviour, and those of profile, prompts and knowledge.
 //!
-//! A set is checked when it is loaded: every template is parsed, its variables are held against
-//! what it will be given, and it is rendered once with sample values. User text is only ever a
-//! value, never a template.
+//! A set is checked when it is loaded ([`crate::wording`]). User text is only ever a value, never a
+//! template.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use hkfr_events::Kind;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, Value, context};
 use sha2::{Digest, Sha256};
 
-use crate::builtin::FILES;
+use crate::builtin::SETS;
 use crate::error::{Error, Result};
 use crate::sample;
+use crate::wording::{Mistake, Text, Texts, environment, lay_over, nearest, rendered};
+use crate::words::{self, Words};
 
 /// Steps that one rendering may take; a template that loops for ever is an error, not a hang.
 const FUEL: u64 = 1_000_000;
@@ -25,79 +26,98 @@ pub struct TemplateSet {
     hash: String,
 }
 
+/// The texts of the built-in `set` with those of `dir` in their place, and what is wrong with the files
+/// themselves.
+pub(crate) fn texts(set: &str, dir: Option<&Path>) -> Result<(Texts, Vec<Mistake>)> {
+    let Some((_, files)) = SETS.iter().find(|s| s.0 == set) else {
+        let sets = TemplateSet::builtin_sets();
+        let nearest = nearest(set, &sets);
+        return Err(Error::Config(format!(
+            "there is no template set {set:?}{nearest}; the sets are {sets:?}"
+        )));
+    };
+    let text = |&(name, text): &(&str, &str)| {
+        let origin = format!("templates/{set}/{name}");
+        let text = text.to_owned();
+        (name.to_owned(), Text { origin, text })
+    };
+    let mut texts: Texts = files.iter().map(text).collect();
+    let mut mistakes = Vec::new();
+    if let Some(dir) = dir {
+        let is_new = |name: &str| name == words::FILE || name.starts_with("events/");
+        let concerns = |name: &str| !name.starts_with("tasks/");
+        mistakes = lay_over(&mut texts, dir, concerns, is_new)?;
+    }
+    Ok((texts, mistakes))
+}
+
 impl TemplateSet {
     /// The names of the built-in sets.
     pub fn builtin_sets() -> Vec<&'static str> {
-        let mut sets: Vec<_> = FILES.iter().map(|f| f.0).collect();
-        sets.dedup();
-        sets
+        SETS.iter().map(|s| s.0).collect()
     }
 
     /// The built-in `set`, with the files of `dir` (same names, below `dir`) in place of its own.
+    ///
+    /// # Errors
+    /// An unknown set, an unreadable directory, or the first of the [`Self::mistakes`].
     pub fn load(set: &str, dir: Option<&Path>) -> Result<Self> {
-        let mut files: BTreeMap<String, (String, String)> = FILES
-            .iter()
-            .filter(|f| f.0 == set)
-            .map(|&(_, name, text)| {
-                (
-                    name.to_owned(),
-                    (format!("templates/{set}/{name}"), text.to_owned()),
-                )
-            })
-            .collect();
-        if files.is_empty() {
-            let nearest = nearest(set, &Self::builtin_sets());
-            return Err(Error::Config(format!(
-                "there is no template set {set:?}{nearest}; the sets are {:?}",
-                Self::builtin_sets()
-            )));
+        let (set, mistakes) = Self::read(set, dir)?;
+        match mistakes.into_iter().next() {
+            Some(mistake) => Err(mistake.into()),
+            None => Ok(set),
         }
-        if let Some(dir) = dir {
-            for name in list(dir, dir)? {
-                let path = dir.join(&name);
-                let text = fs_err::read(&path)?;
-                let text = String::from_utf8(text).map_err(|e| Error::Template {
-                    file: path.display().to_string(),
-                    line: 1 + e.as_bytes()[..e.utf8_error().valid_up_to()]
-                        .iter()
-                        .filter(|&&b| b == b'\n')
-                        .count(),
-                    reason: "is not UTF-8; save it as UTF-8".into(),
-                })?;
-                let known = files.contains_key(&name) || name.starts_with("events/");
-                if !known && !name.starts_with("tasks/") {
-                    let names: Vec<&str> = files.keys().map(String::as_str).collect();
-                    let reason = format!("no template has this name{}", nearest(&name, &names));
-                    return Err(Error::Template {
-                        file: path.display().to_string(),
-                        line: 1,
-                        reason,
-                    });
-                }
-                if known {
-                    files.insert(name, (path.display().to_string(), text));
-                }
-            }
-        }
+    }
+
+    /// Every mistake in the files of a set (but those of its tasks), and the origins of all files.
+    ///
+    /// # Errors
+    /// An unknown set or an unreadable directory.
+    pub fn mistakes(set: &str, dir: Option<&Path>) -> Result<(Vec<String>, Vec<Mistake>)> {
+        let (set, mistakes) = Self::read(set, dir)?;
+        Ok((set.origins.into_values().collect(), mistakes))
+    }
+
+    fn read(set: &str, dir: Option<&Path>) -> Result<(Self, Vec<Mistake>)> {
+        let (texts, mut mistakes) = texts(set, dir)?;
+        let (words, wrong) = Words::of(&texts);
+        mistakes.extend(wrong);
         let mut hash = Sha256::new();
         let mut set = Self {
-            env: Environment::new(),
+            env: environment(words, FUEL),
             origins: BTreeMap::new(),
             hash: String::new(),
         };
-        set.env.set_undefined_behavior(UndefinedBehavior::Strict);
-        set.env.set_fuel(Some(FUEL));
-        set.env
-            .set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        for (name, (origin, text)) in files {
+        for (name, text) in &texts {
             hash.update(name.as_bytes());
             hash.update([0]);
-            hash.update(text.as_bytes());
+            hash.update(text.text.as_bytes());
             hash.update([0]);
-            set.origins.insert(name.clone(), origin);
-            set.env
-                .add_template_owned(name.clone(), text)
-                .map_err(|e| set.error(&name, &e))?;
+            set.origins.insert(name.clone(), text.origin.clone());
+            // One that does not parse is told below.
+            let _ = set.env.add_template_owned(name.clone(), text.text.clone());
+        }
+        for (name, text) in texts.iter().filter(|(name, _)| *name != words::FILE) {
+            let wrong = |reason: String| {
+                let file = text.origin.clone();
+                vec![Mistake {
+                    file,
+                    line: 1,
+                    reason,
+                }]
+            };
+            mistakes.extend(match rendered(&set.env, text, &sample::values(name)) {
+                Err(wrong) => wrong,
+                // Who knows nothing of people may leave the profile out.
+                Ok(written) if written.is_empty() && *name != "profile.jinja" => {
+                    wrong("renders to nothing; write what is to be said, or delete the file".into())
+                }
+                Ok(_) if !can_be_asked(name) => wrong(format!(
+                    "no kind of behaviour asks for this name; write it as {:?}",
+                    asked_name(name)
+                )),
+                Ok(_) => Vec::new(),
+            });
         }
         set.hash = hash
             .finalize()
@@ -105,8 +125,7 @@ impl TemplateSet {
             .take(8)
             .map(|b| format!("{b:02x}"))
             .collect();
-        set.check()?;
-        Ok(set)
+        Ok((set, mistakes))
     }
 
     /// Hash of all texts of the set: knowledge made by other templates is other knowledge.
@@ -142,67 +161,23 @@ impl TemplateSet {
         .unwrap_or_else(|| "events/default.jinja".into())
     }
 
-    fn check(&self) -> Result<()> {
-        for name in self.origins.keys() {
-            let values = sample::values(name);
-            let known: Vec<String> = values
-                .try_iter()
-                .map_err(|e| self.error(name, &e))?
-                .map(|k| k.to_string())
-                .collect();
-            let template = self
-                .env
-                .get_template(name)
-                .map_err(|e| self.error(name, &e))?;
-            for variable in template.undeclared_variables(false) {
-                if !known.contains(&variable) && !self.env.globals().any(|(g, _)| g == variable) {
-                    let line = 1 + template
-                        .source()
-                        .lines()
-                        .position(|l| l.contains(&variable))
-                        .unwrap_or(0);
-                    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-                    let reason = format!(
-                        "unknown variable {variable:?}{}; known here: {}",
-                        nearest(&variable, &names),
-                        known.join(", ")
-                    );
-                    return Err(Error::Template {
-                        file: self.origins[name].clone(),
-                        line,
-                        reason,
-                    });
-                }
-            }
-            template.render(values).map_err(|e| self.error(name, &e))?;
-        }
-        Ok(())
-    }
-
     fn error(&self, name: &str, e: &minijinja::Error) -> Error {
-        let file = self
-            .origins
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| name.into());
-        let detail = e.detail().map(|d| format!(": {d}")).unwrap_or_default();
-        Error::Template {
-            file,
-            line: e.line().unwrap_or(1),
-            reason: format!("{}{detail}", e.kind()),
-        }
+        let origin = self.origins.get(name).map_or(name, String::as_str);
+        Mistake::of(origin, e).into()
     }
 }
 
-/// `, did you mean "x"?` if something is near.
-fn nearest(word: &str, words: &[&str]) -> String {
-    let best = words
-        .iter()
-        .map(|w| (strsim::jaro_winkler(word, w), w))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|b| b.0 > 0.8)
-        .map(|b| format!(", did you mean {:?}?", b.1))
-        .unwrap_or_default()
+/// An events file is found by the slugs of a kind.
+fn can_be_asked(name: &str) -> bool {
+    !name.starts_with("events/") || asked_name(name) == name
+}
+
+fn asked_name(name: &str) -> String {
+    let stem = name
+        .trim_start_matches("events/")
+        .trim_end_matches(".jinja");
+    let parts: Vec<String> = stem.split('.').map(slug).collect();
+    format!("events/{}.jinja", parts.join("."))
 }
 
 /// Lower case, everything but letters and digits to single hyphens.
@@ -213,28 +188,6 @@ fn slug(text: &str) -> String {
         .filter(|p| !p.is_empty())
         .collect::<Vec<_>>()
         .join("-")
-}
-
-/// The `.jinja` files below `dir`, relative to `root`, with `/` between the parts.
-fn list(root: &Path, dir: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs_err::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            names.extend(list(root, &path)?);
-        } else if path.extension().is_some_and(|e| e == "jinja") {
-            let relative = path.strip_prefix(root).expect("below the root");
-            names.push(
-                relative
-                    .iter()
-                    .map(|p| p.to_string_lossy())
-                    .collect::<Vec<_>>()
-                    .join("/"),
-            );
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// The values of an `events/` template.

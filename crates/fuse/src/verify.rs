@@ -102,7 +102,7 @@ pub fn grounded_sentences(text: &str, facts: &Facts, vocabulary: &[String]) -> (
     let mut kept = Vec::new();
     let mut dropped = 0;
     for sentence in text
-        .split_inclusive(['.', '!', '?', '\n'])
+        .split_inclusive(['.', '!', '?', '。', '！', '？', '\n'])
         .map(str::trim)
         .filter(|s| !s.is_empty())
     {
@@ -119,10 +119,20 @@ pub fn grounded_sentences(text: &str, facts: &Facts, vocabulary: &[String]) -> (
     (kept.join(" "), dropped)
 }
 
-/// Does `text` contain `words` between word boundaries?
+/// Does `text` contain `words` between word boundaries? Beside a letter of a script that is written
+/// without spaces there is always one.
 fn contains_words(text: &str, words: &str) -> bool {
-    let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    let is_part = |c: char| c.is_alphanumeric() && !is_unspaced(c);
+    let joined =
+        |a: Option<char>, b: Option<char>| a.is_some_and(is_part) && b.is_some_and(is_part);
     text.match_indices(words).any(|(i, m)| {
-        boundary(text[..i].chars().next_back()) && boundary(text[i + m.len()..].chars().next())
+        let (before, after) = (&text[..i], &text[i + m.len()..]);
+        !joined(before.chars().next_back(), m.chars().next())
+            && !joined(m.chars().next_back(), after.chars().next())
     })
+}
+
+/// Kana, Chinese characters and their extensions.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }

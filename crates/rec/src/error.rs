@@ -7,12 +7,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user's template is wrong: the message names the file, the line and the remedy.
-    #[error("{file}:{line}: {reason}")]
-    Template {
-        file: String,
-        line: usize,
-        reason: String,
-    },
+    #[error(transparent)]
+    Template(#[from] hkfr_fuse::wording::Mistake),
     /// The user's instruction file is wrong.
     #[error("{path}:{line}: {reason}")]
     BadRow {

@@ -68,6 +68,62 @@ pub fn household() -> Dataset {
     b.build()
 }
 
+/// A customer of a food-delivery app in its three scenarios. The names: a merchant, its dish, its
+/// category, another merchant, its dish, its category, and a search.
+pub fn meals(names: [&str; 7]) -> Dataset {
+    let [merchant, dish, category, other, drink, drinks, query] = names;
+    let mut b = DatasetBuilder::new(DatasetInfo {
+        target_actions: vec!["order".into()],
+        strengths: [("order".into(), 1.0)].into(),
+        item_noun: "dish".into(),
+        user_noun: "customer".into(),
+        ..info()
+    });
+    for (id, title, category, price) in [
+        ("m1", merchant, category, None),
+        ("d1", dish, category, Some(7.5)),
+        ("m2", other, drinks, None),
+        ("d2", drink, drinks, Some(3.0)),
+    ] {
+        let i = b.item(id);
+        let item = b.item_mut(i);
+        item.title = title.into();
+        item.categories = vec![category.into(), category.into()];
+        item.price = price;
+    }
+    let mut push =
+        |day: i64, minutes: i64, subject: &str, action: &str, scenario: &str, what: &str| {
+            let search = action == "search";
+            let event = Event {
+                user: b.user("u"),
+                item: (!search).then(|| b.item(what)),
+                kind: b.kind(subject, action, scenario),
+                ts: day * DAY + 12 * 3600 + minutes * 60,
+                value: None,
+                place: None,
+                text: search.then(|| what.into()),
+                row: 0,
+            };
+            b.push(event);
+        };
+    // 1970-01-05 was a Monday.
+    for day in [4, 11, 18] {
+        push(day, 0, "merchant", "impression", "home page", "m1");
+        push(day, 0, "merchant", "impression", "home page", "m2");
+        push(day, 1, "merchant", "click", "home page", "m1");
+        push(day, 2, "dish", "cart", "home page", "d1");
+        push(day, 2, "dish", "order", "home page", "d1");
+    }
+    push(19, 480, "merchant", "search", "search", query);
+    push(19, 480, "merchant", "impression", "search", "m1");
+    push(19, 481, "merchant", "favourite", "search", "m1");
+    push(19, 482, "dish", "order", "search", "d1");
+    push(21, 240, "merchant", "impression", "mini-program", "m2");
+    push(21, 241, "dish", "order", "mini-program", "d1");
+    push(21, 241, "dish", "order", "mini-program", "d2");
+    b.build()
+}
+
 pub fn words(text: &str) -> usize {
     text.split_whitespace().count()
 }

@@ -1,11 +1,11 @@
-use hkfr_events::{AsOf, DatasetBuilder};
+use hkfr_events::{AsOf, Dataset, DatasetBuilder};
 use hkfr_fuse::{
-    FactsConfig, Fusion, StatementScorer, TemplateSet, behaviour_text, facts, false_claims,
-    grounded_sentences, raw_text,
+    FactsConfig, Fusion, StatementScorer, TemplateSet, behaviour_text, candidate_statements, facts,
+    false_claims, grounded_sentences, raw_text,
 };
 use proptest::prelude::*;
 
-use crate::fixture::{DAY, describe, event, household, info, words};
+use crate::fixture::{DAY, describe, event, household, info, meals, words};
 
 /// Prefers short statements; any preference will do.
 struct Shortest;
@@ -65,6 +65,137 @@ fn texts_read_as_a_person_would_write_them() {
     );
 }
 
+/// All texts of a customer of [`meals`], as a set words them.
+fn texts_of(set: &str, ds: &Dataset, as_of: i64) -> [String; 4] {
+    let history = ds.history(0, AsOf::new(as_of));
+    let templates = TemplateSet::load(set, None).unwrap();
+    let config = FactsConfig::default();
+    let fusion = fusion(&templates, &config, 400);
+    let (facts, behaviour, prompt) = fusion.prompt(ds, &history).unwrap();
+    let raw = raw_text(ds, &history, &facts, &templates, 400, &words).unwrap();
+    let record = fusion.embedded(ds, &history, None, &mut Shortest).unwrap();
+    assert_eq!(
+        false_claims(ds, &history, &config, &record.claims),
+        Vec::<&hkfr_fuse::Claim>::new()
+    );
+    [behaviour.text, raw.text, record.text, prompt]
+}
+
+#[test]
+fn meals_read_as_a_person_would_write_them() {
+    let ds = meals([
+        "Noodle House",
+        "beef noodles",
+        "noodles",
+        "Bubble Bar",
+        "milk tea",
+        "bubble tea",
+        "spicy noodles",
+    ]);
+    let [behaviour, raw, knowledge, prompt] = texts_of("food-delivery", &ds, 30 * DAY);
+    insta::assert_snapshot!(behaviour, @r"
+    5 orders, 6 dishes, every 7 days, last 8 days ago, 67% ordered before.
+    Orders: noodles (83%), bubble tea (17%).
+    Days: Monday (60%), Thursday (20%), Tuesday (20%). Time: midday (60%), afternoon (20%), evening (20%).
+    Prices: 5 to 10 (83%), 2 to 5 (17%).
+    Ordered after being shown: bubble tea, noodles.
+    8 days ago, Thursday afternoon: ordered beef noodles, milk tea in the mini-program.
+    8 days ago, Thursday afternoon: saw bubble tea in the mini-program.
+    10 days ago, Tuesday evening: ordered beef noodles after a search.
+    10 days ago, Tuesday evening: saved Noodle House.
+    10 days ago, Tuesday evening: searched for spicy noodles; saw noodles in the search results.
+    11 days ago, Monday midday: put beef noodles in the cart; ordered beef noodles.
+    11 days ago, Monday midday: opened Noodle House.
+    11 days ago, Monday midday: saw noodles, bubble tea on the home page.
+    18 days ago, Monday midday: put beef noodles in the cart; ordered beef noodles.
+    18 days ago, Monday midday: opened Noodle House.
+    18 days ago, Monday midday: saw noodles, bubble tea on the home page.
+    25 days ago, Monday midday: put beef noodles in the cart; ordered beef noodles.
+    25 days ago, Monday midday: opened Noodle House.
+    25 days ago, Monday midday: saw noodles, bubble tea on the home page.
+    ");
+    insta::assert_snapshot!(knowledge, @"Often orders noodles, bubble tea. Orders again: beef noodles (5x). Recently: beef noodles, milk tea. Orders bubble tea, noodles when shown. Orders every 7 days, Monday midday. Pays mostly 5 to 10. 67% ordered before, 1 dish an order, last order 8 days ago.");
+    assert!(behaviour.ends_with(&raw), "{raw}");
+    assert!(prompt.ends_with(&behaviour), "{prompt}");
+}
+
+#[test]
+fn meals_read_as_a_chinese_person_would_write_them() {
+    let ds = meals([
+        "小面馆",
+        "牛肉面",
+        "面条",
+        "茶饮站",
+        "珍珠奶茶",
+        "奶茶",
+        "辣味面",
+    ]);
+    let [behaviour, _, knowledge, prompt] = texts_of("food-delivery-zh", &ds, 30 * DAY);
+    insta::assert_snapshot!(behaviour, @r"
+    下单5次，共6份菜品，一般每7天一次，最近一次在8天前，67%是以前点过的。
+    常点：面条（83%）、奶茶（17%）。
+    星期：周一（60%）、周四（20%）、周二（20%）。时段：中午（60%）、下午（20%）、晚上（20%）。
+    价格：5到10（83%）、2到5（17%）。
+    看到后下单过：奶茶、面条。
+    8天前，周四下午：在小程序里下单牛肉面、珍珠奶茶。
+    8天前，周四下午：在小程序里看到奶茶。
+    10天前，周二晚上：搜索后下单牛肉面。
+    10天前，周二晚上：收藏小面馆。
+    10天前，周二晚上：搜索辣味面；在搜索结果里看到面条。
+    11天前，周一中午：把牛肉面加入购物车；下单牛肉面。
+    11天前，周一中午：点开小面馆。
+    11天前，周一中午：在首页上看到面条、奶茶。
+    18天前，周一中午：把牛肉面加入购物车；下单牛肉面。
+    18天前，周一中午：点开小面馆。
+    18天前，周一中午：在首页上看到面条、奶茶。
+    25天前，周一中午：把牛肉面加入购物车；下单牛肉面。
+    25天前，周一中午：点开小面馆。
+    25天前，周一中午：在首页上看到面条、奶茶。
+    ");
+    insta::assert_snapshot!(knowledge, @"常点面条、奶茶。经常复购：牛肉面（5次）。最近点了牛肉面、珍珠奶茶。看到奶茶、面条时会下单。一般每7天下单一次，多在周一中午。单价多为5到10。67%是以前点过的，每单1份，最近一次在8天前。");
+    insta::assert_snapshot!(prompt.lines().next().unwrap(), @"你在研究一位外卖顾客的行为。请用简短的句子说明这位顾客喜欢哪些菜品和商家、什么时候下单、怎样下单、花多少钱，以及最近有什么变化。只使用这里写到的内容。");
+}
+
+/// All names of the log are Chinese: a Latin letter in a text is the program's.
+#[test]
+fn chinese_sets_leave_no_english_word_of_ours() {
+    let ds = meals([
+        "小面馆",
+        "牛肉面",
+        "面条",
+        "茶饮站",
+        "珍珠奶茶",
+        "奶茶",
+        "辣味面",
+    ]);
+    let sets = TemplateSet::builtin_sets();
+    let chinese: Vec<_> = sets.iter().filter(|s| s.ends_with("-zh")).collect();
+    assert_eq!(chinese.len() * 2, sets.len());
+    for set in chinese {
+        // One after each of its kinds of behaviour, and none.
+        for as_of in [0, 5 * DAY, 15 * DAY, 20 * DAY, 22 * DAY, 30 * DAY] {
+            for text in texts_of(set, &ds, as_of) {
+                let english = text.chars().find(char::is_ascii_alphabetic);
+                // The kinds of this log are named by the set's words, where it has them.
+                assert_eq!(english, None, "{set} at {as_of}: {text}");
+            }
+        }
+        let templates = TemplateSet::load(set, None).unwrap();
+        let f = facts(
+            &ds,
+            &ds.history(0, AsOf::new(30 * DAY)),
+            &FactsConfig::default(),
+        );
+        for statement in candidate_statements(&f, &templates).unwrap() {
+            let text = &statement.text;
+            assert!(
+                !text.contains(|c: char| c.is_ascii_alphabetic()),
+                "{set}: {text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn every_built_in_set_writes_about_any_user() {
     let ds = household();
@@ -80,6 +211,10 @@ fn every_built_in_set_writes_about_any_user() {
                 !record.text.contains("  ") && !record.text.is_empty(),
                 "{set}: {}",
                 record.text
+            );
+            assert_eq!(
+                false_claims(&ds, &history, &config, &record.claims),
+                Vec::<&hkfr_fuse::Claim>::new()
             );
             fusion(&templates, &config, 200)
                 .none(&ds, &history, None)
@@ -114,6 +249,11 @@ fn an_invented_category_is_dropped_from_free_text() {
         (kept.as_str(), dropped),
         ("They like Fluid Milk. Breadth is no bread.", 1)
     );
+    // Chinese is written without spaces, around English names too.
+    let text = "常买fluid milk。也买baby food！喜欢婴儿食品。";
+    let vocabulary = ["fluid milk", "baby food", "婴儿食品"].map(String::from);
+    let (kept, dropped) = grounded_sentences(text, &f, &vocabulary);
+    assert_eq!((kept.as_str(), dropped), ("常买fluid milk。", 2));
 }
 
 proptest! {
@@ -126,6 +266,7 @@ proptest! {
         cut_off in 0i64..45,
         budget in 5usize..120,
         max_events in 1usize..60,
+        set in prop::sample::select(TemplateSet::builtin_sets()),
     ) {
         let mut b = DatasetBuilder::new(info());
         let categories = ["milk", "bread", "cola"];
@@ -139,7 +280,7 @@ proptest! {
         }
         let ds = b.build();
         let history = ds.history(0, AsOf::new(cut_off * DAY));
-        let templates = TemplateSet::load("grocery", None).unwrap();
+        let templates = TemplateSet::load(set, None).unwrap();
         let config = FactsConfig { max_events, ..FactsConfig::default() };
         let record = fusion(&templates, &config, budget).embedded(&ds, &history, None, &mut Shortest).unwrap();
         prop_assert_eq!(false_claims(&ds, &history, &config, &record.claims), Vec::<&hkfr_fuse::Claim>::new());

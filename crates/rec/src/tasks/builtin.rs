@@ -1,225 +1,42 @@
 //! The task templates that come with the program: `templates/<set>/tasks/` at the root of the repository.
 
-/// (set, task, content).
-pub(super) const FILES: &[(&str, &str, &str)] = &[
-    (
-        "films",
-        "basket_size",
-        include_str!("../../../../templates/films/tasks/basket_size.jinja"),
-    ),
-    (
-        "films",
-        "category_of_item",
-        include_str!("../../../../templates/films/tasks/category_of_item.jinja"),
-    ),
-    (
-        "films",
-        "describe_item",
-        include_str!("../../../../templates/films/tasks/describe_item.jinja"),
-    ),
-    (
-        "films",
-        "next_category",
-        include_str!("../../../../templates/films/tasks/next_category.jinja"),
-    ),
-    (
-        "films",
-        "next_item",
-        include_str!("../../../../templates/films/tasks/next_item.jinja"),
-    ),
-    (
-        "films",
-        "price_band",
-        include_str!("../../../../templates/films/tasks/price_band.jinja"),
-    ),
-    (
-        "films",
-        "repeat_or_new",
-        include_str!("../../../../templates/films/tasks/repeat_or_new.jinja"),
-    ),
-    (
-        "films",
-        "scenario",
-        include_str!("../../../../templates/films/tasks/scenario.jinja"),
-    ),
-    (
-        "films",
-        "time_of_day",
-        include_str!("../../../../templates/films/tasks/time_of_day.jinja"),
-    ),
-    (
-        "films",
-        "weekday",
-        include_str!("../../../../templates/films/tasks/weekday.jinja"),
-    ),
-    (
-        "films",
-        "yes_no",
-        include_str!("../../../../templates/films/tasks/yes_no.jinja"),
-    ),
-    (
-        "generic",
-        "basket_size",
-        include_str!("../../../../templates/generic/tasks/basket_size.jinja"),
-    ),
-    (
-        "generic",
-        "category_of_item",
-        include_str!("../../../../templates/generic/tasks/category_of_item.jinja"),
-    ),
-    (
-        "generic",
-        "describe_item",
-        include_str!("../../../../templates/generic/tasks/describe_item.jinja"),
-    ),
-    (
-        "generic",
-        "next_category",
-        include_str!("../../../../templates/generic/tasks/next_category.jinja"),
-    ),
-    (
-        "generic",
-        "next_item",
-        include_str!("../../../../templates/generic/tasks/next_item.jinja"),
-    ),
-    (
-        "generic",
-        "price_band",
-        include_str!("../../../../templates/generic/tasks/price_band.jinja"),
-    ),
-    (
-        "generic",
-        "repeat_or_new",
-        include_str!("../../../../templates/generic/tasks/repeat_or_new.jinja"),
-    ),
-    (
-        "generic",
-        "scenario",
-        include_str!("../../../../templates/generic/tasks/scenario.jinja"),
-    ),
-    (
-        "generic",
-        "time_of_day",
-        include_str!("../../../../templates/generic/tasks/time_of_day.jinja"),
-    ),
-    (
-        "generic",
-        "weekday",
-        include_str!("../../../../templates/generic/tasks/weekday.jinja"),
-    ),
-    (
-        "generic",
-        "yes_no",
-        include_str!("../../../../templates/generic/tasks/yes_no.jinja"),
-    ),
-    (
-        "grocery",
-        "basket_size",
-        include_str!("../../../../templates/grocery/tasks/basket_size.jinja"),
-    ),
-    (
-        "grocery",
-        "category_of_item",
-        include_str!("../../../../templates/grocery/tasks/category_of_item.jinja"),
-    ),
-    (
-        "grocery",
-        "describe_item",
-        include_str!("../../../../templates/grocery/tasks/describe_item.jinja"),
-    ),
-    (
-        "grocery",
-        "next_category",
-        include_str!("../../../../templates/grocery/tasks/next_category.jinja"),
-    ),
-    (
-        "grocery",
-        "next_item",
-        include_str!("../../../../templates/grocery/tasks/next_item.jinja"),
-    ),
-    (
-        "grocery",
-        "price_band",
-        include_str!("../../../../templates/grocery/tasks/price_band.jinja"),
-    ),
-    (
-        "grocery",
-        "repeat_or_new",
-        include_str!("../../../../templates/grocery/tasks/repeat_or_new.jinja"),
-    ),
-    (
-        "grocery",
-        "scenario",
-        include_str!("../../../../templates/grocery/tasks/scenario.jinja"),
-    ),
-    (
-        "grocery",
-        "time_of_day",
-        include_str!("../../../../templates/grocery/tasks/time_of_day.jinja"),
-    ),
-    (
-        "grocery",
-        "weekday",
-        include_str!("../../../../templates/grocery/tasks/weekday.jinja"),
-    ),
-    (
-        "grocery",
-        "yes_no",
-        include_str!("../../../../templates/grocery/tasks/yes_no.jinja"),
-    ),
-    (
-        "restaurants",
-        "basket_size",
-        include_str!("../../../../templates/restaurants/tasks/basket_size.jinja"),
-    ),
-    (
-        "restaurants",
-        "category_of_item",
-        include_str!("../../../../templates/restaurants/tasks/category_of_item.jinja"),
-    ),
-    (
-        "restaurants",
-        "describe_item",
-        include_str!("../../../../templates/restaurants/tasks/describe_item.jinja"),
-    ),
-    (
-        "restaurants",
-        "next_category",
-        include_str!("../../../../templates/restaurants/tasks/next_category.jinja"),
-    ),
-    (
-        "restaurants",
-        "next_item",
-        include_str!("../../../../templates/restaurants/tasks/next_item.jinja"),
-    ),
-    (
-        "restaurants",
-        "price_band",
-        include_str!("../../../../templates/restaurants/tasks/price_band.jinja"),
-    ),
-    (
-        "restaurants",
-        "repeat_or_new",
-        include_str!("../../../../templates/restaurants/tasks/repeat_or_new.jinja"),
-    ),
-    (
-        "restaurants",
-        "scenario",
-        include_str!("../../../../templates/restaurants/tasks/scenario.jinja"),
-    ),
-    (
-        "restaurants",
-        "time_of_day",
-        include_str!("../../../../templates/restaurants/tasks/time_of_day.jinja"),
-    ),
-    (
-        "restaurants",
-        "weekday",
-        include_str!("../../../../templates/restaurants/tasks/weekday.jinja"),
-    ),
-    (
-        "restaurants",
-        "yes_no",
-        include_str!("../../../../templates/restaurants/tasks/yes_no.jinja"),
-    ),
-];
+use super::TASKS;
+
+/// A set: its name, and the texts in the order of [`TASKS`].
+type Set = (&'static str, [&'static str; TASKS.len()]);
+
+macro_rules! sets {
+    ($($set:literal)*) => { &[$(($set, sets!(@tasks $set,
+        "next_category" "next_item" "price_band" "time_of_day" "weekday" "scenario" "repeat_or_new"
+        "yes_no" "describe_item" "category_of_item" "basket_size"
+    )),)*] };
+    (@tasks $set:literal, $($task:literal)*) => {
+        [$(include_str!(concat!("../../../../templates/", $set, "/tasks/", $task, ".jinja")),)*]
+    };
+}
+
+pub(super) const SETS: &[Set] = sets! {
+    "films" "films-zh" "food-delivery" "food-delivery-zh" "generic" "generic-zh"
+    "grocery" "grocery-zh" "restaurants" "restaurants-zh"
+};
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{SETS, TASKS};
+
+    #[test]
+    fn every_task_has_the_text_of_its_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates");
+        assert_eq!(SETS.len(), std::fs::read_dir(&root).unwrap().count());
+        for (set, texts) in SETS {
+            let dir = root.join(set).join("tasks");
+            assert_eq!(std::fs::read_dir(&dir).unwrap().count(), TASKS.len());
+            for (task, text) in TASKS.iter().zip(texts) {
+                let file = dir.join(format!("{task}.jinja"));
+                assert_eq!(&std::fs::read_to_string(file).unwrap(), text);
+            }
+        }
+    }
+}

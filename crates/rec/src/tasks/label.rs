@@ -1,7 +1,7 @@
 //! The true answer of a task, and the item it asks about.
 
 use hkfr_events::{Dataset, Instance, ItemIdx};
-use hkfr_fuse::{price_band, sanitise, time};
+use hkfr_fuse::{Words, price_band, sanitise, time};
 use rand::Rng;
 
 use super::ItemSampler;
@@ -16,45 +16,50 @@ pub(super) struct Labelled {
     pub output: String,
 }
 
-/// The answer as `target`, one of the instance's, has it. `None` where the data set does not know the answer (no category, no price, no other item).
+/// The answer as `target`, one of the instance's, has it, in the words of the template set. `None` where the data set does not know the answer (no category, no price, no other item).
 pub(super) fn label(
     task: &str,
     ds: &Dataset,
     instance: &Instance,
     target: ItemIdx,
     sampler: &ItemSampler,
+    words: &Words,
     rng: &mut impl Rng,
 ) -> Option<Labelled> {
     let clean = |text: &str| Some(sanitise(text, MAX_NAME).0).filter(|t| !t.is_empty());
     let title = |item| clean(&ds.title(item));
     let category = |item| ds.category(item).and_then(clean);
-    let band = |item: ItemIdx| ds.items[item as usize].price.map(price_band);
+    let band = |item: ItemIdx| {
+        let price = ds.items[item as usize].price;
+        price.map(|p| words.say(price_band(p)).to_owned())
+    };
     let answer = |output: String| {
         Some(Labelled {
             asked: None,
             output,
         })
     };
+    let say = |word: &str| answer(words.say(word).to_owned());
     match task {
         "next_category" => answer(category(target)?),
         "next_item" => answer(title(target)?),
-        "price_band" => answer(band(target)?.into()),
-        "time_of_day" => answer(time::daypart(instance.target_ts).into()),
-        "weekday" => answer(time::weekday(instance.target_ts).into()),
-        "scenario" => answer(clean(&instance.target_scenario)?),
+        "price_band" => answer(band(target)?),
+        "time_of_day" => say(time::daypart(instance.target_ts)),
+        "weekday" => say(time::weekday(instance.target_ts)),
+        "scenario" => say(&clean(&instance.target_scenario)?),
         "repeat_or_new" => {
             let history = instance.history(ds);
             let seen = history
                 .events()
                 .iter()
                 .any(|e| ds.is_target(e) && e.item == Some(target));
-            answer(if seen { "repeat" } else { "new" }.into())
+            say(if seen { "repeat" } else { "new" })
         }
         "basket_size" => {
             let mut targets = instance.targets.clone();
             targets.sort_unstable();
             targets.dedup();
-            answer(basket_size(targets.len()).into())
+            say(basket_size(targets.len()))
         }
         "yes_no" => {
             let yes = rng.random::<bool>();
@@ -65,19 +70,16 @@ pub(super) fn label(
             };
             Some(Labelled {
                 asked: Some(title(item)?),
-                output: if yes { "yes" } else { "no" }.into(),
+                output: words.say(if yes { "yes" } else { "no" }).to_owned(),
             })
         }
         "describe_item" => {
             let item = sampler.draw(rng)?;
-            let parts: Vec<String> = category(item)
-                .into_iter()
-                .chain(band(item).map(str::to_owned))
-                .collect();
+            let parts: Vec<String> = category(item).into_iter().chain(band(item)).collect();
             (!parts.is_empty()).then_some(())?;
             Some(Labelled {
                 asked: Some(title(item)?),
-                output: parts.join(", "),
+                output: parts.join(words.say(", ")),
             })
         }
         "category_of_item" => {

@@ -14,6 +14,9 @@
 //! | `describe_item` | an item drawn by popularity | category and price band |
 //! | `category_of_item` | an item drawn by popularity | its category |
 //!
+//! The labels above are said in the words of the template set ([`hkfr_fuse::Words`]): `是` for `yes` in a
+//! Chinese one.
+//!
 //! Where an order has several targets, the label comes from one of them, drawn with a seed: over
 //! many rows the labels are distributed as the orders are. `next_category` and `next_item` may have
 //! several rows, one a distinct label.

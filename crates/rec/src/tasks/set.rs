@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hkfr_events::{Dataset, Instance};
-use minijinja::{Environment, UndefinedBehavior, context};
+use hkfr_fuse::Words;
+use hkfr_fuse::wording::{Mistake, Text, Texts, environment, lay_over, rendered};
+use minijinja::{Environment, Value, context};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::builtin::FILES;
+use super::builtin::SETS;
 use super::label::{Labelled, label};
 use super::{ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, TASKS, row, row_id};
 use crate::error::{Error, Result};
 use crate::scores::hash;
+
+/// Steps that one rendering may take.
+const FUEL: u64 = 100_000;
 
 /// What an instance is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,57 +57,71 @@ pub struct TaskSet {
     env: Environment<'static>,
     /// Where each template came from, for messages.
     origins: BTreeMap<String, String>,
+    words: Words,
 }
 
 impl TaskSet {
+    /// The names of the built-in sets.
+    pub fn builtin_sets() -> Vec<&'static str> {
+        SETS.iter().map(|s| s.0).collect()
+    }
+
     /// The built-in `set`, with the files of `<dir>/tasks/` in place of its own.
     ///
     /// # Errors
     /// An unknown set or file name, a template that does not parse, names an unknown variable or
     /// renders to nothing; the message has file and line.
     pub fn load(set: &str, dir: Option<&Path>) -> Result<Self> {
-        let mut files: BTreeMap<String, (String, String)> = FILES
-            .iter()
-            .filter(|f| f.0 == set)
-            .map(|&(_, task, text)| {
-                (
-                    task.to_owned(),
-                    (
-                        format!("templates/{set}/tasks/{task}.jinja"),
-                        text.to_owned(),
-                    ),
-                )
-            })
-            .collect();
-        if files.is_empty() {
-            let mut sets: Vec<_> = FILES.iter().map(|f| f.0).collect();
-            sets.dedup();
+        let words = Words::load(set, dir).map_err(|e| match e {
+            hkfr_fuse::Error::Template(mistake) => mistake.into(),
+            other => Error::Config(other.to_string()),
+        });
+        let (set, mistakes) = Self::read(set, dir, words?)?;
+        match mistakes.into_iter().next() {
+            Some(mistake) => Err(mistake.into()),
+            None => Ok(set),
+        }
+    }
+
+    /// Every mistake in the task files of a set, and the origins of all of them.
+    ///
+    /// # Errors
+    /// An unknown set or an unreadable directory.
+    pub fn mistakes(set: &str, dir: Option<&Path>) -> Result<(Vec<String>, Vec<Mistake>)> {
+        let (set, mistakes) = Self::read(set, dir, Words::default())?;
+        Ok((set.origins.into_values().collect(), mistakes))
+    }
+
+    fn read(set: &str, dir: Option<&Path>, words: Words) -> Result<(Self, Vec<Mistake>)> {
+        let Some((_, files)) = SETS.iter().find(|s| s.0 == set) else {
             return Err(Error::Config(format!(
                 "there is no template set {set:?}; the sets are {}",
-                sets.join(", ")
+                Self::builtin_sets().join(", ")
             )));
-        }
-        if let Some(dir) = dir.map(|d| d.join("tasks")).filter(|d| d.is_dir()) {
-            read_own(&dir, &mut files)?;
+        };
+        let text = |(task, text): (&&str, &&str)| {
+            let origin = format!("templates/{set}/{}", file(task));
+            let text = (*text).to_owned();
+            (file(task), Text { origin, text })
+        };
+        let mut texts: Texts = TASKS.iter().zip(files.iter()).map(text).collect();
+        let mut mistakes = Vec::new();
+        if let Some(dir) = dir.filter(|d| d.join("tasks").is_dir()) {
+            mistakes = lay_over(&mut texts, dir, |n| n.starts_with("tasks/"), |_| false)?;
         }
         let mut set = Self {
-            env: Environment::new(),
+            env: environment(words.clone(), FUEL),
             origins: BTreeMap::new(),
+            words,
         };
-        set.env.set_undefined_behavior(UndefinedBehavior::Strict);
-        set.env.set_fuel(Some(100_000));
-        set.env
-            .set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        for (task, (origin, text)) in files {
-            set.origins.insert(task.clone(), origin);
-            set.env
-                .add_template_owned(task.clone(), text)
-                .map_err(|e| set.error(&task, &e))?;
-        }
         for task in TASKS {
-            set.check(task)?;
+            let (name, text) = (file(task), &texts[&file(task)]);
+            set.origins.insert(name.clone(), text.origin.clone());
+            mistakes.extend(set.wrong(task, text));
+            // One that does not parse is among the mistakes.
+            let _ = set.env.add_template_owned(name, text.text.clone());
         }
-        Ok(set)
+        Ok((set, mistakes))
     }
 
     /// The instruction of a task that names no item: the same text for every user of the set.
@@ -149,7 +168,7 @@ impl TaskSet {
             };
             let mut labels: Vec<Labelled> = Vec::new();
             for target in targets {
-                let label = label(task, ds, instance, target, sampler, &mut rng);
+                let label = label(task, ds, instance, target, sampler, &self.words, &mut rng);
                 labels.extend(label.filter(|l| !labels.contains(l)));
                 if labels.len() == wanted {
                     break;
@@ -168,107 +187,44 @@ impl TaskSet {
     fn render(&self, task: &str, title: Option<&str>) -> Result<String> {
         let template = self
             .env
-            .get_template(task)
+            .get_template(&file(task))
             .map_err(|e| self.error(task, &e))?;
-        let text = match title {
-            Some(title) => template.render(context! { title }),
-            None => template.render(context! {}),
-        };
+        let text = template.render(values(title));
         Ok(text.map_err(|e| self.error(task, &e))?.trim().to_owned())
     }
 
-    fn check(&self, task: &str) -> Result<()> {
-        let template = self
-            .env
-            .get_template(task)
-            .map_err(|e| self.error(task, &e))?;
-        let has_title = ITEM_TASKS.contains(&task);
-        let wrong = |line, reason| Error::Template {
-            file: self.origins[task].clone(),
-            line,
-            reason,
+    fn wrong(&self, task: &str, text: &Text) -> Vec<Mistake> {
+        let sample = ITEM_TASKS.contains(&task).then_some("a sample title");
+        let written = match rendered(&self.env, text, &values(sample)) {
+            Ok(written) => written,
+            Err(mistakes) => return mistakes,
         };
-        for variable in template.undeclared_variables(false) {
-            let is_known = (has_title && variable == "title")
-                || self.env.globals().any(|(g, _)| g == variable);
-            if !is_known {
-                let line = 1 + template
-                    .source()
-                    .lines()
-                    .position(|l| l.contains(&variable))
-                    .unwrap_or(0);
-                let remedy = if has_title {
-                    "known here: title"
-                } else {
-                    "this instruction must be constant: no variables"
-                };
-                return Err(wrong(
-                    line,
-                    format!("unknown variable {variable:?}; {remedy}"),
-                ));
+        let reason = match sample {
+            _ if written.is_empty() => "renders to nothing; write the instruction",
+            Some(title) if !written.contains(title) => {
+                "does not name the item; write {{ title }} where it belongs"
             }
-        }
-        let text = self.render(task, has_title.then_some("a sample title"))?;
-        if text.is_empty() {
-            return Err(wrong(1, "renders to nothing; write the instruction".into()));
-        }
-        if has_title && !text.contains("a sample title") {
-            return Err(wrong(
-                1,
-                "does not name the item; write {{ title }} where it belongs".into(),
-            ));
-        }
-        Ok(())
+            _ => return Vec::new(),
+        };
+        vec![Mistake {
+            file: text.origin.clone(),
+            line: 1,
+            reason: reason.into(),
+        }]
     }
 
     fn error(&self, task: &str, e: &minijinja::Error) -> Error {
-        let detail = e.detail().map(|d| format!(": {d}")).unwrap_or_default();
-        Error::Template {
-            file: self.origins[task].clone(),
-            line: e.line().unwrap_or(1),
-            reason: format!("{}{detail}", e.kind()),
-        }
+        Mistake::of(&self.origins[&file(task)], e).into()
     }
 }
 
-/// Replaces built-in texts by the `.jinja` files of a user's directory.
-fn read_own(dir: &Path, files: &mut BTreeMap<String, (String, String)>) -> Result<()> {
-    let mut paths = fs_err::read_dir(dir)?
-        .map(|e| Ok(e?.path()))
-        .collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths
-        .into_iter()
-        .filter(|p| p.extension().is_some_and(|e| e == "jinja"))
-    {
-        let file = path.display().to_string();
-        let task = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if !files.contains_key(&task) {
-            let reason = format!(
-                "there is no task {task:?}; the tasks are {}",
-                TASKS.join(", ")
-            );
-            return Err(Error::Template {
-                file,
-                line: 1,
-                reason,
-            });
-        }
-        let text = String::from_utf8(fs_err::read(&path)?).map_err(|e| Error::Template {
-            file: file.clone(),
-            line: 1 + e.as_bytes()[..e.utf8_error().valid_up_to()]
-                .iter()
-                .filter(|&&b| b == b'\n')
-                .count(),
-            reason: "is not UTF-8; save it as UTF-8".into(),
-        })?;
-        files.insert(task, (file, text));
-    }
-    Ok(())
+/// The name of a task's template inside a set.
+fn file(task: &str) -> String {
+    format!("tasks/{task}.jinja")
+}
+
+fn values(title: Option<&str>) -> Value {
+    title.map_or_else(|| context! {}, |title| context! { title })
 }
 
 fn known(task: &str) -> Result<()> {

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use hkfr_events::{AsOf, Dataset, Instance, Phase, Split};
+use hkfr_fuse::TemplateSet;
+use hkfr_fuse::wording::Mistake;
 use hkfr_rec::Error;
 use hkfr_rec::tasks::{
     ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, RowsConfig, TASKS, TaskSet, read_alpaca,
@@ -10,8 +12,6 @@ use hkfr_rec::tasks::{
 };
 
 use crate::fixtures::{DAY, MONDAY, builder, dataset, push, split};
-
-const SETS: [&str; 4] = ["films", "generic", "grocery", "restaurants"];
 
 fn asked(tasks: &[&str]) -> RowsConfig {
     RowsConfig {
@@ -54,7 +54,18 @@ fn one(
     task: &str,
     seed: u64,
 ) -> Option<InstructionRow> {
-    let set = TaskSet::load("grocery", None).unwrap();
+    one_of("grocery", ds, split, instance, task, seed)
+}
+
+fn one_of(
+    set: &str,
+    ds: &Dataset,
+    split: &Split,
+    instance: &Instance,
+    task: &str,
+    seed: u64,
+) -> Option<InstructionRow> {
+    let set = TaskSet::load(set, None).unwrap();
     let (rows, skipped) = set
         .rows(
             ds,
@@ -352,12 +363,12 @@ fn titles_cannot_act_as_markup() {
 
 #[test]
 fn every_set_has_every_task_and_constant_instructions() {
-    for set in SETS {
+    for set in TaskSet::builtin_sets() {
         let loaded = TaskSet::load(set, None).unwrap();
         for task in TASKS {
             match loaded.instruction(task) {
                 Ok(text) => assert!(
-                    !ITEM_TASKS.contains(&task) && text.len() < 80,
+                    !ITEM_TASKS.contains(&task) && text.chars().count() < 80,
                     "{set} {task}: {text}"
                 ),
                 Err(e) => assert!(ITEM_TASKS.contains(&task), "{set} {task}: {e}"),
@@ -365,16 +376,78 @@ fn every_set_has_every_task_and_constant_instructions() {
         }
     }
     let error = TaskSet::load("grocer", None).err().unwrap().to_string();
-    assert!(
-        error.contains("films, generic, grocery, restaurants"),
-        "{error}"
-    );
+    assert!(error.contains("did you mean \"grocery\"?"), "{error}");
     let error = TaskSet::load("grocery", None)
         .unwrap()
         .instruction("next_itm")
         .unwrap_err()
         .to_string();
     assert!(error.contains("next_item"), "{error}");
+}
+
+/// A log whose names are numbers and Chinese: every letter in a row is the program's.
+#[test]
+fn a_chinese_set_asks_and_answers_in_chinese() {
+    let mut b = builder();
+    for (user, day) in [("u0", 1), ("u0", 2), ("u1", 3), ("u1", 60)] {
+        for k in 0..6 {
+            let item = format!("i{k}");
+            let index = b.item(&item);
+            let item_mut = b.item_mut(index);
+            item_mut.title = format!("第{k}道");
+            item_mut.categories = vec![format!("品类{}", k % 2)];
+            item_mut.price = Some(1.0 + 3.0 * k as f32);
+            push(&mut b, user, &item, "buy", day * DAY);
+        }
+    }
+    let ds = b.build();
+    let split = split(&ds, Phase::Test, 10).unwrap();
+    let sets = TaskSet::builtin_sets();
+    assert_eq!(sets, TemplateSet::builtin_sets());
+    for set in sets.into_iter().filter(|s| s.ends_with("-zh")) {
+        let mut answers = std::collections::BTreeMap::new();
+        for seed in 0..60 {
+            let mut asked = instance(match seed % 4 {
+                0 => vec![5],
+                1 => vec![0, 1],
+                2 => vec![0, 1, 2, 3, 4],
+                _ => vec![2],
+            });
+            asked.target_ts += seed as i64 * (DAY + 5 * 3600);
+            asked.target_scenario = "首页".into();
+            for task in TASKS {
+                let Some(row) = one_of(set, &ds, &split, &asked, task, seed) else {
+                    continue;
+                };
+                for text in [&row.instruction, &row.output] {
+                    let english = text.chars().any(|c| c.is_ascii_alphabetic());
+                    assert!(!english && !text.is_empty(), "{set} {task}: {text}");
+                }
+                let of_task: &mut std::collections::BTreeSet<String> =
+                    answers.entry(task).or_default();
+                of_task.insert(row.output);
+            }
+        }
+        // Answers that differ in English differ here too.
+        for (task, n) in [
+            ("yes_no", 2),
+            ("weekday", 7),
+            ("time_of_day", 5),
+            ("price_band", 4),
+            ("basket_size", 3),
+        ] {
+            assert_eq!(answers[task].len(), n, "{set} {task}: {:?}", answers[task]);
+        }
+    }
+    let rows = |task| one_of("food-delivery-zh", &ds, &split, &instance(vec![0]), task, 1);
+    let of = |task| rows(task).map(|r| (r.instruction, r.output)).unwrap();
+    assert_eq!(of("repeat_or_new").1, "复购");
+    assert_eq!(of("weekday"), ("下一单在星期几？".into(), "周四".into()));
+    let (asked, described) = of("describe_item");
+    assert!(
+        asked.starts_with("请描述菜品第") && described.contains('，'),
+        "{asked} {described}"
+    );
 }
 
 #[test]
@@ -393,11 +466,11 @@ fn own_templates_replace_the_built_in_and_are_checked() {
         "What now?"
     );
     let check = |name: &str, text: &[u8], line: usize, part: &str| match load(name, text) {
-        Err(Error::Template {
+        Err(Error::Template(Mistake {
             file,
             line: found,
             reason,
-        }) => {
+        })) => {
             assert!(
                 file.ends_with(name) && found == line && reason.contains(part),
                 "{file}:{found}: {reason}"
