@@ -84,6 +84,10 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show what is known of one person
     Show(ShowArgs),
+    /// Check a template set, or see what it writes about one person
+    Template(TemplateArgs),
+    /// Write a synthetic log whose truth is known
+    Generate(GenerateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -241,5 +245,64 @@ pub enum ShowWhat {
         /// Where the results lie, if not in the config's `out`
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct TemplateArgs {
+    #[command(subcommand)]
+    pub what: TemplateWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TemplateWhat {
+    /// Every mistake in a template set, with file, line and remedy
+    Check {
+        /// A directory whose files replace those of the set that have the same name
+        dir: Option<PathBuf>,
+        /// The built-in set [default: that of the default config]
+        #[arg(long, value_name = "NAME")]
+        set: Option<String>,
+    },
+    /// What the config's templates write about one person; no model is asked
+    Preview {
+        /// The config of the run, a TOML file
+        config: PathBuf,
+        /// The user's id as in the log
+        #[arg(long, value_name = "ID")]
+        user: String,
+        /// Only what was before is known: 2024-01-31, or "2024-01-31 18:05" [default: the as-of of the
+        /// user's case, else the last order]
+        #[arg(long, value_name = "DATE", value_parser = crate::show::parse_date, allow_negative_numbers = true)]
+        as_of: Option<i64>,
+        /// Where the results lie, if not in the config's `out`
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    #[command(subcommand)]
+    pub what: GenerateWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GenerateWhat {
+    /// Merchants and dishes: what is shown, opened, searched, put in the cart and ordered, with a
+    /// config that reads it and truth.jsonl, which says what each customer prefers
+    FoodDelivery {
+        /// Customers
+        #[arg(long, value_name = "N")]
+        users: u32,
+        /// Days that the log covers, at least 14
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        days: u32,
+        /// The same seed gives the same bytes
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// The directory to write, made if absent
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
 }

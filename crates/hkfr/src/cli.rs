@@ -5,14 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use hkfr_events::generate::FoodDeliveryConfig;
 
-use crate::args::{Cli, Command, Global, ShowWhat, StageArgs, StageOptions};
+use crate::args::{
+    Cli, Command, GenerateWhat, Global, ShowWhat, StageArgs, StageOptions, TemplateWhat,
+};
 use crate::config::{self, Config};
 use crate::fetch::{self, Cache, Fetcher, State};
 use crate::search::{self, Search};
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
-use crate::{compare, doctor, lists, show};
+use crate::{compare, doctor, generate, lists, show, template};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -129,6 +132,38 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
         Command::Show(args) => match args.what {
             ShowWhat::User { id, config, out } => {
                 print!("{}", show::user(&resolve(&config, out)?, &id)?);
+                Ok(())
+            }
+        },
+        Command::Template(args) => match args.what {
+            TemplateWhat::Check { dir, set } => {
+                let set = set.unwrap_or_else(|| Config::default().fusion.templates);
+                let (text, n) = template::check(&set, dir.as_deref())?;
+                print!("{text}");
+                anyhow::ensure!(n == 0, "{n} mistakes in the templates");
+                Ok(())
+            }
+            TemplateWhat::Preview {
+                config,
+                user,
+                as_of,
+                out,
+            } => {
+                let config = resolve(&config, out)?;
+                let cache = cache(global, Some(&config))?;
+                print!("{}", template::preview(&config, &user, as_of, &cache)?);
+                Ok(())
+            }
+        },
+        Command::Generate(args) => match args.what {
+            GenerateWhat::FoodDelivery {
+                users,
+                days,
+                seed,
+                out,
+            } => {
+                let config = FoodDeliveryConfig { users, days, seed };
+                print!("{}", generate::food_delivery(config, &out, stop)?);
                 Ok(())
             }
         },

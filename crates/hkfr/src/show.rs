@@ -24,22 +24,7 @@ const WIDTH: usize = 96;
 
 pub fn user(config: &Config, id: &str) -> Result<String> {
     let run = config.run_dir();
-    let ingest = run.join("ingest");
-    ensure!(
-        ingest.join(crate::stage::MANIFEST).exists(),
-        "{} holds no data set yet: `hkfr ingest CONFIG` comes first",
-        run.display()
-    );
-    let dataset = store::read(&ingest)?;
-    let Some(user) = dataset.user_by_id(id) else {
-        bail!(
-            "no {} \"{id}\" among {} in {} (the first ones: {})",
-            dataset.info.user_noun,
-            dataset.n_users(),
-            ingest.display(),
-            first_ids(&dataset)
-        );
-    };
+    let (dataset, user) = person(config, id)?;
     let mut text = profile(&dataset, user);
     let split_path = run.join("split").join(SPLIT_FILE);
     if !split_path.exists() {
@@ -71,6 +56,31 @@ pub fn user(config: &Config, id: &str) -> Result<String> {
     Ok(text)
 }
 
+/// The data set of a run, and a person in it.
+///
+/// # Errors
+/// No data set yet, or an unknown id: the first ones are named.
+pub(crate) fn person(config: &Config, id: &str) -> Result<(Dataset, UserIdx)> {
+    let run = config.run_dir();
+    let ingest = run.join("ingest");
+    ensure!(
+        ingest.join(crate::stage::MANIFEST).exists(),
+        "{} holds no data set yet: `hkfr ingest CONFIG` comes first",
+        run.display()
+    );
+    let dataset = store::read(&ingest)?;
+    let Some(user) = dataset.user_by_id(id) else {
+        bail!(
+            "no {} \"{id}\" among {} in {} (the first ones: {})",
+            dataset.info.user_noun,
+            dataset.n_users(),
+            ingest.display(),
+            first_ids(&dataset)
+        );
+    };
+    Ok((dataset, user))
+}
+
 fn first_ids(dataset: &Dataset) -> String {
     let ids: Vec<&str> = dataset
         .users
@@ -81,7 +91,7 @@ fn first_ids(dataset: &Dataset) -> String {
     ids.join(", ")
 }
 
-fn heading(title: &str) -> String {
+pub(crate) fn heading(title: &str) -> String {
     format!("\n{title}\n{}\n", "─".repeat(title.chars().count()))
 }
 
@@ -251,7 +261,7 @@ fn recommendations(dataset: &Dataset, case: &Case, runs: &std::path::Path) -> Re
 }
 
 /// As [`plain`], of any length.
-fn plain_text(text: &str) -> String {
+pub(crate) fn plain_text(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
@@ -266,7 +276,7 @@ fn plain(text: &str) -> String {
 }
 
 /// `2024-01-31 18:05`, from seconds of local time since 1970.
-fn date(seconds: i64) -> String {
+pub(crate) fn date(seconds: i64) -> String {
     let days = seconds.div_euclid(86_400);
     let minutes = seconds.rem_euclid(86_400) / 60;
     // Days to date in the proleptic Gregorian calendar: years start in March, eras have 400 years.
@@ -284,6 +294,34 @@ fn date(seconds: i64) -> String {
         minutes / 60,
         minutes % 60
     )
+}
+
+/// What [`date`] writes, with or without the time → seconds of local time since 1970.
+pub(crate) fn parse_date(text: &str) -> Result<i64, String> {
+    let (day, time) = text
+        .trim()
+        .split_once(' ')
+        .unwrap_or((text.trim(), "00:00"));
+    let numbers = |text: &str, separator| -> Option<Vec<i64>> {
+        text.split(separator).map(|n| n.parse().ok()).collect()
+    };
+    let parsed = numbers(day, '-').zip(numbers(time, ':'));
+    let seconds = parsed.and_then(|(day, time)| match (&day[..], &time[..]) {
+        (&[year @ 0..=9999, month @ 1..=12, day @ 1..=31], &[hour, minute]) => {
+            // The inverse of the days above.
+            let y = year - i64::from(month <= 2);
+            let era = y.div_euclid(400);
+            let yoe = y.rem_euclid(400);
+            let mp = (month + 9) % 12;
+            let doe = yoe * 365 + yoe / 4 - yoe / 100 + (153 * mp + 2) / 5 + day - 1;
+            Some((era * 146_097 + doe - 719_468) * 86_400 + hour * 3600 + minute * 60)
+        }
+        _ => None,
+    });
+    // A date that does not exist comes back as another one.
+    seconds
+        .filter(|&s| date(s) == format!("{day} {time}"))
+        .ok_or_else(|| "write it as 2024-01-31, or \"2024-01-31 18:05\"".to_owned())
 }
 
 /// Breaks at spaces; lines after the first begin with `indent`.
@@ -321,6 +359,22 @@ mod tests {
             (1_700_000_000, "2023-11-14 22:13"),
         ] {
             assert_eq!(date(seconds), expect);
+            assert_eq!(parse_date(expect), Ok(seconds));
+        }
+    }
+
+    #[test]
+    fn dates_that_do_not_exist_are_refused() {
+        assert_eq!(parse_date("1970-01-02"), Ok(86_400));
+        for wrong in [
+            "",
+            "yesterday",
+            "2023-02-29",
+            "2024-1-1",
+            "2024-01-01 24:00",
+            "2024-01-01T10:00",
+        ] {
+            assert!(parse_date(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -9,4 +9,5 @@ mod models;
 mod order;
 mod search;
 mod stage;
+mod template;
 mod walk;
