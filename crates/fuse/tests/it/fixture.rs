@@ -121,6 +121,9 @@ pub fn meals(names: [&str; 7]) -> Dataset {
     push(21, 240, "merchant", "impression", "mini-program", "m2");
     push(21, 241, "dish", "order", "mini-program", "d1");
     push(21, 241, "dish", "order", "mini-program", "d2");
+    let u = b.user("u");
+    let age = [("age".into(), "35-44".into())];
+    b.profile_mut(u).attributes.extend(age);
     b.build()
 }
 
