@@ -15,13 +15,9 @@ use crate::stop::Stop;
 /// # Errors
 /// A number that makes no log, I/O errors, or a stop.
 pub fn food_delivery(config: FoodDeliveryConfig, dir: &Path, stop: &Stop) -> Result<String> {
-    let started = Instant::now();
-    let progress = Progress::new(
-        "generating",
-        Unit::Things("users"),
-        Some(u64::from(config.users)),
-    );
+    let (started, users) = (Instant::now(), u64::from(config.users));
     let mut log = FoodDelivery::new(config, dir)?;
+    let progress = Progress::new("generating", Unit::Things("users"), Some(users));
     while log.next_user()? {
         stop.check()?;
         progress.inc(1);

@@ -227,6 +227,9 @@ fn readme_text(config: &FoodDeliveryConfig, counts: &Counts) -> String {
 
 fn config_text(config: &FoodDeliveryConfig) -> String {
     let horizon = (config.days / 6).clamp(3, 14);
+    // A small log has few customers to hold out, and few who order the same.
+    let buyers = if config.users < 200 { 1 } else { 3 };
+    let simulated = (config.users / 20).clamp(1, 15);
     let command = command(config);
     format!(
         r#"# A synthetic food-delivery log, made by `{command}`; truth.jsonl says what is in it.
@@ -272,13 +275,13 @@ attributes = ["city"]
 [split]
 kind = "global-temporal"
 horizon_days = {horizon}
-min_item_buyers = 3
+min_item_buyers = {buyers}
 # What minutes allow on two cores.
 max_cases = 160
 max_train_instances = 180
 instances_per_user = 1
 simulated_cold_start = [1, 5]
-simulated_users = 15
+simulated_users = {simulated}
 
 [fusion]
 # "food-delivery-zh" words the same in Chinese.
