@@ -58,7 +58,7 @@ mod tests {
     use std::path::Path;
 
     use super::SETS;
-    use crate::wording::list;
+    use crate::texts::list;
 
     #[test]
     fn every_file_of_the_repository_is_in_the_program() {

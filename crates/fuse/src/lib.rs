@@ -14,7 +14,7 @@ mod statements;
 mod store;
 mod templates;
 mod verify;
-pub mod wording;
+pub mod texts;
 mod words;
 
 pub use error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Template sets: one Jinja template a kind of behaviour, and those of profile, prompts and knowledge.
 //!
-//! A set is checked when it is loaded ([`crate::wording`]). User text is only ever a value, never a
+//! A set is checked when it is loaded ([`crate::texts`]). User text is only ever a value, never a
 //! template.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::builtin::SETS;
 use crate::error::{Error, Result};
 use crate::sample;
-use crate::wording::{Mistake, Text, Texts, environment, lay_over, nearest, rendered};
+use crate::texts::{Mistake, Text, Texts, environment, lay_over, nearest, rendered};
 use crate::words::{self, Words};
 
 /// Steps that one rendering may take; a template that loops for ever is an error, not a hang.

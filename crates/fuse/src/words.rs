@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::Result;
-use crate::wording::{Mistake, Text, Texts};
+use crate::texts::{Mistake, Text, Texts};
 
 /// The file of a set.
 pub(crate) const FILE: &str = "words.json";

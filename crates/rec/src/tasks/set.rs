@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hkfr_events::{Dataset, Instance};
 use hkfr_fuse::Words;
-use hkfr_fuse::wording::{Mistake, Text, Texts, environment, lay_over, rendered};
+use hkfr_fuse::texts::{Mistake, Text, Texts, environment, lay_over, rendered};
 use minijinja::{Environment, Value, context};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hkfr_events::{AsOf, Dataset, Instance, Phase, Split};
 use hkfr_fuse::TemplateSet;
-use hkfr_fuse::wording::Mistake;
+use hkfr_fuse::texts::Mistake;
 use hkfr_rec::Error;
 use hkfr_rec::tasks::{
     ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, RowsConfig, TASKS, TaskSet, read_alpaca,
