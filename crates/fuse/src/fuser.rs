@@ -1,7 +1,9 @@
 //! From a history to knowledge: by the embedded model, which chooses among true statements, by a
 //! service, which writes freely and is then checked, or not at all (`none`, the ablation).
 
-use hkfr_events::{Dataset, History};
+use std::sync::Arc;
+
+use hkfr_events::History;
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +12,8 @@ use crate::facts::{Facts, FactsConfig, facts};
 use crate::gateway::Gateway;
 use crate::prompt::{CountTokens, CutCounts, behaviour_text, raw_text};
 use crate::statements::{Claim, assemble, candidate_statements, is_contested};
-use crate::templates::TemplateSet;
 use crate::verify::grounded_sentences;
+use crate::wording::Wording;
 
 /// Which model writes the knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,7 +61,7 @@ pub struct KnowledgeRecord {
 
 /// What all modes need.
 pub struct Fusion<'a> {
-    pub templates: &'a TemplateSet,
+    pub wording: &'a Wording<'a>,
     pub facts: &'a FactsConfig,
     /// Tokens of the behaviour prompt, and of the knowledge.
     pub budget_tokens: usize,
@@ -70,17 +72,16 @@ pub struct Fusion<'a> {
 impl Fusion<'_> {
     fn record(
         &self,
-        ds: &Dataset,
         history: &History,
         keep_last: Option<u32>,
         mode: FusionMode,
         model: String,
     ) -> KnowledgeRecord {
         KnowledgeRecord {
-            user: ds.users[history.user() as usize].id.clone(),
+            user: self.wording.ds.users[history.user() as usize].id.clone(),
             as_of: history.as_of().seconds(),
             keep_last,
-            template_hash: self.templates.hash().into(),
+            template_hash: self.wording.templates.hash().into(),
             model,
             mode,
             text: String::new(),
@@ -93,42 +94,32 @@ impl Fusion<'_> {
     }
 
     /// No fusion: the latest behaviours as their templates write them.
-    pub fn none(
-        &self,
-        ds: &Dataset,
-        history: &History,
-        keep_last: Option<u32>,
-    ) -> Result<KnowledgeRecord> {
-        let facts = facts(ds, history, self.facts);
+    pub fn none(&self, history: &History, keep_last: Option<u32>) -> Result<KnowledgeRecord> {
+        let facts = facts(self.wording, history, self.facts);
         let prompt = raw_text(
-            ds,
+            self.wording,
             history,
             &facts,
-            self.templates,
             self.knowledge_tokens,
             self.count,
         )?;
-        let mut record = self.record(ds, history, keep_last, FusionMode::None, "none".into());
+        let mut record = self.record(history, keep_last, FusionMode::None, "none".into());
         (record.text, record.n_tokens, record.cut) = (prompt.text, prompt.n_tokens, prompt.cut);
         Ok(record)
     }
 
     /// The fusion prompt of a user and the facts behind it.
-    pub fn prompt(
-        &self,
-        ds: &Dataset,
-        history: &History,
-    ) -> Result<(Facts, crate::prompt::Prompt, String)> {
-        let facts = facts(ds, history, self.facts);
+    pub fn prompt(&self, history: &History) -> Result<(Arc<Facts>, crate::prompt::Prompt, String)> {
+        let facts = facts(self.wording, history, self.facts);
         let behaviour = behaviour_text(
-            ds,
+            self.wording,
             history,
             &facts,
-            self.templates,
             self.budget_tokens,
             self.count,
         )?;
         let prompt = self
+            .wording
             .templates
             .render("fusion.jinja", context! { behaviour => behaviour.text })?;
         Ok((facts, behaviour, prompt))
@@ -137,13 +128,13 @@ impl Fusion<'_> {
     /// The embedded model chooses among true statements.
     pub fn embedded(
         &self,
-        ds: &Dataset,
         history: &History,
         keep_last: Option<u32>,
         scorer: &mut dyn StatementScorer,
     ) -> Result<KnowledgeRecord> {
-        let (facts, behaviour, prompt) = self.prompt(ds, history)?;
-        let statements = candidate_statements(&facts, self.templates)?;
+        let (facts, behaviour, prompt) = self.prompt(history)?;
+        let templates = self.wording.templates;
+        let statements = candidate_statements(&facts, templates)?;
         // Where a slot takes all that may be said, there is nothing to ask the model.
         let asked: Vec<usize> = (0..statements.len())
             .filter(|&i| is_contested(&statements, statements[i].slot))
@@ -161,17 +152,11 @@ impl Fusion<'_> {
             &facts,
             &statements,
             &scores,
-            self.templates,
+            templates,
             self.knowledge_tokens,
             self.count,
         )?;
-        let mut record = self.record(
-            ds,
-            history,
-            keep_last,
-            FusionMode::Embedded,
-            scorer.model_id(),
-        );
+        let mut record = self.record(history, keep_last, FusionMode::Embedded, scorer.model_id());
         record.n_tokens = (self.count)(&text);
         record.prompt_tokens = (self.count)(&prompt);
         (record.text, record.claims, record.cut, record.n_dropped) =
@@ -183,13 +168,12 @@ impl Fusion<'_> {
     /// (categories, brands) that would be an invention if the facts don't name them.
     pub fn service(
         &self,
-        ds: &Dataset,
         history: &History,
         keep_last: Option<u32>,
         gateway: &Gateway,
         vocabulary: &[String],
     ) -> Result<KnowledgeRecord> {
-        let (facts, behaviour, prompt) = self.prompt(ds, history)?;
+        let (facts, behaviour, prompt) = self.prompt(history)?;
         let answer = gateway.complete(&prompt, self.knowledge_tokens)?;
         let (text, n_dropped) = grounded_sentences(
             &crate::sanitise::sanitise(&answer, 4 * 8 * self.knowledge_tokens).0,
@@ -197,7 +181,6 @@ impl Fusion<'_> {
             vocabulary,
         );
         let mut record = self.record(
-            ds,
             history,
             keep_last,
             FusionMode::Service,

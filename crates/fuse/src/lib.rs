@@ -14,9 +14,10 @@ mod statements;
 mod store;
 mod templates;
 mod verify;
+mod wording;
 
 pub use error::{Error, Result};
-pub use facts::{Count, Facts, FactsConfig, facts, price_band, time};
+pub use facts::{Count, Counts, Facts, FactsConfig, facts, price_band, time};
 pub use fuser::{Fusion, FusionMode, KnowledgeRecord, StatementScorer};
 pub use gateway::{Gateway, GatewayConfig, GatewayError};
 pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
@@ -26,3 +27,4 @@ pub use statements::{Claim, SLOTS, Slot, Statement, assemble, candidate_statemen
 pub use store::{KnowledgeKey, KnowledgeStore};
 pub use templates::TemplateSet;
 pub use verify::{false_claims, grounded_sentences};
+pub use wording::Wording;

@@ -2,7 +2,7 @@
 
 use hkfr_events::{AsOf, Dataset, DatasetBuilder, Event};
 use hkfr_fuse::{
-    FactsConfig, Fusion, TemplateSet, behaviour_text, facts, raw_text, redact, sanitise,
+    FactsConfig, Fusion, TemplateSet, Wording, behaviour_text, facts, raw_text, redact, sanitise,
 };
 use proptest::prelude::*;
 
@@ -59,24 +59,25 @@ fn household(text: &str) -> Dataset {
 
 /// All texts that are made of the household.
 fn texts(ds: &Dataset, templates: &TemplateSet) -> Vec<String> {
+    let wording = &Wording::new(ds, templates);
     let history = ds.history(0, AsOf::new(30 * DAY));
     let config = FactsConfig::default();
-    let f = facts(ds, &history, &config);
+    let f = facts(wording, &history, &config);
     let fusion = Fusion {
-        templates,
+        wording,
         facts: &config,
         budget_tokens: 100_000,
         knowledge_tokens: 100_000,
         count: &words,
     };
     vec![
-        behaviour_text(ds, &history, &f, templates, 100_000, &words)
+        behaviour_text(wording, &history, &f, 100_000, &words)
             .unwrap()
             .text,
-        raw_text(ds, &history, &f, templates, 100_000, &words)
+        raw_text(wording, &history, &f, 100_000, &words)
             .unwrap()
             .text,
-        fusion.prompt(ds, &history).unwrap().2,
+        fusion.prompt(&history).unwrap().2,
     ]
 }
 

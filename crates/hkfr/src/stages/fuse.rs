@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use hkfr_events::{Dataset, Instance, Split};
 use hkfr_fuse::{
     FactsConfig, Fusion, FusionMode, Gateway, GatewayConfig, KnowledgeKey, KnowledgeRecord,
-    KnowledgeStore, TemplateSet,
+    KnowledgeStore, Wording,
 };
 use hkfr_rec::llm::EmbeddedScorer;
 use serde_json::json;
@@ -75,9 +75,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         }
         let progress = ctx.progress("fusing", "histories", Some((jobs.len() + n_done) as u64));
         progress.skip(n_done as u64);
+        let wording = Wording::new(&dataset, &templates);
         let worker = Worker {
             dataset: &dataset,
-            templates: &templates,
+            wording: &wording,
             config,
             model: &model,
             seed: ctx.seed,
@@ -155,7 +156,7 @@ fn instances(split: &Split) -> Vec<&Instance> {
 
 struct Worker<'a> {
     dataset: &'a Dataset,
-    templates: &'a TemplateSet,
+    wording: &'a Wording<'a>,
     config: &'a Config,
     model: &'a Model,
     seed: u64,
@@ -174,7 +175,7 @@ impl Worker<'_> {
         };
         let count = |text: &str| self.model.tokenizer.count(text);
         let fusion = Fusion {
-            templates: self.templates,
+            wording: self.wording,
             facts: &facts,
             budget_tokens: self.config.fusion.budget_tokens as usize,
             knowledge_tokens: self.config.fusion.knowledge_tokens as usize,
@@ -189,20 +190,12 @@ impl Worker<'_> {
         while let Some((instance, mode)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let history = instance.history(self.dataset);
             let record = match mode {
-                FusionMode::None => fusion.none(self.dataset, &history, instance.keep_last),
-                FusionMode::Embedded => {
-                    fusion.embedded(self.dataset, &history, instance.keep_last, &mut scorer)
-                }
+                FusionMode::None => fusion.none(&history, instance.keep_last),
+                FusionMode::Embedded => fusion.embedded(&history, instance.keep_last, &mut scorer),
                 FusionMode::Service => {
                     self.gateway(&mut gateway)
                         .and_then(|(gateway, vocabulary)| {
-                            fusion.service(
-                                self.dataset,
-                                &history,
-                                instance.keep_last,
-                                gateway,
-                                vocabulary,
-                            )
+                            fusion.service(&history, instance.keep_last, gateway, vocabulary)
                         })
                 }
             };
