@@ -138,7 +138,8 @@ impl<'w> Visits<'w> {
         Ok(&self.worded[..n])
     }
 
-    /// The most visits that fit (a longer list is a longer text); `None` if not even none fit.
+    /// The most visits that fit, the text of more being longer by their lines at least; `None` if not
+    /// even none fit.
     fn fit(
         &mut self,
         budget: usize,
@@ -171,7 +172,11 @@ impl<'w> Visits<'w> {
         while n > fits && n < too_many {
             let prompt = rendered(self, n)?;
             if prompt.n_tokens <= budget {
+                let left = budget - prompt.n_tokens;
                 (best, fits) = (prompt, n);
+                if n == most || self.line_tokens(n, count)? > left {
+                    break;
+                }
                 n += 1;
             } else {
                 too_many = n;
@@ -185,20 +190,25 @@ impl<'w> Visits<'w> {
     fn estimate(&mut self, tokens: usize, most: usize, count: CountTokens) -> Result<usize> {
         let mut left = tokens;
         for n in 0..most {
-            self.first(n + 1)?;
-            if self.n_tokens.len() == n {
-                let lines = self.worded[n].get_attr("lines").ok();
-                let lines = lines.iter().flat_map(|l| l.try_iter().ok()).flatten();
-                self.n_tokens
-                    .push(lines.map(|l| count(l.as_str().unwrap_or_default())).sum());
-            }
             // Its time, place and punctuation are some more.
-            match left.checked_sub(self.n_tokens[n] + 4) {
+            match left.checked_sub(self.line_tokens(n, count)? + 4) {
                 Some(rest) => left = rest,
                 None => return Ok(n.max(1)),
             }
         }
         Ok(most)
+    }
+
+    /// Tokens of the lines of visit `n`, from 0.
+    fn line_tokens(&mut self, n: usize, count: CountTokens) -> Result<usize> {
+        self.first(n + 1)?;
+        for visit in &self.worded[self.n_tokens.len()..] {
+            let lines = visit.get_attr("lines").ok();
+            let lines = lines.iter().flat_map(|l| l.try_iter().ok()).flatten();
+            let tokens = lines.map(|l| count(l.as_str().unwrap_or_default()));
+            self.n_tokens.push(tokens.sum());
+        }
+        Ok(self.n_tokens[n])
     }
 
     /// A line a kind of behaviour.
