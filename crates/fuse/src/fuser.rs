@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::facts::{Facts, FactsConfig, facts};
-use crate::gateway::Gateway;
+use crate::gateway::{ChatRequest, Gateway};
 use crate::prompt::{CountTokens, CutCounts, behaviour_text, raw_text};
 use crate::statements::{Claim, assemble, candidate_statements, is_contested};
 use crate::templates::TemplateSet;
@@ -179,8 +179,15 @@ impl Fusion<'_> {
         Ok(record)
     }
 
+    /// What a service is asked about a user.
+    pub fn request(&self, ds: &Dataset, history: &History) -> Result<ChatRequest> {
+        let (.., prompt) = self.prompt(ds, history)?;
+        Ok(ChatRequest::prompt(prompt, self.knowledge_tokens))
+    }
+
     /// A service writes; what it invents is dropped. `vocabulary` holds the lower-case names
-    /// (categories, brands) that would be an invention if the facts don't name them.
+    /// (categories, brands) that would be an invention if the facts don't name them. The record
+    /// carries the model that answered.
     pub fn service(
         &self,
         ds: &Dataset,
@@ -190,21 +197,16 @@ impl Fusion<'_> {
         vocabulary: &[String],
     ) -> Result<KnowledgeRecord> {
         let (facts, behaviour, prompt) = self.prompt(ds, history)?;
-        let answer = gateway.complete(&prompt, self.knowledge_tokens)?;
+        let prompt_tokens = (self.count)(&prompt);
+        let answered = gateway.ask(&ChatRequest::prompt(prompt, self.knowledge_tokens))?;
         let (text, n_dropped) = grounded_sentences(
-            &crate::sanitise::sanitise(&answer, 4 * 8 * self.knowledge_tokens).0,
+            &crate::sanitise::sanitise(&answered.answer.text, 4 * 8 * self.knowledge_tokens).0,
             &facts,
             vocabulary,
         );
-        let mut record = self.record(
-            ds,
-            history,
-            keep_last,
-            FusionMode::Service,
-            gateway.model().into(),
-        );
+        let mut record = self.record(ds, history, keep_last, FusionMode::Service, answered.model);
         record.n_tokens = (self.count)(&text);
-        record.prompt_tokens = (self.count)(&prompt);
+        record.prompt_tokens = prompt_tokens;
         (record.text, record.cut, record.n_dropped) = (text, behaviour.cut, n_dropped);
         Ok(record)
     }

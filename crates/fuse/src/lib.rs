@@ -17,7 +17,12 @@ mod verify;
 pub use error::{Error, Result};
 pub use facts::{Count, Facts, FactsConfig, facts, price_band, time};
 pub use fuser::{Fusion, FusionMode, KnowledgeRecord, StatementScorer};
-pub use gateway::{Gateway, GatewayConfig, GatewayError};
+pub use gateway::{
+    Answered, Answers, BatchRead, BreakerConfig, Cassette, CassetteMode, ChatAnswer, ChatRequest,
+    ChatService, Clock, Gateway, GatewayConfig, GatewayError, HttpService, LimitsConfig, Message,
+    Price, Recorded, RetryAfter, RetryConfig, Role, ServiceError, Spend, SpendConfig, StoredAnswer,
+    SystemClock, Usage, read_batch, write_batch_line,
+};
 pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
 pub use sanitise::sanitise;
 pub use statements::{Claim, SLOTS, Slot, Statement, assemble, candidate_statements};

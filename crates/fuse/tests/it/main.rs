@@ -4,5 +4,6 @@ mod fixture;
 mod gateway;
 mod knowledge;
 mod leak;
+mod server;
 mod store;
 mod templates;

@@ -16,6 +16,7 @@ mod llm_ranking;
 mod model;
 mod page;
 mod recommend;
+pub mod service;
 mod split;
 mod tune;
 
