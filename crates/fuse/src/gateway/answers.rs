@@ -92,7 +92,10 @@ impl Answers {
             false => format!("file:{address}"),
         };
         let db = connect(Path::new(&address), flags)?;
-        known_version(&db, path)?;
+        // The process that made it was killed before it had a table.
+        if known_version(&db, path)? == 0 {
+            return Ok(None);
+        }
         Ok(Some(Self {
             path: path.into(),
             writer: Mutex::new(Writer { db, committed: 0 }),
@@ -245,7 +248,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     Ok(db)
 }
 
-fn known_version(db: &Connection, path: &Path) -> Result<()> {
+fn known_version(db: &Connection, path: &Path) -> Result<i64> {
     let found: i64 = db
         .query_row("PRAGMA user_version", [], |r| r.get(0))
         .map_err(|source| GatewayError::Answers {
@@ -259,7 +262,7 @@ fn known_version(db: &Connection, path: &Path) -> Result<()> {
             known: VERSION,
         });
     }
-    Ok(())
+    Ok(found)
 }
 
 fn insert(db: &mut Connection, rows: &[StoredAnswer]) -> rusqlite::Result<()> {

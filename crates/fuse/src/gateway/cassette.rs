@@ -139,6 +139,16 @@ impl Recorded {
     }
 }
 
+impl Recorded {
+    fn record_answer(&self, hash: String, answer: &ChatAnswer) {
+        let added = self.cassette.add(hash, &self.model, answer);
+        // The answer is paid: it counts, and the store keeps it.
+        if let Err(e) = added {
+            tracing::warn!("{}: not recorded: {e}", self.cassette.path.display());
+        }
+    }
+}
+
 impl ChatService for Recorded {
     fn model(&self) -> &str {
         &self.model
@@ -162,11 +172,15 @@ impl ChatService for Recorded {
             )));
         };
         let answer = service.ask(request, timeout)?;
-        let added = self.cassette.add(hash, &self.model, &answer);
-        // The answer is paid: it counts, and the store keeps it.
-        if let Err(e) = added {
-            tracing::warn!("{}: not recorded: {e}", self.cassette.path.display());
-        }
+        self.record_answer(hash, &answer);
         Ok(answer)
+    }
+
+    /// A cassette that lacks what was paid before could not repeat the run.
+    fn recall(&self, request: &ChatRequest, answer: &ChatAnswer) {
+        let hash = request.hash(&self.model);
+        if self.service.is_some() && self.cassette.answer(&hash).is_none() {
+            self.record_answer(hash, answer);
+        }
     }
 }

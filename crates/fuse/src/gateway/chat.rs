@@ -73,6 +73,9 @@ pub trait ChatService: Send + Sync {
 
     /// One attempt, given up after `timeout`. Called from several threads at once.
     fn ask(&self, request: &ChatRequest, timeout: Duration) -> Result<ChatAnswer, ServiceError>;
+
+    /// Told of an answer of its model that was in the store, and for which it is not asked.
+    fn recall(&self, _request: &ChatRequest, _answer: &ChatAnswer) {}
 }
 
 /// Why an attempt failed.
@@ -117,11 +120,13 @@ impl RetryAfter {
         Some(Self::At(date.timestamp()))
     }
 
+    /// At most a year.
     pub fn wait(self, unix_now: i64) -> Duration {
-        match self {
+        let wait = match self {
             Self::In(wait) => wait,
             Self::At(then) => Duration::from_secs(then.saturating_sub(unix_now).max(0) as u64),
-        }
+        };
+        wait.min(Duration::from_secs(365 * 86_400))
     }
 }
 
@@ -218,7 +223,8 @@ pub(super) fn parse_completion(body: &Value) -> Result<ChatAnswer, &'static str>
         .as_str()
         .ok_or("the answer has no choices[0].message.content")?;
     let usage = &body["usage"];
-    let tokens = |key: &str| usage[key].as_u64();
+    // A number that no answer can have taken would spoil all sums.
+    let tokens = |key: &str| usage[key].as_u64().filter(|n| *n < 1 << 32);
     let usage = tokens("prompt_tokens")
         .zip(tokens("completion_tokens"))
         .map(|(prompt_tokens, completion_tokens)| Usage {

@@ -165,6 +165,7 @@ impl Gateway {
         for route in &self.routes {
             let hash = request.hash(route.service.model());
             if let Some(stored) = self.answers.get(&hash)? {
+                route.service.recall(request, &stored.answer);
                 return Ok(Some(Answered {
                     model: stored.model,
                     answer: stored.answer,
@@ -178,7 +179,7 @@ impl Gateway {
     fn ask_services(&self, request: &ChatRequest) -> Result<Answered, GatewayError> {
         let mut waited = Duration::ZERO;
         loop {
-            let mut failed = None;
+            let mut failed: Option<(String, String, u32)> = None;
             let mut refused: Option<(String, String, Duration)> = None;
             for route in &self.routes {
                 let model = route.service.model();
@@ -204,10 +205,12 @@ impl Gateway {
                         });
                     }
                     Ended::Failed { reason, attempts } => {
-                        failed = Some(GatewayError::Transient {
-                            url,
-                            reason,
-                            attempts,
+                        failed = Some(match failed {
+                            None => (url, reason, attempts),
+                            Some((first, before, n)) => {
+                                let both = format!("{before}; then {url}: {reason}");
+                                (first, both, n + attempts)
+                            }
                         });
                     }
                     Ended::Refused { reason, wait } => {
@@ -219,8 +222,12 @@ impl Gateway {
                 }
             }
             // This request was tried as often as it may be.
-            if let Some(error) = failed {
-                return Err(error);
+            if let Some((url, reason, attempts)) = failed {
+                return Err(GatewayError::Transient {
+                    url,
+                    reason,
+                    attempts,
+                });
             }
             let Some((url, reason, wait)) = refused else {
                 unreachable!("a route answers, fails or refuses")
@@ -233,6 +240,10 @@ impl Gateway {
                     wait_seconds: wait.as_secs(),
                 });
             }
+            tracing::warn!(
+                "{url}: {reason}; left alone for {:.1} s",
+                wait.as_secs_f64()
+            );
             self.waiting.pause(wait)?;
         }
     }

@@ -10,8 +10,8 @@ pub fn stored(n: usize) -> StoredAnswer {
         model: ["a", "b"][n % 2].into(),
         answer: ChatAnswer {
             text: format!("answer {n}"),
-            usage: (n % 3 == 0).then_some(usage),
-            model: (n % 5 == 0).then(|| "a-2024".into()),
+            usage: n.is_multiple_of(3).then_some(usage),
+            model: n.is_multiple_of(5).then(|| "a-2024".into()),
         },
         usage,
         answered_at: n as i64,
@@ -70,6 +70,10 @@ fn what_was_put_from_several_threads_is_there_after_reopening() {
 fn newer_and_damaged_files_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
+    assert!(Answers::open_read_only(&path).unwrap().is_none());
+    // Killed before the first table was there.
+    drop(rusqlite::Connection::open(&path).unwrap());
+    std::fs::write(&path, "").unwrap();
     assert!(Answers::open_read_only(&path).unwrap().is_none());
     drop(Answers::open(&path).unwrap());
     let db = rusqlite::Connection::open(&path).unwrap();

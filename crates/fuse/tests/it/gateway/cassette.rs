@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hkfr_fuse::{Cassette, CassetteMode, ChatService, Recorded, ServiceError};
+use hkfr_fuse::{
+    Answers, Cassette, CassetteMode, ChatService, Gateway, GatewayConfig, LimitsConfig, Recorded,
+    ServiceError,
+};
 
 use super::{FakeClock, Script, ask};
 
@@ -56,6 +59,36 @@ fn what_was_recorded_is_played_and_nothing_else() {
     let again = record(&["three again"]);
     assert_eq!(again.ask(&ask("c"), second).unwrap().text, "three again");
     assert_eq!(play().ask(&ask("c"), second).unwrap().text, "three again");
+}
+
+#[test]
+fn what_was_paid_before_is_recorded_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("answers.jsonl");
+    let clock = Arc::new(FakeClock::default());
+    let store = dir.path().join("answers.sqlite");
+    let gateway = |service: Box<dyn ChatService>| {
+        Gateway::new(
+            GatewayConfig::default(),
+            vec![(service, LimitsConfig::default())],
+            Answers::open(&store).unwrap(),
+            Arc::<FakeClock>::clone(&clock),
+            Arc::default(),
+        )
+        .unwrap()
+    };
+    let paid = gateway(Box::new(Script::new("m", &clock, [Ok("paid")])));
+    paid.ask(&ask("a")).unwrap();
+    let tape = Cassette::open(&path, CassetteMode::Record).unwrap();
+    let script = Box::new(Script::new("m", &clock, []));
+    let recording = gateway(Box::new(Recorded::record(tape, script)));
+    for _ in 0..2 {
+        assert!(recording.ask(&ask("a")).unwrap().from_store);
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+    let played = Recorded::replay(Cassette::open(&path, CassetteMode::Replay).unwrap(), "m");
+    let answer = played.ask(&ask("a"), Duration::ZERO).unwrap();
+    assert_eq!(answer.text, "paid");
 }
 
 #[test]

@@ -96,6 +96,22 @@ fn where_no_service_comes_back_the_run_ends() {
     );
 }
 
+#[test]
+fn a_request_that_fails_everywhere_says_so_of_each_service() {
+    let clock = Arc::new(FakeClock::default());
+    let first = Script::new("first", &clock, (0..9).map(|_| away("status 503")));
+    let second = Script::new("second", &clock, (0..9).map(|_| away("status 500")));
+    let error = gateway(config(), [first, second], &clock)
+        .ask(&ask("x"))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("status 503; then http://scripted: status 500 (after 4 attempts)"),
+        "{error}"
+    );
+}
+
 /// When requests began that come from several threads under these limits.
 fn begun(limits: LimitsConfig, n: usize, threads: usize) -> Vec<f64> {
     let clock = Arc::new(FakeClock::default());

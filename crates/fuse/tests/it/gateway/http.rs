@@ -45,6 +45,16 @@ fn a_request_says_what_is_wanted_and_the_answer_is_read() {
 }
 
 #[test]
+fn tokens_that_no_answer_can_have_taken_are_not_believed() {
+    let body = good("m", "x").replace("\"prompt_tokens\":10", "\"prompt_tokens\":9e18");
+    for tokens in ["18446744073709551615", "-1", "\"ten\"", "null"] {
+        let body = body.replace("9e18", tokens);
+        let server = Server::start(move |_| say(200, body.clone()));
+        assert_eq!(ask(&server).unwrap().usage, None, "{tokens}");
+    }
+}
+
+#[test]
 fn every_status_is_either_the_users_or_may_pass() {
     let credit = r#"{"error": {"code": "insufficient_quota"}}"#;
     for (status, body, says) in [
@@ -92,7 +102,8 @@ fn every_status_is_either_the_users_or_may_pass() {
 
 #[test]
 fn damaged_and_late_answers_may_pass() {
-    let replies: [(fn() -> Reply, &str); 7] = [
+    type Make = fn() -> Reply;
+    let replies: [(Make, &str); 7] = [
         (|| say(200, "<html>"), "the answer is not JSON"),
         (|| say(200, "{}"), "no choices[0].message.content"),
         (

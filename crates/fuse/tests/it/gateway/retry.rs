@@ -37,8 +37,7 @@ fn pauses_double_within_their_jitter_and_depend_on_the_seed() {
         let mut config = config(6, 1000);
         config.retry.seed = seed;
         gateway(config, [script], &clock).ask(&ask("x")).unwrap();
-        let at = at.lock().unwrap().clone();
-        at
+        at.lock().unwrap().clone()
     };
     let at = times(1);
     assert_eq!(at.len(), 6);
@@ -67,6 +66,8 @@ fn retry_after_is_kept_to_in_seconds_and_as_a_date() {
         assert_eq!(*at.lock().unwrap(), [0.0, wait], "{header}");
     }
     assert_eq!(RetryAfter::parse("soon"), None);
+    let ages = RetryAfter::parse(&u64::MAX.to_string()).unwrap();
+    assert_eq!(ages.wait(NOON), Duration::from_secs(365 * 86_400));
     assert_eq!(RetryAfter::At(NOON - 5).wait(NOON), Duration::ZERO);
 }
 
