@@ -65,12 +65,12 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
                 let cache = cache(global, Some(&config))?;
                 let fetcher = Fetcher::standard(cache, true, stop.clone());
                 let mut session = Session::new(config, fetcher, stop.clone(), &[])?;
-                print!("{}", stages::service::dry_run(&mut session)?);
+                print!("{}", stages::outstanding::dry_run(&mut session)?);
                 return Ok(());
             }
             let mut session = session(global, config, stop, &options.force)?;
             session.walk("split")?;
-            print!("{}", stages::service::batch(&mut session, &service)?);
+            print!("{}", stages::outstanding::batch(&mut session, &service)?);
             Ok(())
         }
         Command::Instruct(args) => walk(args, "instruct"),

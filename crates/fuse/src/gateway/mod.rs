@@ -11,7 +11,10 @@
 //! ```
 //! use std::sync::Arc;
 //! use std::time::Duration;
-//! use hkfr_fuse::*;
+//! use hkfr_fuse::{
+//!     Answers, ChatAnswer, ChatRequest, ChatService, Gateway, GatewayConfig, GatewayError,
+//!     LimitsConfig, ServiceError, SystemClock, Usage,
+//! };
 //!
 //! struct Parrot;
 //! impl ChatService for Parrot {

@@ -14,6 +14,7 @@ mod leaks;
 pub mod llm;
 mod llm_ranking;
 mod model;
+pub mod outstanding;
 mod page;
 mod recommend;
 pub mod service;

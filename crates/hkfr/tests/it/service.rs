@@ -1,6 +1,6 @@
 //! Knowledge from a service: what it costs is known before and kept to, and nothing is paid twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -303,7 +303,6 @@ fn a_killed_run_pays_for_nothing_twice() {
         let n = db.query_row("SELECT count(*) FROM answers", [], |r| r.get::<_, i64>(0));
         n.unwrap_or(0) as usize
     };
-    let mut asked_before: HashMap<String, usize> = HashMap::new();
     let mut killed = 0;
     for round in 0..8_u64 {
         let mut child = std::process::Command::cargo_bin("hkfr")
@@ -325,14 +324,12 @@ fn a_killed_run_pays_for_nothing_twice() {
         child.wait().unwrap();
         std::thread::sleep(Duration::from_millis(30));
         // What was asked more than once was under way when the process died: at most two a round.
-        let now = server.asked.lock().unwrap().clone();
-        let again = now.values().map(|n| n - 1).sum::<usize>();
+        let again: usize = server.asked.lock().unwrap().values().map(|n| n - 1).sum();
         assert!(
             again <= 2 * (round as usize + 1),
             "{again} were asked again"
         );
         assert!(server.total() <= stored() + 2 * (round as usize + 1));
-        asked_before = now;
     }
     let (code, _, err) = fuse(dir, &[]);
     assert_eq!(code, Some(0), "{err}");
@@ -341,6 +338,6 @@ fn a_killed_run_pays_for_nothing_twice() {
         server.total(),
         stored()
     );
-    assert!(killed >= 3 && !asked_before.is_empty());
+    assert!(killed >= 3);
     assert_eq!(stored(), server.asked.lock().unwrap().len());
 }
