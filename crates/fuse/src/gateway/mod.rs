@@ -100,6 +100,8 @@ pub struct Gateway {
     /// Requests that a thread is at.
     under_way: Mutex<HashSet<String>>,
     ended: Condvar,
+    /// Whether any service answered this process.
+    answered: AtomicBool,
 }
 
 impl Gateway {
@@ -136,6 +138,7 @@ impl Gateway {
             waiting: Waiting { clock, stop },
             under_way: Mutex::default(),
             ended: Condvar::new(),
+            answered: AtomicBool::new(false),
         })
     }
 
@@ -192,6 +195,7 @@ impl Gateway {
                 let url = route.service.url().to_owned();
                 match route.ask(request, &self.config.retry, &self.waiting)? {
                     Ended::Answered(answer) => {
+                        self.answered.store(true, Ordering::Relaxed);
                         let usage = request.usage(&answer);
                         self.answers.put(StoredAnswer {
                             hash: request.hash(model),
@@ -236,7 +240,12 @@ impl Gateway {
                 unreachable!("a route answers, fails or refuses")
             };
             waited += wait;
-            if waited > self.config.retry.deadline {
+            // One that never answered may be starting, but more likely the address is wrong.
+            let patience = match self.answered.load(Ordering::Relaxed) {
+                true => self.config.retry.deadline,
+                false => self.config.retry.deadline.min(self.config.breaker.open),
+            };
+            if waited > patience {
                 return Err(GatewayError::Away {
                     url,
                     reason,

@@ -279,6 +279,42 @@ fn a_cassette_repeats_a_run_without_the_service() {
     );
 }
 
+/// The command, with nobody at its standard error.
+fn start(dir: &Path) -> std::process::Child {
+    std::process::Command::cargo_bin("hkfr")
+        .unwrap()
+        .current_dir(dir)
+        .env("HKFR_CACHE", dir.join("cache"))
+        .args(["--offline", "fuse", "toy.toml"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stop_does_not_wait_for_a_service_that_is_away() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let server = Server::start(|_| {
+        crate::server::Reply::Say(503, "retry-after: 60\r\n".into(), "restarting".into())
+    });
+    served(dir, &server.url, "");
+    run(dir, &["split", "toy.toml"]);
+    let mut child = start(dir);
+    while server.total() == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let stopped = std::time::Instant::now();
+    let pid = child.id().to_string();
+    std::process::Command::new("kill")
+        .arg(pid)
+        .status()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(stopped.elapsed() < Duration::from_secs(10));
+}
+
 /// The command itself, killed at seeded moments of the stage.
 #[test]
 fn a_killed_run_pays_for_nothing_twice() {
@@ -305,14 +341,7 @@ fn a_killed_run_pays_for_nothing_twice() {
     };
     let mut killed = 0;
     for round in 0..8_u64 {
-        let mut child = std::process::Command::cargo_bin("hkfr")
-            .unwrap()
-            .current_dir(dir)
-            .env("HKFR_CACHE", dir.join("cache"))
-            .args(["--offline", "fuse", "toy.toml"])
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = start(dir);
         // From when it asks: how long it takes until then is the machine's business.
         let asked = server.total();
         while server.total() == asked && child.try_wait().unwrap().is_none() {

@@ -52,9 +52,11 @@ fn the_next_service_answers_and_is_named() {
 #[test]
 fn a_service_left_alone_is_probed_once_and_taken_back() {
     let clock = Arc::new(FakeClock::default());
-    let script = Script::new("m", &clock, (0..5).map(|_| away("status 503")));
+    let fails = (0..5).map(|_| away("status 503"));
+    let script = Script::new("m", &clock, std::iter::once(Ok("up")).chain(fails));
     let at = Arc::clone(&script.at);
     let gateway = gateway(config(), [script], &clock);
+    gateway.ask(&ask("first")).unwrap();
     for text in ["a", "b"] {
         assert!(gateway.ask(&ask(text)).unwrap_err().is_of_one_request());
     }
@@ -62,23 +64,30 @@ fn a_service_left_alone_is_probed_once_and_taken_back() {
     // Waits 30 s, probes in vain, waits 30 s, and is answered.
     gateway.ask(&ask("c")).unwrap();
     let at = at.lock().unwrap();
-    assert_eq!(at.len(), 6);
-    assert!((at[4] - opened - 30.0).abs() < 1.0, "{at:?}");
-    assert!((at[5] - at[4] - 30.0).abs() < 1.0, "{at:?}");
+    assert_eq!(at.len(), 7);
+    assert!((at[5] - opened - 30.0).abs() < 1.0, "{at:?}");
+    assert!((at[6] - at[5] - 30.0).abs() < 1.0, "{at:?}");
 }
 
 #[test]
 fn where_no_service_comes_back_the_run_ends() {
-    let clock = Arc::new(FakeClock::default());
-    let script = Script::new("m", &clock, (0..99).map(|_| away("status 503")));
-    let gateway = gateway(config(), [script], &clock);
-    drop((gateway.ask(&ask("a")), gateway.ask(&ask("b"))));
-    let error = gateway.ask(&ask("c")).unwrap_err();
-    assert!(
-        matches!(error, GatewayError::Away { .. }) && !error.is_of_one_request(),
-        "{error}"
-    );
-    assert!(error.to_string().contains("no service answers"), "{error}");
+    // One that has answered is waited for until the deadline, another once.
+    for (first, least, most) in [(Ok("up"), 90.0, 104.0), (away("down"), 30.0, 34.0)] {
+        let clock = Arc::new(FakeClock::default());
+        let fails = (0..99).map(|_| away("status 503"));
+        let script = Script::new("m", &clock, std::iter::once(first).chain(fails));
+        let gateway = gateway(config(), [script], &clock);
+        let asked: Vec<_> = (0..4).map(|i| gateway.ask(&ask(format!("{i}")))).collect();
+        let error = asked.into_iter().last().unwrap().unwrap_err();
+        assert!(
+            matches!(error, GatewayError::Away { .. }) && !error.is_of_one_request(),
+            "{error}"
+        );
+        assert!(error.to_string().contains("no service answers"), "{error}");
+        // What the three before took: one pause each, if they failed.
+        let seconds = clock.seconds();
+        assert!((least..most + 2.0 * 30.0).contains(&seconds), "{seconds}");
+    }
     // A quota that is used up until tomorrow: nobody else need ask.
     let clock = Arc::new(FakeClock::default());
     let spent = ServiceError::Transient {
