@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::facts::{Facts, FactsConfig, facts};
-use crate::gateway::Gateway;
+use crate::gateway::{ChatRequest, Gateway};
 use crate::prompt::{CountTokens, CutCounts, behaviour_text, raw_text};
 use crate::statements::{Claim, assemble, candidate_statements, is_contested};
 use crate::verify::grounded_sentences;
@@ -164,8 +164,15 @@ impl Fusion<'_> {
         Ok(record)
     }
 
+    /// What a service is asked about a user.
+    pub fn request(&self, history: &History) -> Result<ChatRequest> {
+        let (.., prompt) = self.prompt(history)?;
+        Ok(ChatRequest::prompt(prompt, self.knowledge_tokens))
+    }
+
     /// A service writes; what it invents is dropped. `vocabulary` holds the lower-case names
-    /// (categories, brands) that would be an invention if the facts don't name them.
+    /// (categories, brands) that would be an invention if the facts don't name them. The record
+    /// carries the model that answered.
     pub fn service(
         &self,
         history: &History,
@@ -174,20 +181,16 @@ impl Fusion<'_> {
         vocabulary: &[String],
     ) -> Result<KnowledgeRecord> {
         let (facts, behaviour, prompt) = self.prompt(history)?;
-        let answer = gateway.complete(&prompt, self.knowledge_tokens)?;
+        let prompt_tokens = (self.count)(&prompt);
+        let answered = gateway.ask(&ChatRequest::prompt(prompt, self.knowledge_tokens))?;
         let (text, n_dropped) = grounded_sentences(
-            &crate::sanitise::sanitise(&answer, 4 * 8 * self.knowledge_tokens).0,
+            &crate::sanitise::sanitise(&answered.answer.text, 4 * 8 * self.knowledge_tokens).0,
             &facts,
             vocabulary,
         );
-        let mut record = self.record(
-            history,
-            keep_last,
-            FusionMode::Service,
-            gateway.model().into(),
-        );
+        let mut record = self.record(history, keep_last, FusionMode::Service, answered.model);
         record.n_tokens = (self.count)(&text);
-        record.prompt_tokens = (self.count)(&prompt);
+        record.prompt_tokens = prompt_tokens;
         (record.text, record.cut, record.n_dropped) = (text, behaviour.cut, n_dropped);
         Ok(record)
     }

@@ -19,7 +19,12 @@ mod wording;
 pub use error::{Error, Result};
 pub use facts::{Count, Counts, Facts, FactsConfig, facts, price_band, time};
 pub use fuser::{Fusion, FusionMode, KnowledgeRecord, StatementScorer};
-pub use gateway::{Gateway, GatewayConfig, GatewayError};
+pub use gateway::{
+    Answered, Answers, BatchRead, BreakerConfig, Cassette, CassetteMode, ChatAnswer, ChatRequest,
+    ChatService, Clock, Gateway, GatewayConfig, GatewayError, HttpService, LimitsConfig, Message,
+    Price, Recorded, RetryAfter, RetryConfig, Role, ServiceError, Spend, SpendConfig, StoredAnswer,
+    SystemClock, Usage, read_batch, write_batch_line,
+};
 pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
 pub use redact::redact;
 pub use sanitise::sanitise;
