@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::facts::{Facts, FactsConfig, facts};
 use crate::gateway::{ChatRequest, Gateway};
-use crate::prompt::{CountTokens, CutCounts, behaviour_text, raw_text};
+use crate::prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
 use crate::statements::{Claim, assemble, candidate_statements, is_contested};
 use crate::verify::grounded_sentences;
 use crate::wording::Wording;
@@ -108,20 +108,22 @@ impl Fusion<'_> {
         Ok(record)
     }
 
-    /// The fusion prompt of a user and the facts behind it.
-    pub fn prompt(&self, history: &History) -> Result<(Arc<Facts>, crate::prompt::Prompt, String)> {
+    fn behaviour(&self, history: &History) -> Result<(Arc<Facts>, Prompt)> {
         let facts = facts(self.wording, history, self.facts);
-        let behaviour = behaviour_text(
-            self.wording,
-            history,
-            &facts,
-            self.budget_tokens,
-            self.count,
-        )?;
-        let prompt = self
-            .wording
-            .templates
-            .render("fusion.jinja", context! { behaviour => behaviour.text })?;
+        let (budget, count) = (self.budget_tokens, self.count);
+        let behaviour = behaviour_text(self.wording, history, &facts, budget, count)?;
+        Ok((facts, behaviour))
+    }
+
+    fn fusion_prompt(&self, behaviour: &str) -> Result<String> {
+        let values = context! { behaviour };
+        self.wording.templates.render("fusion.jinja", values)
+    }
+
+    /// The fusion prompt of a user and the facts behind it.
+    pub fn prompt(&self, history: &History) -> Result<(Arc<Facts>, Prompt, String)> {
+        let (facts, behaviour) = self.behaviour(history)?;
+        let prompt = self.fusion_prompt(&behaviour.text)?;
         Ok((facts, behaviour, prompt))
     }
 
@@ -164,9 +166,16 @@ impl Fusion<'_> {
         Ok(record)
     }
 
-    /// What a service is asked about a user.
+    /// What a service is asked about a user: the behaviour is a string of JSON, one line whose end no
+    /// text in it can feign.
     pub fn request(&self, history: &History) -> Result<ChatRequest> {
-        let (.., prompt) = self.prompt(history)?;
+        let (_, behaviour) = self.behaviour(history)?;
+        self.request_about(&behaviour)
+    }
+
+    fn request_about(&self, behaviour: &Prompt) -> Result<ChatRequest> {
+        let quoted = serde_json::to_string(&behaviour.text).expect("a string");
+        let prompt = self.fusion_prompt(&quoted)?;
         Ok(ChatRequest::prompt(prompt, self.knowledge_tokens))
     }
 
@@ -180,9 +189,14 @@ impl Fusion<'_> {
         gateway: &Gateway,
         vocabulary: &[String],
     ) -> Result<KnowledgeRecord> {
-        let (facts, behaviour, prompt) = self.prompt(history)?;
-        let prompt_tokens = (self.count)(&prompt);
-        let answered = gateway.ask(&ChatRequest::prompt(prompt, self.knowledge_tokens))?;
+        let (facts, behaviour) = self.behaviour(history)?;
+        let request = self.request_about(&behaviour)?;
+        let prompt_tokens = request
+            .messages
+            .iter()
+            .map(|m| (self.count)(&m.content))
+            .sum();
+        let answered = gateway.ask(&request)?;
         let (text, n_dropped) = grounded_sentences(
             &crate::sanitise::sanitise(&answered.answer.text, 4 * 8 * self.knowledge_tokens).0,
             &facts,

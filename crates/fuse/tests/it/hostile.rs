@@ -106,6 +106,32 @@ fn no_text_of_a_log_changes_the_structure_of_a_prompt() {
     }
 }
 
+/// What a service is sent: the behaviour is one JSON string on the last line.
+#[test]
+fn no_text_of_a_log_leaves_its_string() {
+    let templates = TemplateSet::load("generic", None).unwrap();
+    for injection in injections() {
+        let ds = household(&injection);
+        let wording = Wording::new(&ds, &templates);
+        let fusion = Fusion {
+            wording: &wording,
+            facts: &FactsConfig::default(),
+            budget_tokens: 100_000,
+            knowledge_tokens: 100,
+            count: &words,
+        };
+        let history = ds.history(0, AsOf::new(30 * DAY));
+        let request = fusion.request(&history).unwrap();
+        let [message] = &request.messages[..] else {
+            panic!("{request:?}");
+        };
+        let (asked, data) = message.content.rsplit_once('\n').unwrap();
+        assert!(asked.starts_with("You study one user's behaviour.") && !asked.contains('"'));
+        let behaviour: String = serde_json::from_str(data).unwrap();
+        assert_eq!(behaviour, fusion.prompt(&history).unwrap().1.text);
+    }
+}
+
 fn is_plain(c: char) -> bool {
     let hidden = ['\u{200b}', '\u{202e}', '\u{2066}', '\u{feff}', '\u{2028}'];
     !c.is_control() && !hidden.contains(&c) && !('\u{e0000}'..='\u{e0fff}').contains(&c)
