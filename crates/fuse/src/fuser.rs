@@ -1,17 +1,19 @@
 //! From a history to knowledge: by the embedded model, which chooses among true statements, by a
 //! service, which writes freely and is then checked, or not at all (`none`, the ablation).
 
-use hkfr_events::{Dataset, History};
+use std::sync::Arc;
+
+use hkfr_events::History;
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::facts::{Facts, FactsConfig, facts};
-use crate::gateway::Gateway;
-use crate::prompt::{CountTokens, CutCounts, behaviour_text, raw_text};
+use crate::gateway::{ChatRequest, Gateway};
+use crate::prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
 use crate::statements::{Claim, assemble, candidate_statements, is_contested};
-use crate::templates::TemplateSet;
 use crate::verify::grounded_sentences;
+use crate::wording::Wording;
 
 /// Which model writes the knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,7 +61,7 @@ pub struct KnowledgeRecord {
 
 /// What all modes need.
 pub struct Fusion<'a> {
-    pub templates: &'a TemplateSet,
+    pub wording: &'a Wording<'a>,
     pub facts: &'a FactsConfig,
     /// Tokens of the behaviour prompt, and of the knowledge.
     pub budget_tokens: usize,
@@ -70,17 +72,16 @@ pub struct Fusion<'a> {
 impl Fusion<'_> {
     fn record(
         &self,
-        ds: &Dataset,
         history: &History,
         keep_last: Option<u32>,
         mode: FusionMode,
         model: String,
     ) -> KnowledgeRecord {
         KnowledgeRecord {
-            user: ds.users[history.user() as usize].id.clone(),
+            user: self.wording.ds.users[history.user() as usize].id.clone(),
             as_of: history.as_of().seconds(),
             keep_last,
-            template_hash: self.templates.hash().into(),
+            template_hash: self.wording.templates.hash().into(),
             model,
             mode,
             text: String::new(),
@@ -93,57 +94,49 @@ impl Fusion<'_> {
     }
 
     /// No fusion: the latest behaviours as their templates write them.
-    pub fn none(
-        &self,
-        ds: &Dataset,
-        history: &History,
-        keep_last: Option<u32>,
-    ) -> Result<KnowledgeRecord> {
-        let facts = facts(ds, history, self.facts);
+    pub fn none(&self, history: &History, keep_last: Option<u32>) -> Result<KnowledgeRecord> {
+        let facts = facts(self.wording, history, self.facts);
         let prompt = raw_text(
-            ds,
+            self.wording,
             history,
             &facts,
-            self.templates,
             self.knowledge_tokens,
             self.count,
         )?;
-        let mut record = self.record(ds, history, keep_last, FusionMode::None, "none".into());
+        let mut record = self.record(history, keep_last, FusionMode::None, "none".into());
         (record.text, record.n_tokens, record.cut) = (prompt.text, prompt.n_tokens, prompt.cut);
         Ok(record)
     }
 
+    fn behaviour(&self, history: &History) -> Result<(Arc<Facts>, Prompt)> {
+        let facts = facts(self.wording, history, self.facts);
+        let (budget, count) = (self.budget_tokens, self.count);
+        let behaviour = behaviour_text(self.wording, history, &facts, budget, count)?;
+        Ok((facts, behaviour))
+    }
+
+    fn fusion_prompt(&self, behaviour: &str) -> Result<String> {
+        let values = context! { behaviour };
+        self.wording.templates.render("fusion.jinja", values)
+    }
+
     /// The fusion prompt of a user and the facts behind it.
-    pub fn prompt(
-        &self,
-        ds: &Dataset,
-        history: &History,
-    ) -> Result<(Facts, crate::prompt::Prompt, String)> {
-        let facts = facts(ds, history, self.facts);
-        let behaviour = behaviour_text(
-            ds,
-            history,
-            &facts,
-            self.templates,
-            self.budget_tokens,
-            self.count,
-        )?;
-        let prompt = self
-            .templates
-            .render("fusion.jinja", context! { behaviour => behaviour.text })?;
+    pub fn prompt(&self, history: &History) -> Result<(Arc<Facts>, Prompt, String)> {
+        let (facts, behaviour) = self.behaviour(history)?;
+        let prompt = self.fusion_prompt(&behaviour.text)?;
         Ok((facts, behaviour, prompt))
     }
 
     /// The embedded model chooses among true statements.
     pub fn embedded(
         &self,
-        ds: &Dataset,
         history: &History,
         keep_last: Option<u32>,
         scorer: &mut dyn StatementScorer,
     ) -> Result<KnowledgeRecord> {
-        let (facts, behaviour, prompt) = self.prompt(ds, history)?;
-        let statements = candidate_statements(&facts, self.templates)?;
+        let (facts, behaviour, prompt) = self.prompt(history)?;
+        let templates = self.wording.templates;
+        let statements = candidate_statements(&facts, templates)?;
         // Where a slot takes all that may be said, there is nothing to ask the model.
         let asked: Vec<usize> = (0..statements.len())
             .filter(|&i| is_contested(&statements, statements[i].slot))
@@ -161,17 +154,11 @@ impl Fusion<'_> {
             &facts,
             &statements,
             &scores,
-            self.templates,
+            templates,
             self.knowledge_tokens,
             self.count,
         )?;
-        let mut record = self.record(
-            ds,
-            history,
-            keep_last,
-            FusionMode::Embedded,
-            scorer.model_id(),
-        );
+        let mut record = self.record(history, keep_last, FusionMode::Embedded, scorer.model_id());
         record.n_tokens = (self.count)(&text);
         record.prompt_tokens = (self.count)(&prompt);
         (record.text, record.claims, record.cut, record.n_dropped) =
@@ -179,32 +166,45 @@ impl Fusion<'_> {
         Ok(record)
     }
 
+    /// What a service is asked about a user: the behaviour is a string of JSON, one line whose end no
+    /// text in it can feign.
+    pub fn request(&self, history: &History) -> Result<ChatRequest> {
+        let (_, behaviour) = self.behaviour(history)?;
+        self.request_about(&behaviour)
+    }
+
+    fn request_about(&self, behaviour: &Prompt) -> Result<ChatRequest> {
+        let quoted = serde_json::to_string(&behaviour.text).expect("a string");
+        let prompt = self.fusion_prompt(&quoted)?;
+        Ok(ChatRequest::prompt(prompt, self.knowledge_tokens))
+    }
+
     /// A service writes; what it invents is dropped. `vocabulary` holds the lower-case names
-    /// (categories, brands) that would be an invention if the facts don't name them.
+    /// (categories, brands) that would be an invention if the facts don't name them. The record
+    /// carries the model that answered.
     pub fn service(
         &self,
-        ds: &Dataset,
         history: &History,
         keep_last: Option<u32>,
         gateway: &Gateway,
         vocabulary: &[String],
     ) -> Result<KnowledgeRecord> {
-        let (facts, behaviour, prompt) = self.prompt(ds, history)?;
-        let answer = gateway.complete(&prompt, self.knowledge_tokens)?;
+        let (facts, behaviour) = self.behaviour(history)?;
+        let request = self.request_about(&behaviour)?;
+        let prompt_tokens = request
+            .messages
+            .iter()
+            .map(|m| (self.count)(&m.content))
+            .sum();
+        let answered = gateway.ask(&request)?;
         let (text, n_dropped) = grounded_sentences(
-            &crate::sanitise::sanitise(&answer, 4 * 8 * self.knowledge_tokens).0,
+            &crate::sanitise::sanitise(&answered.answer.text, 4 * 8 * self.knowledge_tokens).0,
             &facts,
             vocabulary,
         );
-        let mut record = self.record(
-            ds,
-            history,
-            keep_last,
-            FusionMode::Service,
-            gateway.model().into(),
-        );
+        let mut record = self.record(history, keep_last, FusionMode::Service, answered.model);
         record.n_tokens = (self.count)(&text);
-        record.prompt_tokens = (self.count)(&prompt);
+        record.prompt_tokens = prompt_tokens;
         (record.text, record.cut, record.n_dropped) = (text, behaviour.cut, n_dropped);
         Ok(record)
     }

@@ -13,14 +13,20 @@ mod sanitise;
 mod statements;
 mod store;
 mod templates;
-mod verify;
 pub mod texts;
+mod verify;
+mod wording;
 mod words;
 
 pub use error::{Error, Result};
-pub use facts::{Count, Facts, FactsConfig, facts, price_band, time};
+pub use facts::{Count, Counts, Facts, FactsConfig, facts, price_band, time};
 pub use fuser::{Fusion, FusionMode, KnowledgeRecord, StatementScorer};
-pub use gateway::{Gateway, GatewayConfig, GatewayError};
+pub use gateway::{
+    Answered, Answers, BatchRead, BreakerConfig, Cassette, CassetteMode, ChatAnswer, ChatRequest,
+    ChatService, Clock, Gateway, GatewayConfig, GatewayError, HttpService, LimitsConfig, Message,
+    Price, Recorded, RetryAfter, RetryConfig, Role, ServiceError, Spend, SpendConfig, StoredAnswer,
+    SystemClock, Usage, read_batch, write_batch_line,
+};
 pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
 pub use redact::redact;
 pub use sanitise::sanitise;
@@ -28,4 +34,5 @@ pub use statements::{Claim, SLOTS, Slot, Statement, assemble, candidate_statemen
 pub use store::{KnowledgeKey, KnowledgeStore};
 pub use templates::TemplateSet;
 pub use verify::{false_claims, grounded_sentences};
+pub use wording::Wording;
 pub use words::Words;

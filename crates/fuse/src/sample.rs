@@ -2,17 +2,17 @@
 //! name is found then and not in the middle of a night's fusion.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use minijinja::{Value, context};
 
-use crate::facts::{Count, Facts};
-use crate::templates::{EventValues, ItemValues, event_values};
+use crate::facts::{Count, Counts, Facts, FactsView};
 
 /// Values for the template of this file name, with every list filled so that every branch is taken.
 pub(crate) fn values(file: &str) -> Value {
     match file.split('/').next().unwrap_or_default() {
-        "events" => event_values(&event()),
-        "statements" => Value::from_serialize(count()),
+        "events" => event(),
+        "statements" => Value::from_dyn_object(count()),
         "profile.jinja" => context! { profile => profile() },
         "behaviour.jinja" => {
             context! { profile_text => "sample", facts => facts(), recent => vec![visit()] }
@@ -22,7 +22,7 @@ pub(crate) fn values(file: &str) -> Value {
         _ => {
             let slots = crate::statements::SLOTS
                 .iter()
-                .map(|s| (s.name, vec![count()]));
+                .map(|s| (s.name, Value::from_iter([Value::from_dyn_object(count())])));
             context! { facts => facts(), chosen => slots.collect::<BTreeMap<_, _>>() }
         }
     }
@@ -32,43 +32,33 @@ fn profile() -> BTreeMap<String, String> {
     BTreeMap::from([("age".into(), "35-44".into())])
 }
 
-fn count() -> Count {
-    Count {
+fn count() -> Arc<Count> {
+    Arc::new(Count {
         name: "sample".into(),
         n: 2,
         share: 0.5,
         percent: 50,
         days_ago: 3,
         evidence: vec![1],
-    }
+    })
 }
 
 fn visit() -> Value {
     context! { days_ago => 3, weekday => "Monday", daypart => "morning", place => "sample", lines => vec!["sample"] }
 }
 
-fn event() -> EventValues {
-    EventValues {
-        subject: "product".into(),
-        action: "purchase".into(),
-        scenario: "store".into(),
-        items: vec![ItemValues {
-            title: "sample".into(),
-            category: "sample".into(),
-            value: Some(1.0),
-        }],
-        more: 1,
-        texts: vec!["sample".into()],
-        place: Some("sample".into()),
-        weekday: "Monday",
-        daypart: "morning",
-        days_ago: 3,
+fn event() -> Value {
+    let item = context! { title => "sample", category => "sample", value => 1.0 };
+    context! {
+        subject => "product", action => "purchase", scenario => "store", items => vec![item],
+        more => 1, texts => vec!["sample"], place => "sample", weekday => "Monday",
+        daypart => "morning", days_ago => 3,
     }
 }
 
-fn facts() -> Facts {
-    let some = || vec![count()];
-    Facts {
+fn facts() -> Value {
+    let some = || -> Counts { vec![count()] };
+    let facts = Facts {
         as_of: 0,
         profile: profile(),
         n_events: 2,
@@ -94,5 +84,9 @@ fn facts() -> Facts {
         rising: some(),
         mean_rating: Some(3.5),
         disliked: some(),
-    }
+    };
+    Value::from_object(FactsView {
+        facts: Arc::new(facts),
+        keep: usize::MAX,
+    })
 }

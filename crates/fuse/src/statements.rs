@@ -2,12 +2,13 @@
 //! fact. The LLM only chooses among them, so a small model cannot invent anything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::facts::{Count, Facts};
+use crate::facts::{Count, Counts, Facts, FactsView};
 use crate::prompt::CountTokens;
 use crate::templates::TemplateSet;
 
@@ -19,7 +20,7 @@ pub struct Slot {
     pub pick: usize,
     /// How many a tight budget leaves for as long as another slot has more than its own number.
     pub floor: usize,
-    options: fn(&Facts) -> Vec<Count>,
+    options: fn(&Facts) -> Counts,
 }
 
 /// The most frequent so many options beyond `pick` are put before the model: each costs a branch.
@@ -103,24 +104,26 @@ pub const SLOTS: &[Slot] = &[
 ];
 
 /// Names that hold of at least a quarter: "shops on Monday" must not be said of one Monday in ten.
-fn common(counts: &[Count]) -> Vec<Count> {
+fn common(counts: &Counts) -> Counts {
     counts.iter().filter(|c| c.share >= 0.25).cloned().collect()
 }
 
-fn household(facts: &Facts) -> Vec<Count> {
+fn household(facts: &Facts) -> Counts {
     let known = facts
         .profile
         .iter()
         .filter(|(_, v)| !v.is_empty() && !v.eq_ignore_ascii_case("unknown"));
     let name = |(k, v): (&String, &String)| format!("{k} {v}");
     known
-        .map(|kv| Count {
-            name: name(kv),
-            n: 1,
-            share: 1.0,
-            percent: 100,
-            days_ago: 0,
-            evidence: Vec::new(),
+        .map(|kv| {
+            Arc::new(Count {
+                name: name(kv).into(),
+                n: 1,
+                share: 1.0,
+                percent: 100,
+                days_ago: 0,
+                evidence: Vec::new(),
+            })
         })
         .collect()
 }
@@ -131,7 +134,7 @@ pub struct Statement {
     pub slot: &'static str,
     /// As `statements/<slot>.jinja` words it: what the model scores.
     pub text: String,
-    pub fact: Count,
+    pub fact: Arc<Count>,
 }
 
 /// A chosen statement, as it is stored: which fact list, what value, how often.
@@ -155,7 +158,7 @@ pub fn candidate_statements(facts: &Facts, templates: &TemplateSet) -> Result<Ve
         {
             let text = templates.render(
                 &format!("statements/{}.jinja", slot.name),
-                Value::from_serialize(&fact),
+                Value::from_dyn_object(Arc::clone(&fact)),
             )?;
             statements.push(Statement {
                 slot: slot.name,
@@ -178,7 +181,7 @@ pub(crate) fn is_contested(statements: &[Statement], slot: &str) -> bool {
 /// slot with the most beyond its floor (the later of equals), then the last one that has any.
 /// Returns the text, the claims in it, and how many claims the budget cut.
 pub fn assemble(
-    facts: &Facts,
+    facts: &Arc<Facts>,
     statements: &[Statement],
     scores: &[f32],
     templates: &TemplateSet,
@@ -206,15 +209,20 @@ pub fn assemble(
         .collect();
     let mut n_cut = 0;
     loop {
-        let mut chosen: BTreeMap<&str, Vec<&Count>> = BTreeMap::new();
+        let mut chosen: BTreeMap<&str, Value> = BTreeMap::new();
         let mut claims = Vec::new();
         for (slot, picks) in SLOTS.iter().zip(&picks) {
             // Said in the order of the facts, so that the most frequent comes first.
             let mut picks = picks.clone();
             picks.sort_by_key(|s| position(s));
             claims.extend(picks.iter().map(|s| claim(s)));
-            chosen.insert(slot.name, picks.into_iter().map(|s| &s.fact).collect());
+            let picked = picks.into_iter().map(|s| Arc::clone(&s.fact));
+            chosen.insert(slot.name, picked.map(Value::from_dyn_object).collect());
         }
+        let facts = Value::from_object(FactsView {
+            facts: Arc::clone(facts),
+            keep: usize::MAX,
+        });
         let text = templates.render("knowledge.jinja", context! { facts, chosen })?;
         if claims.is_empty() || count(&text) <= budget {
             return Ok((text, claims, n_cut));
@@ -232,7 +240,7 @@ pub fn assemble(
 fn claim(s: &Statement) -> Claim {
     Claim {
         slot: s.slot.into(),
-        value: s.fact.name.clone(),
+        value: s.fact.name.to_string(),
         n: s.fact.n,
         percent: s.fact.percent,
         evidence: s.fact.evidence.clone(),

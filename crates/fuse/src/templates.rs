@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hkfr_events::Kind;
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, Value};
 use sha2::{Digest, Sha256};
 
 use crate::builtin::SETS;
@@ -188,31 +188,4 @@ fn slug(text: &str) -> String {
         .filter(|p| !p.is_empty())
         .collect::<Vec<_>>()
         .join("-")
-}
-
-/// The values of an `events/` template.
-#[derive(serde::Serialize)]
-pub(crate) struct EventValues {
-    pub subject: String,
-    pub action: String,
-    pub scenario: String,
-    pub items: Vec<ItemValues>,
-    /// Items beyond those listed.
-    pub more: usize,
-    pub texts: Vec<String>,
-    pub place: Option<String>,
-    pub weekday: &'static str,
-    pub daypart: &'static str,
-    pub days_ago: i64,
-}
-
-#[derive(serde::Serialize)]
-pub(crate) struct ItemValues {
-    pub title: String,
-    pub category: String,
-    pub value: Option<f32>,
-}
-
-pub(crate) fn event_values(v: &EventValues) -> Value {
-    context! { ..Value::from_serialize(v) }
 }

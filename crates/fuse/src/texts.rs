@@ -233,8 +233,8 @@ fn unknown_variables(
         if attribute.is_empty() || root == "profile" || value.kind() != ValueKind::Map {
             continue;
         }
-        let attributes = keys(&value);
-        if !attributes.iter().any(|a| a == attribute) {
+        if value.get_attr(attribute).is_ok_and(|v| v.is_undefined()) {
+            let attributes = keys(&value);
             let names: Vec<String> = attributes.iter().map(|a| format!("{root}.{a}")).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let path = format!("{root}.{attribute}");

@@ -3,8 +3,9 @@
 
 use hkfr_events::{Dataset, Event, History};
 
-use crate::facts::{Facts, FactsConfig, name, time};
+use crate::facts::{Facts, FactsConfig, time};
 use crate::statements::Claim;
+use crate::wording::name;
 
 /// The claims that the history does not bear out, recounted event by event.
 pub fn false_claims<'a>(

@@ -63,7 +63,7 @@ pub enum Command {
     /// Cut the past from the future: training instances and evaluation cases
     Split(StageArgs),
     /// Turn histories into prompts and prompts into knowledge
-    Fuse(StageArgs),
+    Fuse(FuseArgs),
     /// Write instruction rows as JSONL
     Instruct(StageArgs),
     /// Train the LoRA adapters
@@ -88,6 +88,32 @@ pub enum Command {
     Template(TemplateArgs),
     /// Write a synthetic log whose truth is known
     Generate(GenerateArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct FuseArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub options: StageOptions,
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Asking a service (mode = \"service\")")]
+#[group(multiple = false)]
+pub struct ServiceArgs {
+    /// Say how many requests there are, how many are answered, and what the others may cost; ask
+    /// nothing and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write the requests that are not answered as a file for OpenAI's Batch API
+    #[arg(long, value_name = "FILE")]
+    pub batch_out: Option<PathBuf>,
+    /// Take the answers from output (and error) files of the Batch API
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub batch_in: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

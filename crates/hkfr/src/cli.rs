@@ -54,7 +54,28 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
         Command::Run(args) => walk(args, "evaluate"),
         Command::Ingest(args) => walk(args, "ingest"),
         Command::Split(args) => walk(args, "split"),
-        Command::Fuse(args) => walk(args, "fuse"),
+        Command::Fuse(args) => {
+            let (options, service) = (args.options, args.service);
+            let files = service.batch_out.is_some() || !service.batch_in.is_empty();
+            if !service.dry_run && !files {
+                let config = args.config;
+                return walk(StageArgs { config, options }, "fuse");
+            }
+            let config = read(&args.config, &options)?;
+            stages::service::check(&config, service.dry_run)?;
+            if service.dry_run {
+                // What is not cached would be written to the cache.
+                let cache = cache(global, Some(&config))?;
+                let fetcher = Fetcher::standard(cache, true, stop.clone());
+                let mut session = Session::new(config, fetcher, stop.clone(), &[])?;
+                print!("{}", stages::outstanding::dry_run(&mut session)?);
+                return Ok(());
+            }
+            let mut session = session(global, config, stop, &options.force)?;
+            session.walk("split")?;
+            print!("{}", stages::outstanding::batch(&mut session, &service)?);
+            Ok(())
+        }
         Command::Instruct(args) => walk(args, "instruct"),
         Command::Tune(args) => walk(args, "tune"),
         Command::Search(args) => {

@@ -21,6 +21,7 @@ pub struct Progress {
     started: Instant,
     bar: Option<ProgressBar>,
     last_line: Mutex<Instant>,
+    note: Mutex<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,6 +51,7 @@ impl Progress {
             started: Instant::now(),
             bar,
             last_line: Mutex::new(Instant::now()),
+            note: Mutex::default(),
         }
     }
 
@@ -73,10 +75,11 @@ impl Progress {
         self.show();
     }
 
-    /// A word beside the bar, such as the current loss.
+    /// A word beside the bar, or at the end of a line, such as the current loss.
     pub fn note(&self, text: impl Into<String>) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(text.into());
+        match &self.bar {
+            Some(bar) => bar.set_message(text.into()),
+            None => *self.note.lock().expect("no panic under the lock") = text.into(),
         }
     }
 
@@ -118,6 +121,10 @@ impl Progress {
             Unit::Bytes => format!("{}/s", HumanBytes(rate as u64)),
             Unit::Things(_) | Unit::Seconds => format!("{rate:.1}/s"),
         };
+        let note = match &*self.note.lock().expect("no panic under the lock") {
+            note if note.is_empty() => String::new(),
+            note => format!(" · {note}"),
+        };
         match self.total.filter(|&t| t > 0) {
             Some(total) => {
                 let left = match (total.saturating_sub(done) as f64 / rate).is_finite() {
@@ -128,13 +135,13 @@ impl Progress {
                     false => "?".into(),
                 };
                 format!(
-                    "{}/{} {name} ({:.0}%), {per_second}, {left} left",
+                    "{}/{} {name} ({:.0}%), {per_second}, {left} left{note}",
                     count(done),
                     count(total),
                     100.0 * done as f64 / total as f64
                 )
             }
-            None => format!("{} {name}, {per_second}", count(done)),
+            None => format!("{} {name}, {per_second}{note}", count(done)),
         }
     }
 }

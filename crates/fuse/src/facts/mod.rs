@@ -3,21 +3,21 @@
 
 mod tally;
 pub mod time;
+mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use hkfr_events::{Dataset, Event, History};
-use serde::Serialize;
+use hkfr_events::{Event, History};
+use serde::{Deserialize, Serialize};
 
-pub use tally::Count;
 use tally::Tally;
+pub use tally::{Count, Counts};
+pub(crate) use view::FactsView;
 
-use crate::sanitise::sanitise;
+use crate::wording::{ItemNames, Wording, name};
 
-/// Characters that a name (title, category, brand, place) may have in a prompt.
-const MAX_NAME: usize = 80;
-
-#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FactsConfig {
     /// Names kept of each list.
     pub top: usize,
@@ -35,7 +35,7 @@ impl Default for FactsConfig {
 }
 
 /// What is known of a user as-of a time. Lists are ranked by count, ties by name.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     pub as_of: i64,
     pub profile: BTreeMap<String, String>,
@@ -54,73 +54,66 @@ pub struct Facts {
     /// Of the chosen things, the percentage whose item had been chosen before.
     pub repeat_percent: u32,
     /// Events by action, all kinds.
-    pub actions: Vec<Count>,
+    pub actions: Counts,
     /// Of the chosen things: at the data set's category level, and one level coarser.
-    pub categories: Vec<Count>,
-    pub departments: Vec<Count>,
-    pub items: Vec<Count>,
+    pub categories: Counts,
+    pub departments: Counts,
+    pub items: Counts,
     /// Items by recency: the latest orders first.
-    pub recent_items: Vec<Count>,
-    pub brands: Vec<Count>,
+    pub recent_items: Counts,
+    pub brands: Counts,
     /// Of the orders.
-    pub dayparts: Vec<Count>,
-    pub weekdays: Vec<Count>,
-    pub places: Vec<Count>,
+    pub dayparts: Counts,
+    pub weekdays: Counts,
+    pub places: Counts,
     /// Chosen things by the price ladder of [`price_band`].
-    pub price_bands: Vec<Count>,
+    pub price_bands: Counts,
     /// Categories that were exposed and then (or with it) chosen, with the number of exposures.
-    pub converted: Vec<Count>,
+    pub converted: Counts,
     /// Categories that were exposed and never chosen.
-    pub ignored: Vec<Count>,
+    pub ignored: Counts,
     /// Categories whose share in the latest third is at least twice that before, 3 or more times.
-    pub rising: Vec<Count>,
+    pub rising: Counts,
     /// Mean of the values of rated things, if the values are ratings.
     pub mean_rating: Option<f32>,
     /// Categories of things rated low.
-    pub disliked: Vec<Count>,
+    pub disliked: Counts,
 }
 
-/// The names of an item as facts use them, sanitised.
-pub(crate) fn name(text: &str) -> String {
-    sanitise(text, MAX_NAME).0
-}
-
-pub fn facts(ds: &Dataset, history: &History, config: &FactsConfig) -> Facts {
+pub fn facts(wording: &Wording, history: &History, config: &FactsConfig) -> Arc<Facts> {
+    let ds = wording.ds;
     let as_of = history.as_of().seconds();
     let all = history.events();
     let events = &all[all.len().saturating_sub(config.max_events)..];
     let chosen: Vec<&Event> = events.iter().filter(|e| ds.is_target(e)).collect();
-    let category = |e: &Event| e.item.and_then(|i| ds.category(i)).map(name);
+    let names = |e: &Event| e.item.map(|i| wording.item(i));
+    let category = |e: &Event| names(e).and_then(|n| n.category.as_deref());
 
     let mut orders: Vec<(i64, u32)> = Vec::new();
-    let (mut actions, mut categories, mut departments, mut items, mut brands) = (
-        Tally::default(),
-        Tally::default(),
-        Tally::default(),
-        Tally::default(),
-        Tally::default(),
-    );
-    let (mut dayparts, mut weekdays, mut places) =
-        (Tally::default(), Tally::default(), Tally::default());
+    let mut actions = Tally::default();
     let (mut exposed, mut disliked, mut ratings) = (Tally::default(), Tally::default(), Vec::new());
-    let mut seen = BTreeSet::new();
-    let mut repeats = 0;
     for e in events {
-        let kind = ds.kind(e);
-        actions.add(&kind.action, e.ts, e.row);
-        if kind.action.starts_with("exposure") || kind.action == "impression" {
+        let action = ds.kind(e).action.as_str();
+        actions.add(&wording.kind(e.kind).action, e.ts, e.row);
+        if action.starts_with("exposure") || action == "impression" {
             if let Some(c) = category(e) {
-                exposed.add(&c, e.ts, e.row);
+                exposed.add(c, e.ts, e.row);
             }
-        } else if kind.action == "rate-low"
+        } else if action == "rate-low"
             && let Some(c) = category(e)
         {
-            disliked.add(&c, e.ts, e.row);
+            disliked.add(c, e.ts, e.row);
         }
-        if kind.action.starts_with("rate") {
+        if action.starts_with("rate") {
             ratings.extend(e.value);
         }
     }
+    let (mut categories, mut departments) = (Tally::default(), Tally::default());
+    let (mut items, mut brands) = (Tally::default(), Tally::default());
+    let (mut dayparts, mut weekdays) = (Tally::default(), Tally::default());
+    let (mut places, mut bands) = (Tally::default(), Tally::default());
+    let mut seen = HashSet::new();
+    let mut repeats = 0;
     for e in &chosen {
         let item = e.item.expect("a target event has an item");
         match orders.last_mut() {
@@ -130,23 +123,29 @@ pub fn facts(ds: &Dataset, history: &History, config: &FactsConfig) -> Facts {
                 dayparts.add(time::daypart(e.ts), e.ts, e.row);
                 weekdays.add(time::weekday(e.ts), e.ts, e.row);
                 if let Some(p) = e.place {
-                    places.add(&name(&ds.places[p as usize]), e.ts, e.row);
+                    places.add(wording.place(p), e.ts, e.row);
                 }
             }
         }
         repeats += u32::from(!seen.insert(item));
-        items.add(&name(&ds.title(item)), e.ts, e.row);
-        let categories_of = &ds.items[item as usize].categories;
-        if let Some(c) = category(e) {
-            categories.add(&c, e.ts, e.row);
+        let ItemNames {
+            title,
+            category,
+            department,
+            brand,
+        } = wording.item(item);
+        items.add(title, e.ts, e.row);
+        for (tally, name) in [
+            (&mut categories, category),
+            (&mut departments, department),
+            (&mut brands, brand),
+        ] {
+            if let Some(name) = name {
+                tally.add(name, e.ts, e.row);
+            }
         }
-        if ds.info.category_level > 0
-            && let Some(c) = categories_of.get(ds.info.category_level - 1)
-        {
-            departments.add(&name(c), e.ts, e.row);
-        }
-        if let Some(b) = ds.items[item as usize].attributes.get("brand") {
-            brands.add(&name(b), e.ts, e.row);
+        if let Some(price) = ds.items[item as usize].price {
+            bands.add(price_band(price), e.ts, e.row);
         }
     }
     let percent = |n: u32, of: u32| {
@@ -156,22 +155,11 @@ pub fn facts(ds: &Dataset, history: &History, config: &FactsConfig) -> Facts {
             (100.0 * n as f32 / of as f32).round() as u32
         }
     };
-    let (converted, ignored): (Vec<Count>, Vec<Count>) = exposed
-        .top(usize::MAX, as_of)
-        .into_iter()
-        .partition(|c| categories.count(&c.name) > 0);
-    let cut = |mut counts: Vec<Count>| {
-        counts.truncate(config.top);
-        counts
+    let of_exposed = |was_chosen: bool| {
+        let keeps = |name: &str, _| (categories.count(name) > 0) == was_chosen;
+        exposed.top_of(config.top, as_of, keeps)
     };
-    let mut recent_items = items.top(usize::MAX, as_of);
-    recent_items.sort_by(|a, b| {
-        a.days_ago
-            .cmp(&b.days_ago)
-            .then(b.n.cmp(&a.n))
-            .then(a.name.cmp(&b.name))
-    });
-    Facts {
+    Arc::new(Facts {
         as_of,
         profile: ds.users[history.user() as usize]
             .attributes
@@ -196,36 +184,25 @@ pub fn facts(ds: &Dataset, history: &History, config: &FactsConfig) -> Facts {
         categories: categories.top(config.top, as_of),
         departments: departments.top(config.top, as_of),
         items: items.top(config.top, as_of),
-        recent_items: cut(recent_items),
+        recent_items: items.latest(config.top, as_of),
         brands: brands.top(config.top, as_of),
         dayparts: dayparts.top(config.top, as_of),
         weekdays: weekdays.top(config.top, as_of),
         places: places.top(config.top, as_of),
-        price_bands: price_bands(ds, &chosen, as_of),
-        converted: cut(converted),
-        ignored: cut(ignored),
+        price_bands: bands.top(4, as_of),
+        converted: of_exposed(true),
+        ignored: of_exposed(false),
         rising: rising(&chosen, &category, config.top, as_of),
         mean_rating: (!ratings.is_empty())
             .then(|| ratings.iter().sum::<f32>() / ratings.len() as f32),
         disliked: disliked.top(config.top, as_of),
-    }
+    })
 }
 
 /// The upper median; absent with fewer than `least` values.
 fn median(mut values: Vec<i64>, least: usize) -> Option<i64> {
     values.sort_unstable();
     (values.len() >= least).then(|| values[values.len() / 2])
-}
-
-/// Chosen items with a known price, by [`price_band`].
-fn price_bands(ds: &Dataset, chosen: &[&Event], as_of: i64) -> Vec<Count> {
-    let mut bands = Tally::default();
-    for e in chosen {
-        if let Some(price) = e.item.and_then(|i| ds.items[i as usize].price) {
-            bands.add(price_band(price), e.ts, e.row);
-        }
-    }
-    bands.top(4, as_of)
 }
 
 /// The price ladder that facts and the price-band task share, in the data set's currency.
@@ -238,26 +215,25 @@ pub fn price_band(price: f32) -> &'static str {
     }
 }
 
-fn rising(
+fn rising<'n>(
     chosen: &[&Event],
-    category: &dyn Fn(&Event) -> Option<String>,
+    category: &dyn Fn(&Event) -> Option<&'n str>,
     top: usize,
     as_of: i64,
-) -> Vec<Count> {
+) -> Counts {
     let (before, latest) = chosen.split_at(chosen.len() - chosen.len() / 3);
     let tally = |events: &[&Event]| {
         let mut t = Tally::default();
         for e in events {
             if let Some(c) = category(e) {
-                t.add(&c, e.ts, e.row);
+                t.add(c, e.ts, e.row);
             }
         }
         t
     };
     let (before, latest) = (tally(before), tally(latest));
-    let share_before = |name: &str| before.count(name) as f32 / before.total().max(1) as f32;
-    let mut rising = latest.top(usize::MAX, as_of);
-    rising.retain(|c| c.n >= 3 && c.share >= 2.0 * share_before(&c.name));
-    rising.truncate(top);
-    rising
+    let share = |tally: &Tally, n: u32| n as f32 / tally.total().max(1) as f32;
+    latest.top_of(top, as_of, |name, n| {
+        n >= 3 && share(&latest, n) >= 2.0 * share(&before, before.count(name))
+    })
 }

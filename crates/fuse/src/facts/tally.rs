@@ -1,16 +1,18 @@
 //! Counts by name with the events that support them, ranked by count and then by name.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use serde::Serialize;
+use minijinja::Value;
+use minijinja::value::{Enumerator, Object};
 
 /// At most this many event ids support a fact; the count says how many there were.
 const MAX_EVIDENCE: usize = 20;
 
-/// How often something named occurred.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// How often something named occurred. Templates see all but the evidence.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Count {
-    pub name: String,
+    pub name: Arc<str>,
     pub n: u32,
     /// Of all that was counted, 0 to 1.
     pub share: f32,
@@ -22,23 +24,56 @@ pub struct Count {
     pub evidence: Vec<u32>,
 }
 
-#[derive(Default)]
-pub struct Tally {
-    total: u32,
-    entries: BTreeMap<String, (u32, i64, Vec<u32>)>,
+impl Object for Count {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(match key.as_str()? {
+            "name" => Value::from(Arc::clone(&self.name)),
+            "n" => self.n.into(),
+            "share" => self.share.into(),
+            "percent" => self.percent.into(),
+            "days_ago" => self.days_ago.into(),
+            _ => return None,
+        })
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["name", "n", "share", "percent", "days_ago"])
+    }
 }
 
-impl Tally {
+/// Ranked.
+pub type Counts = Vec<Arc<Count>>;
+
+#[derive(Default)]
+pub(super) struct Tally<'n> {
+    total: u32,
+    entries: HashMap<&'n str, Entry>,
+    /// Events (row, the event before it of the same name).
+    events: Vec<(u32, u32)>,
+}
+
+struct Entry {
+    n: u32,
+    last_ts: i64,
+    last: u32,
+}
+
+/// No event before it.
+const NONE: u32 = u32::MAX;
+
+impl<'n> Tally<'n> {
     /// Counts one event; events must come oldest first.
-    pub fn add(&mut self, name: &str, ts: i64, row: u32) {
+    pub fn add(&mut self, name: &'n str, ts: i64, row: u32) {
         self.total += 1;
-        if !self.entries.contains_key(name) {
-            self.entries.insert(name.to_owned(), (0, ts, Vec::new()));
-        }
-        let entry = self.entries.get_mut(name).expect("just inserted");
-        entry.0 += 1;
-        entry.1 = ts;
-        entry.2.push(row);
+        let entry = self.entries.entry(name).or_insert(Entry {
+            n: 0,
+            last_ts: ts,
+            last: NONE,
+        });
+        self.events.push((row, entry.last));
+        entry.n += 1;
+        entry.last_ts = ts;
+        entry.last = self.events.len() as u32 - 1;
     }
 
     pub fn total(&self) -> u32 {
@@ -46,22 +81,67 @@ impl Tally {
     }
 
     pub fn count(&self, name: &str) -> u32 {
-        self.entries.get(name).map_or(0, |e| e.0)
+        self.entries.get(name).map_or(0, |e| e.n)
     }
 
     /// The most frequent, at most `n`.
-    pub fn top(&self, n: usize, as_of: i64) -> Vec<Count> {
-        let mut all: Vec<_> = self.entries.iter().collect();
-        all.sort_by(|a, b| b.1.0.cmp(&a.1.0).then(a.0.cmp(b.0)));
+    pub fn top(&self, n: usize, as_of: i64) -> Counts {
+        self.ranked(n, as_of, |_| true, |e| std::cmp::Reverse(e.n))
+    }
+
+    /// The most frequent of those that `keeps` (name, count) says, at most `n`.
+    pub fn top_of(&self, n: usize, as_of: i64, keeps: impl Fn(&str, u32) -> bool) -> Counts {
+        self.ranked(
+            n,
+            as_of,
+            |(name, e)| keeps(name, e.n),
+            |e| std::cmp::Reverse(e.n),
+        )
+    }
+
+    /// The latest, at most `n`: of a day the most frequent.
+    pub fn latest(&self, n: usize, as_of: i64) -> Counts {
+        let days_ago = |e: &Entry| super::time::days_between(e.last_ts, as_of);
+        self.ranked(
+            n,
+            as_of,
+            |_| true,
+            |e| (days_ago(e), std::cmp::Reverse(e.n)),
+        )
+    }
+
+    fn ranked<K: Ord>(
+        &self,
+        n: usize,
+        as_of: i64,
+        keeps: impl Fn(&(&str, &Entry)) -> bool,
+        key: impl Fn(&Entry) -> K,
+    ) -> Counts {
+        let all = self.entries.iter().map(|(name, e)| (*name, e));
+        let mut all: Vec<(&str, &Entry)> = all.filter(keeps).collect();
+        all.sort_unstable_by(|a, b| key(a.1).cmp(&key(b.1)).then(a.0.cmp(b.0)));
         all.truncate(n);
-        let count = |(name, (n, last, rows)): (&String, &(u32, i64, Vec<u32>))| Count {
-            name: name.clone(),
-            n: *n,
-            share: *n as f32 / self.total as f32,
-            percent: (100.0 * *n as f32 / self.total as f32).round() as u32,
-            days_ago: super::time::days_between(*last, as_of),
-            evidence: rows.iter().rev().take(MAX_EVIDENCE).copied().collect(),
-        };
-        all.into_iter().map(count).collect()
+        all.into_iter()
+            .map(|(name, e)| Arc::new(self.counted(name, e, as_of)))
+            .collect()
+    }
+
+    fn counted(&self, name: &str, e: &Entry, as_of: i64) -> Count {
+        let share = e.n as f32 / self.total as f32;
+        let mut evidence = Vec::with_capacity(MAX_EVIDENCE.min(e.n as usize));
+        let mut at = e.last;
+        while at != NONE && evidence.len() < MAX_EVIDENCE {
+            let (row, before) = self.events[at as usize];
+            evidence.push(row);
+            at = before;
+        }
+        Count {
+            name: name.into(),
+            n: e.n,
+            share,
+            percent: (100.0 * share).round() as u32,
+            days_ago: super::time::days_between(e.last_ts, as_of),
+            evidence,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use hkfr_events::{AsOf, Dataset, DatasetBuilder, Event};
 use hkfr_fuse::{
-    FactsConfig, Fusion, TemplateSet, behaviour_text, facts, raw_text, redact, sanitise,
+    FactsConfig, Fusion, TemplateSet, Wording, behaviour_text, facts, raw_text, redact, sanitise,
 };
 use proptest::prelude::*;
 
@@ -59,24 +59,25 @@ fn household(text: &str) -> Dataset {
 
 /// All texts that are made of the household.
 fn texts(ds: &Dataset, templates: &TemplateSet) -> Vec<String> {
+    let wording = &Wording::new(ds, templates);
     let history = ds.history(0, AsOf::new(30 * DAY));
     let config = FactsConfig::default();
-    let f = facts(ds, &history, &config);
+    let f = facts(wording, &history, &config);
     let fusion = Fusion {
-        templates,
+        wording,
         facts: &config,
         budget_tokens: 100_000,
         knowledge_tokens: 100_000,
         count: &words,
     };
     vec![
-        behaviour_text(ds, &history, &f, templates, 100_000, &words)
+        behaviour_text(wording, &history, &f, 100_000, &words)
             .unwrap()
             .text,
-        raw_text(ds, &history, &f, templates, 100_000, &words)
+        raw_text(wording, &history, &f, 100_000, &words)
             .unwrap()
             .text,
-        fusion.prompt(ds, &history).unwrap().2,
+        fusion.prompt(&history).unwrap().2,
     ]
 }
 
@@ -102,6 +103,32 @@ fn no_text_of_a_log_changes_the_structure_of_a_prompt() {
                 );
             }
         }
+    }
+}
+
+/// What a service is sent: the behaviour is one JSON string on the last line.
+#[test]
+fn no_text_of_a_log_leaves_its_string() {
+    let templates = TemplateSet::load("generic", None).unwrap();
+    for injection in injections() {
+        let ds = household(&injection);
+        let wording = Wording::new(&ds, &templates);
+        let fusion = Fusion {
+            wording: &wording,
+            facts: &FactsConfig::default(),
+            budget_tokens: 100_000,
+            knowledge_tokens: 100,
+            count: &words,
+        };
+        let history = ds.history(0, AsOf::new(30 * DAY));
+        let request = fusion.request(&history).unwrap();
+        let [message] = &request.messages[..] else {
+            panic!("{request:?}");
+        };
+        let (asked, data) = message.content.rsplit_once('\n').unwrap();
+        assert!(asked.starts_with("You study one user's behaviour.") && !asked.contains('"'));
+        let behaviour: String = serde_json::from_str(data).unwrap();
+        assert_eq!(behaviour, fusion.prompt(&history).unwrap().1.text);
     }
 }
 

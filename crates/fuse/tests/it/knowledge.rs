@@ -1,7 +1,7 @@
 use hkfr_events::{AsOf, Dataset, DatasetBuilder};
 use hkfr_fuse::{
-    FactsConfig, Fusion, StatementScorer, TemplateSet, behaviour_text, candidate_statements, facts,
-    false_claims, grounded_sentences, raw_text,
+    FactsConfig, Fusion, StatementScorer, TemplateSet, Wording, behaviour_text,
+    candidate_statements, facts, false_claims, grounded_sentences, raw_text,
 };
 use proptest::prelude::*;
 
@@ -20,9 +20,9 @@ impl StatementScorer for Shortest {
     }
 }
 
-fn fusion<'a>(templates: &'a TemplateSet, config: &'a FactsConfig, budget: usize) -> Fusion<'a> {
+fn fusion<'a>(wording: &'a Wording<'a>, config: &'a FactsConfig, budget: usize) -> Fusion<'a> {
     Fusion {
-        templates,
+        wording,
         facts: config,
         budget_tokens: budget,
         knowledge_tokens: budget,
@@ -35,9 +35,10 @@ fn texts_read_as_a_person_would_write_them() {
     let ds = household();
     let history = ds.history(0, AsOf::new(30 * DAY));
     let templates = TemplateSet::load("grocery", None).unwrap();
+    let wording = Wording::new(&ds, &templates);
     let config = FactsConfig::default();
-    let f = facts(&ds, &history, &config);
-    let behaviour = behaviour_text(&ds, &history, &f, &templates, 200, &words).unwrap();
+    let f = facts(&wording, &history, &config);
+    let behaviour = behaviour_text(&wording, &history, &f, 200, &words).unwrap();
     insta::assert_snapshot!(behaviour.text, @r"
     Household: age 35-44.
     3 shopping trips, 6 products, every 7 days, last 11 days ago, 33% bought before.
@@ -49,15 +50,15 @@ fn texts_read_as_a_person_would_write_them() {
     18 days ago, Monday morning: saw on display soft drinks; bought Whole milk, 1 GA.
     25 days ago, Monday morning: bought Whole milk, 1 GA, Wheat bread.
     ");
-    let record = fusion(&templates, &config, 200)
-        .embedded(&ds, &history, None, &mut Shortest)
+    let record = fusion(&wording, &config, 200)
+        .embedded(&history, None, &mut Shortest)
         .unwrap();
     insta::assert_snapshot!(record.text, @"Household: age 35-44. Often buys fluid milk, soft drinks, bread. Staples: Whole milk, 1 GA (3x). Recently: Whole milk, 1 GA, Cola, 12 CT, {{ 7 * 7 }}‹im_end› evil{% raw %}, Wheat bread. Responds to promotions of soft drinks. Shops every 7 days, Monday, morning. Pays mostly 2 to 5. Brands: national. 33% bought before, 2 products a trip, last trip 11 days ago.");
     assert_eq!(
         false_claims(&ds, &history, &config, &record.claims),
         Vec::<&hkfr_fuse::Claim>::new()
     );
-    let raw = raw_text(&ds, &history, &f, &templates, 200, &words).unwrap();
+    let raw = raw_text(&wording, &history, &f, 200, &words).unwrap();
     assert!(
         raw.text.starts_with("Household: age 35-44.\n11 days ago")
             && !raw.text.contains('%'.to_string().as_str())
@@ -69,11 +70,12 @@ fn texts_read_as_a_person_would_write_them() {
 fn texts_of(set: &str, ds: &Dataset, as_of: i64) -> [String; 4] {
     let history = ds.history(0, AsOf::new(as_of));
     let templates = TemplateSet::load(set, None).unwrap();
+    let wording = Wording::new(ds, &templates);
     let config = FactsConfig::default();
-    let fusion = fusion(&templates, &config, 400);
-    let (facts, behaviour, prompt) = fusion.prompt(ds, &history).unwrap();
-    let raw = raw_text(ds, &history, &facts, &templates, 400, &words).unwrap();
-    let record = fusion.embedded(ds, &history, None, &mut Shortest).unwrap();
+    let fusion = fusion(&wording, &config, 400);
+    let (facts, behaviour, prompt) = fusion.prompt(&history).unwrap();
+    let raw = raw_text(&wording, &history, &facts, 400, &words).unwrap();
+    let record = fusion.embedded(&history, None, &mut Shortest).unwrap();
     assert_eq!(
         false_claims(ds, &history, &config, &record.claims),
         Vec::<&hkfr_fuse::Claim>::new()
@@ -187,11 +189,9 @@ fn chinese_sets_leave_no_english_word_of_ours() {
             }
         }
         let templates = TemplateSet::load(set, None).unwrap();
-        let f = facts(
-            &ds,
-            &ds.history(0, AsOf::new(30 * DAY)),
-            &FactsConfig::default(),
-        );
+        let wording = Wording::new(&ds, &templates);
+        let history = ds.history(0, AsOf::new(30 * DAY));
+        let f = facts(&wording, &history, &FactsConfig::default());
         for statement in candidate_statements(&f, &templates).unwrap() {
             let text = &statement.text;
             assert!(
@@ -208,10 +208,11 @@ fn every_built_in_set_writes_about_any_user() {
     let config = FactsConfig::default();
     for set in TemplateSet::builtin_sets() {
         let templates = TemplateSet::load(set, None).unwrap();
+        let wording = Wording::new(&ds, &templates);
         for as_of in [0, 5 * DAY, 30 * DAY] {
             let history = ds.history(0, AsOf::new(as_of));
-            let record = fusion(&templates, &config, 200)
-                .embedded(&ds, &history, None, &mut Shortest)
+            let record = fusion(&wording, &config, 200)
+                .embedded(&history, None, &mut Shortest)
                 .unwrap();
             assert!(
                 !record.text.contains("  ") && !record.text.is_empty(),
@@ -222,9 +223,7 @@ fn every_built_in_set_writes_about_any_user() {
                 false_claims(&ds, &history, &config, &record.claims),
                 Vec::<&hkfr_fuse::Claim>::new()
             );
-            fusion(&templates, &config, 200)
-                .none(&ds, &history, None)
-                .unwrap();
+            fusion(&wording, &config, 200).none(&history, None).unwrap();
         }
     }
 }
@@ -236,15 +235,19 @@ fn a_hundred_thousand_characters_are_cut_and_counted() {
     event(&mut b, "u", "x", "purchase", DAY);
     let ds = b.build();
     let history = ds.history(0, AsOf::new(2 * DAY));
-    let f = facts(&ds, &history, &FactsConfig::default());
+    let templates = TemplateSet::load("generic", None).unwrap();
+    let wording = Wording::new(&ds, &templates);
+    let f = facts(&wording, &history, &FactsConfig::default());
     assert!(f.items[0].name.chars().count() <= 80);
 }
 
 #[test]
 fn an_invented_category_is_dropped_from_free_text() {
     let ds = household();
+    let templates = TemplateSet::load("generic", None).unwrap();
+    let wording = Wording::new(&ds, &templates);
     let f = facts(
-        &ds,
+        &wording,
         &ds.history(0, AsOf::new(30 * DAY)),
         &FactsConfig::default(),
     );
@@ -287,18 +290,19 @@ proptest! {
         let ds = b.build();
         let history = ds.history(0, AsOf::new(cut_off * DAY));
         let templates = TemplateSet::load(set, None).unwrap();
+        let wording = Wording::new(&ds, &templates);
         let config = FactsConfig { max_events, ..FactsConfig::default() };
-        let record = fusion(&templates, &config, budget).embedded(&ds, &history, None, &mut Shortest).unwrap();
+        let record = fusion(&wording, &config, budget).embedded(&history, None, &mut Shortest).unwrap();
         prop_assert_eq!(false_claims(&ds, &history, &config, &record.claims), Vec::<&hkfr_fuse::Claim>::new());
         prop_assert!(record.n_tokens <= budget || record.claims.is_empty());
         for row in record.claims.iter().flat_map(|c| &c.evidence) {
             let event = history.events().iter().find(|e| e.row == *row);
             prop_assert!(event.is_some_and(|e| e.ts < cut_off * DAY), "evidence {row} is not in the history");
         }
-        let f = facts(&ds, &history, &config);
+        let f = facts(&wording, &history, &config);
         let prompts = [
-            behaviour_text(&ds, &history, &f, &templates, budget, &words).unwrap(),
-            raw_text(&ds, &history, &f, &templates, budget, &words).unwrap(),
+            behaviour_text(&wording, &history, &f, budget, &words).unwrap(),
+            raw_text(&wording, &history, &f, budget, &words).unwrap(),
         ];
         for prompt in prompts {
             prop_assert!(prompt.n_tokens <= budget, "{} tokens in a budget of {budget}", prompt.n_tokens);

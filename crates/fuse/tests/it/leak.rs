@@ -1,5 +1,7 @@
 use hkfr_events::{AsOf, DatasetBuilder, Event};
-use hkfr_fuse::{FactsConfig, TemplateSet, behaviour_text, candidate_statements, facts, raw_text};
+use hkfr_fuse::{
+    FactsConfig, TemplateSet, Wording, behaviour_text, candidate_statements, facts, raw_text,
+};
 
 use crate::fixture::{DAY, describe, event, info, words};
 
@@ -31,14 +33,13 @@ fn nothing_at_or_after_the_cut_off_is_written() {
     let ds = b.build();
     let history = ds.history(0, AsOf::new(cut_off));
     let templates = TemplateSet::load("grocery", None).unwrap();
-    let f = facts(&ds, &history, &FactsConfig::default());
+    let wording = Wording::new(&ds, &templates);
+    let f = facts(&wording, &history, &FactsConfig::default());
     let mut written = format!("{f:?}");
-    written += &behaviour_text(&ds, &history, &f, &templates, 500, &words)
+    written += &behaviour_text(&wording, &history, &f, 500, &words)
         .unwrap()
         .text;
-    written += &raw_text(&ds, &history, &f, &templates, 500, &words)
-        .unwrap()
-        .text;
+    written += &raw_text(&wording, &history, &f, 500, &words).unwrap().text;
     for s in candidate_statements(&f, &templates).unwrap() {
         written += &s.text;
     }
@@ -48,7 +49,7 @@ fn nothing_at_or_after_the_cut_off_is_written() {
     );
     // The same marks do show once the cut-off has passed them.
     let later = facts(
-        &ds,
+        &wording,
         &ds.history(0, AsOf::new(30 * DAY)),
         &FactsConfig::default(),
     );

@@ -5,5 +5,6 @@ mod gateway;
 mod hostile;
 mod knowledge;
 mod leak;
+mod server;
 mod store;
 mod templates;

@@ -6,8 +6,8 @@ use std::path::Path;
 use hkfr_rec::systems::recipe;
 use hkfr_rec::tasks::TASKS as INSTRUCTION_TASKS;
 
-use super::Config;
 use super::outcome::{LLM_SYSTEMS, SYSTEMS, SystemsConfig, TASKS};
+use super::{Config, FusionConfig};
 
 /// A value that cannot be meant: where it stands and what to do.
 #[derive(Debug, PartialEq)]
@@ -75,6 +75,48 @@ pub(super) fn systems(c: &SystemsConfig, prefix: &str) -> Result<(), Finding> {
     Ok(())
 }
 
+/// What a service is asked by, and what it may cost.
+fn service(f: &FusionConfig) -> Result<(), Finding> {
+    let bad = |key: &str, reason: &str| bad("fusion", key, reason);
+    if f.service_models().any(str::is_empty) {
+        return bad("model", "names no model");
+    }
+    for (key, value) in [
+        ("tokens_per_minute", f.tokens_per_minute),
+        ("max_tokens_total", f.max_tokens_total),
+    ] {
+        if value == Some(0) {
+            return bad(key, "must be at least 1");
+        }
+    }
+    for fallback in &f.fallbacks {
+        if fallback.requests_per_minute == Some(0) || fallback.tokens_per_minute == Some(0) {
+            return bad("fallbacks", "limits must be at least 1");
+        }
+    }
+    for (model, price) in &f.prices {
+        if ![price.input, price.output]
+            .iter()
+            .all(|p| p.is_finite() && *p >= 0.0)
+        {
+            let reason = format!("the price of \"{model}\" must be finite and not below 0");
+            return bad("prices", &reason);
+        }
+    }
+    let Some(cap) = f.max_cost else { return Ok(()) };
+    if !(cap.is_finite() && cap > 0.0) {
+        return bad("max_cost", "must be a finite number above 0");
+    }
+    match f.service_models().find(|m| !f.prices.contains_key(*m)) {
+        Some(model) => {
+            let hint = super::load::nearest(model, f.prices.keys().map(String::as_str));
+            let reason = format!("cannot be held: prices has none of model \"{model}\"{hint}");
+            bad("max_cost", &reason)
+        }
+        None => Ok(()),
+    }
+}
+
 pub(super) fn check(c: &Config) -> Result<(), Finding> {
     let is_name = |s: &str| {
         !s.is_empty()
@@ -106,6 +148,23 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         ("fusion", "budget_tokens", Some(c.fusion.budget_tokens)),
         ("fusion", "max_events", Some(c.fusion.max_events)),
         ("fusion", "concurrency", Some(c.fusion.concurrency)),
+        ("fusion", "timeout_seconds", Some(c.fusion.timeout_seconds)),
+        (
+            "fusion",
+            "deadline_seconds",
+            Some(c.fusion.deadline_seconds),
+        ),
+        (
+            "fusion",
+            "breaker_failures",
+            Some(c.fusion.breaker_failures),
+        ),
+        ("fusion", "breaker_seconds", Some(c.fusion.breaker_seconds)),
+        (
+            "fusion",
+            "requests_per_minute",
+            c.fusion.requests_per_minute,
+        ),
         (
             "fusion",
             "knowledge_tokens",
@@ -183,6 +242,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             &format!("unknown template set \"{}\"{hint}", c.fusion.templates),
         );
     }
+    service(&c.fusion)?;
     if c.split.simulated_cold_start.contains(&0) {
         return bad(
             "split",

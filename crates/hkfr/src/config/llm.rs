@@ -1,10 +1,12 @@
 //! `[fusion]`, `[instructions]`, `[tuning]` and `[models]`: what the language model is told and taught.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-pub use hkfr_fuse::FusionMode;
+pub use hkfr_fuse::{CassetteMode, FusionMode, Price};
 use hkfr_lm::Precision;
 pub use hkfr_lm::Targets;
 
@@ -23,6 +25,29 @@ pub struct FusionConfig {
     pub concurrency: u32,
     pub timeout_seconds: u32,
     pub retries: u32,
+    pub deadline_seconds: u32,
+    pub requests_per_minute: Option<u32>,
+    pub tokens_per_minute: Option<u64>,
+    pub breaker_failures: u32,
+    pub breaker_seconds: u32,
+    pub fallbacks: Vec<FallbackConfig>,
+    pub prices: BTreeMap<String, Price>,
+    pub max_cost: Option<f64>,
+    pub max_tokens_total: Option<u64>,
+    pub cassette: Option<PathBuf>,
+    pub cassette_mode: CassetteMode,
+}
+
+/// A service that is asked when those before it do not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FallbackConfig {
+    pub model: String,
+    /// Absent: the address and the key of `[fusion]`.
+    pub base_url: Option<String>,
+    pub api_key_env: Option<String>,
+    pub requests_per_minute: Option<u32>,
+    pub tokens_per_minute: Option<u64>,
 }
 
 impl Default for FusionConfig {
@@ -40,7 +65,42 @@ impl Default for FusionConfig {
             concurrency: 4,
             timeout_seconds: 60,
             retries: 5,
+            deadline_seconds: 300,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            breaker_failures: 10,
+            breaker_seconds: 30,
+            fallbacks: Vec::new(),
+            prices: BTreeMap::new(),
+            max_cost: None,
+            max_tokens_total: None,
+            cassette: None,
+            cassette_mode: CassetteMode::Replay,
         }
+    }
+}
+
+impl FusionConfig {
+    /// The models that a service may answer with, in the order in which they are asked.
+    pub fn service_models(&self) -> impl Iterator<Item = &str> {
+        let fallbacks = self.fallbacks.iter().map(|f| f.model.as_str());
+        std::iter::once(self.model.as_str()).chain(fallbacks)
+    }
+
+    /// The keys that decide what the knowledge says. How fast and how dearly a service is asked
+    /// leaves it as it is.
+    pub fn decisive(&self) -> Value {
+        let service = (self.mode == FusionMode::Service)
+            .then(|| json!([self.base_url, self.model, self.fallbacks]));
+        json!({
+            "mode": self.mode,
+            "templates": self.templates,
+            "template_dir": self.template_dir,
+            "budget_tokens": self.budget_tokens,
+            "knowledge_tokens": self.knowledge_tokens,
+            "max_events": self.max_events,
+            "service": service,
+        })
     }
 }
 

@@ -158,7 +158,8 @@ fn section_at(text: &str, at: usize) -> Option<&str> {
 
 fn header(line: &str) -> Option<&str> {
     let name = line.trim().strip_prefix('[')?;
-    Some(name[..name.find(']')?].trim())
+    // A list of tables has its name in two pairs.
+    Some(name[..name.find(']')?].trim_start_matches('[').trim())
 }
 
 /// Where a key is set; where it is not, its section's header, or line 1.

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use data::{Adapter, DataConfig};
 pub use hkfr_events::split::{SplitConfig, SplitKind};
 pub use llm::{
-    FusionConfig, FusionMode, InstructionsConfig, ModelsConfig, Targets, TuningConfig, TuningMode,
-    model_path,
+    CassetteMode, FallbackConfig, FusionConfig, FusionMode, InstructionsConfig, ModelsConfig,
+    Targets, TuningConfig, TuningMode, model_path,
 };
 pub(crate) use load::nearest;
 pub use load::{ConfigError, load, parse};
@@ -90,6 +90,7 @@ impl Config {
         for path in [
             &mut self.data.path,
             &mut self.fusion.template_dir,
+            &mut self.fusion.cassette,
             &mut self.models.cache,
             &mut self.recommend.settings,
         ]

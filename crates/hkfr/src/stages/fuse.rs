@@ -2,18 +2,17 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hkfr_events::{Dataset, Instance, Split};
 use hkfr_fuse::{
-    FactsConfig, Fusion, FusionMode, Gateway, GatewayConfig, KnowledgeKey, KnowledgeRecord,
-    KnowledgeStore, TemplateSet,
+    CountTokens, FactsConfig, Fusion, FusionMode, KnowledgeRecord, KnowledgeStore, Wording,
 };
 use hkfr_rec::llm::EmbeddedScorer;
 use serde_json::json;
 
-use super::llm::{KNOWLEDGE, knowledge_model, n_threads, variants};
+use super::llm::{KNOWLEDGE, knowledge_models, knowledge_of, n_threads, variants};
+use super::service::{self, Service};
 use super::{Model, Session};
 use crate::config::Config;
 use crate::stage::{Outcome, Spec};
@@ -29,6 +28,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let mut outside = vec![templates.hash().to_owned()];
     if !variants.is_empty() {
         outside.push(session.llm_fingerprint()?);
+        outside.extend(service::replayed(&session.config.fusion)?);
     }
     let asked = variants
         .iter()
@@ -37,14 +37,14 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         name: "fuse",
         inputs: &["ingest", "split"],
         config: json!({
-            "fusion": session.config.fusion,
+            "fusion": session.config.fusion.decisive(),
             "variants": names,
             "arithmetic": asked.then(|| session.config.models.arithmetic()),
             "model": session.llm_dir_name().filter(|_| asked),
         }),
         seed: session.config.seed,
         outside,
-        keep: &[],
+        keep: &service::KEEP,
     };
     let runner = session.runner.clone();
     runner.stage(&spec, |ctx| {
@@ -57,17 +57,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let mut jobs = Vec::new();
         let mut n_done = 0;
         for mode in variants.iter().filter_map(|v| v.mode(config)) {
-            let name = knowledge_model(mode, config, &model);
+            let models = knowledge_models(mode, config, &model);
             for instance in instances(&split) {
-                let key = KnowledgeKey {
-                    user: &dataset.users[instance.user as usize].id,
-                    as_of: instance.as_of.seconds(),
-                    keep_last: instance.keep_last,
-                    template_hash: templates.hash(),
-                    model: &name,
-                    mode,
-                };
-                match store.get(&key)? {
+                let hash = templates.hash();
+                match knowledge_of(&store, &dataset, instance, hash, &models, mode)? {
                     Some(_) => n_done += 1,
                     None => jobs.push((instance, mode)),
                 }
@@ -75,12 +68,17 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         }
         let progress = ctx.progress("fusing", "histories", Some((jobs.len() + n_done) as u64));
         progress.skip(n_done as u64);
+        let service = match jobs.iter().any(|(_, mode)| *mode == FusionMode::Service) {
+            true => Some(Service::open(config, &dataset, &ctx.dir, &ctx.stop)?),
+            false => None,
+        };
+        let wording = Wording::new(&dataset, &templates);
         let worker = Worker {
             dataset: &dataset,
-            templates: &templates,
+            wording: &wording,
             config,
             model: &model,
-            seed: ctx.seed,
+            service: service.as_ref(),
         };
         let threads = if config.fusion.mode == FusionMode::Service {
             config.fusion.concurrency as usize
@@ -89,6 +87,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         };
         let next = AtomicUsize::new(0);
         let (sender, receiver) = mpsc::channel();
+        let mut failed = Vec::new();
         std::thread::scope(|scope| -> Result<()> {
             for _ in 0..threads {
                 let (sender, next, jobs, worker) = (sender.clone(), &next, &jobs, &worker);
@@ -97,8 +96,20 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             drop(sender);
             let mut batch: Vec<KnowledgeRecord> = Vec::new();
             let result = receiver.iter().try_for_each(|record| {
-                batch.push(record?);
+                match record {
+                    Ok(record) => batch.push(record),
+                    // Others may be answered: what is missing is told at the end.
+                    Err(e) if is_of_one_request(&e) => {
+                        tracing::warn!("{e:#}");
+                        failed.push(format!("{e:#}"));
+                        return Ok(ctx.stop.check()?);
+                    }
+                    Err(e) => return Err(e),
+                }
                 progress.inc(1);
+                if let Some(service) = &service {
+                    progress.note(service.gateway.spent().to_string());
+                }
                 if batch.len() >= BATCH {
                     store.put(&batch)?;
                     batch.clear();
@@ -111,6 +122,20 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             result
         })?;
         drop(progress);
+        if !failed.is_empty() {
+            bail!(
+                "{} of {} histories were not answered:\n  {}\nwhat was answered is kept: the same command asks for these again",
+                failed.len(),
+                jobs.len() + n_done,
+                failed[..failed.len().min(5)].join("\n  ")
+            );
+        }
+        if let Some(service) = &service {
+            let spent = service.gateway.spent();
+            ctx.count("paid answers", spent.answers);
+            ctx.count("paid tokens", spent.usage.total());
+            ctx.count("cost", format!("cost {:.4}", spent.cost));
+        }
         let records = store.all()?;
         let fused: Vec<_> = records
             .iter()
@@ -143,7 +168,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
 }
 
 /// All whose history is written out, without doubles (a case may coincide with a training instance).
-fn instances(split: &Split) -> Vec<&Instance> {
+pub(super) fn instances(split: &Split) -> Vec<&Instance> {
     let mut seen = std::collections::HashSet::new();
     let all = split
         .train
@@ -153,12 +178,42 @@ fn instances(split: &Split) -> Vec<&Instance> {
         .collect()
 }
 
+pub(super) fn facts_config(config: &Config) -> FactsConfig {
+    FactsConfig {
+        max_events: config.fusion.max_events as usize,
+        ..FactsConfig::default()
+    }
+}
+
+pub(super) fn fusion<'a>(
+    config: &Config,
+    wording: &'a Wording<'a>,
+    facts: &'a FactsConfig,
+    count: CountTokens<'a>,
+) -> Fusion<'a> {
+    Fusion {
+        wording,
+        facts,
+        budget_tokens: config.fusion.budget_tokens as usize,
+        knowledge_tokens: config.fusion.knowledge_tokens as usize,
+        count,
+    }
+}
+
+fn is_of_one_request(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(hkfr_fuse::Error::Gateway(e)) => e.is_of_one_request(),
+        _ => false,
+    }
+}
+
 struct Worker<'a> {
     dataset: &'a Dataset,
-    templates: &'a TemplateSet,
+    wording: &'a Wording<'a>,
     config: &'a Config,
     model: &'a Model,
-    seed: u64,
+    /// There if a job asks one.
+    service: Option<&'a Service>,
 }
 
 impl Worker<'_> {
@@ -168,43 +223,22 @@ impl Worker<'_> {
         next: &AtomicUsize,
         sender: &mpsc::Sender<Result<KnowledgeRecord>>,
     ) {
-        let facts = FactsConfig {
-            max_events: self.config.fusion.max_events as usize,
-            ..FactsConfig::default()
-        };
+        let facts = facts_config(self.config);
         let count = |text: &str| self.model.tokenizer.count(text);
-        let fusion = Fusion {
-            templates: self.templates,
-            facts: &facts,
-            budget_tokens: self.config.fusion.budget_tokens as usize,
-            knowledge_tokens: self.config.fusion.knowledge_tokens as usize,
-            count: &count,
-        };
+        let fusion = fusion(self.config, self.wording, &facts, &count);
         let mut scorer = EmbeddedScorer::new(
             self.model.llama.clone(),
             self.model.chat.clone(),
             self.model.rounded.clone(),
         );
-        let mut gateway = None;
         while let Some((instance, mode)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let history = instance.history(self.dataset);
-            let record = match mode {
-                FusionMode::None => fusion.none(self.dataset, &history, instance.keep_last),
-                FusionMode::Embedded => {
-                    fusion.embedded(self.dataset, &history, instance.keep_last, &mut scorer)
+            let (history, keep_last) = (instance.history(self.dataset), instance.keep_last);
+            let record = match (mode, self.service) {
+                (FusionMode::Embedded, _) => fusion.embedded(&history, keep_last, &mut scorer),
+                (FusionMode::Service, Some(service)) => {
+                    fusion.service(&history, keep_last, &service.gateway, &service.vocabulary)
                 }
-                FusionMode::Service => {
-                    self.gateway(&mut gateway)
-                        .and_then(|(gateway, vocabulary)| {
-                            fusion.service(
-                                self.dataset,
-                                &history,
-                                instance.keep_last,
-                                gateway,
-                                vocabulary,
-                            )
-                        })
-                }
+                _ => fusion.none(&history, keep_last),
             };
             let user = &self.dataset.users[instance.user as usize].id;
             let record = record.with_context(|| format!("user {user}"));
@@ -212,37 +246,5 @@ impl Worker<'_> {
                 break;
             }
         }
-    }
-
-    /// Made on first use: the client, and the names whose unfounded mention is an invention.
-    fn gateway<'g>(
-        &self,
-        slot: &'g mut Option<(Gateway, Vec<String>)>,
-    ) -> hkfr_fuse::Result<&'g (Gateway, Vec<String>)> {
-        if slot.is_none() {
-            let f = &self.config.fusion;
-            let gateway = Gateway::new(GatewayConfig {
-                base_url: f.base_url.clone(),
-                api_key: std::env::var(&f.api_key_env).ok(),
-                model: f.model.clone(),
-                temperature: 0.0,
-                timeout: Duration::from_secs(u64::from(f.timeout_seconds)),
-                max_attempts: f.retries + 1,
-                backoff: Duration::from_secs(1),
-                seed: self.seed,
-            })?;
-            let mut names: Vec<String> = self
-                .dataset
-                .items
-                .iter()
-                .flat_map(|i| &i.categories)
-                .filter(|c| c.len() > 3)
-                .map(|c| c.to_lowercase())
-                .collect();
-            names.sort();
-            names.dedup();
-            *slot = Some((gateway, names));
-        }
-        Ok(slot.as_ref().expect("just made"))
     }
 }

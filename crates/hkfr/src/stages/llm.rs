@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use hkfr_events::{Catalogue, Dataset, Instance, Split};
-use hkfr_fuse::{FusionMode, KnowledgeKey, KnowledgeStore, TemplateSet, sanitise};
+use hkfr_fuse::{FusionMode, KnowledgeKey, KnowledgeRecord, KnowledgeStore, TemplateSet, sanitise};
 use hkfr_lm::{Encoder, load_tensors, save_tensors};
 use hkfr_rec::llm::{ItemVectors, Numbers};
 
@@ -89,13 +89,38 @@ impl Session {
     }
 }
 
-/// The model that the knowledge of a variant carries in its key.
-pub fn knowledge_model(mode: FusionMode, config: &Config, model: &Model) -> String {
+/// The models of which the knowledge of a variant may be, each of which is in its key.
+pub fn knowledge_models(mode: FusionMode, config: &Config, model: &Model) -> Vec<String> {
     match mode {
-        FusionMode::Embedded => model.llama.name.clone(),
-        FusionMode::Service => config.fusion.model.clone(),
-        FusionMode::None => "none".into(),
+        FusionMode::Embedded => vec![model.llama.name.clone()],
+        FusionMode::Service => config.fusion.service_models().map(str::to_owned).collect(),
+        FusionMode::None => vec!["none".into()],
     }
+}
+
+/// The knowledge of an instance, whichever of the models wrote it.
+pub fn knowledge_of(
+    store: &KnowledgeStore,
+    dataset: &Dataset,
+    instance: &Instance,
+    template_hash: &str,
+    models: &[String],
+    mode: FusionMode,
+) -> Result<Option<KnowledgeRecord>> {
+    for model in models {
+        let key = KnowledgeKey {
+            user: &dataset.users[instance.user as usize].id,
+            as_of: instance.as_of.seconds(),
+            keep_last: instance.keep_last,
+            template_hash,
+            model,
+            mode,
+        };
+        if let Some(record) = store.get(&key)? {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
 }
 
 /// Gives the input texts of a variant.
@@ -108,7 +133,7 @@ enum Source<'a> {
     Stored {
         store: KnowledgeStore,
         template_hash: String,
-        model: String,
+        models: Vec<String>,
         mode: FusionMode,
     },
     Numbers {
@@ -130,7 +155,7 @@ impl<'a> Texts<'a> {
             Some(mode) => Source::Stored {
                 store: KnowledgeStore::open(&session.dir("fuse").join(KNOWLEDGE))?,
                 template_hash: session.templates()?.hash().to_owned(),
-                model: knowledge_model(mode, &session.config, &model),
+                models: knowledge_models(mode, &session.config, &model),
                 mode,
             },
             None => Source::Numbers {
@@ -151,7 +176,7 @@ impl<'a> Texts<'a> {
     }
 
     pub fn of(&self, instance: &Instance) -> Result<String> {
-        let (store, template_hash, model, mode) = match &self.source {
+        let (store, template_hash, models, mode) = match &self.source {
             Source::Numbers {
                 numbers,
                 model,
@@ -164,20 +189,12 @@ impl<'a> Texts<'a> {
             Source::Stored {
                 store,
                 template_hash,
-                model,
+                models,
                 mode,
-            } => (store, template_hash, model, *mode),
+            } => (store, template_hash, models, *mode),
         };
+        let record = knowledge_of(store, self.dataset, instance, template_hash, models, mode)?;
         let user = &self.dataset.users[instance.user as usize].id;
-        let key = KnowledgeKey {
-            user,
-            as_of: instance.as_of.seconds(),
-            keep_last: instance.keep_last,
-            template_hash,
-            model,
-            mode,
-        };
-        let record = store.get(&key)?;
         Ok(record
             .with_context(|| format!("no knowledge of user {user}; run with --force fuse"))?
             .text)

@@ -14,8 +14,10 @@ mod leaks;
 pub mod llm;
 mod llm_ranking;
 mod model;
+pub mod outstanding;
 mod page;
 mod recommend;
+pub mod service;
 mod split;
 mod tune;
 

@@ -6,7 +6,7 @@
 use anyhow::{Result, ensure};
 use hkfr_events::{AsOf, Dataset, Instance, Split, UserIdx};
 use hkfr_fuse::{
-    CutCounts, FactsConfig, Fusion, TemplateSet, assemble, candidate_statements, raw_text,
+    CutCounts, FactsConfig, Fusion, TemplateSet, Wording, assemble, candidate_statements, raw_text,
 };
 use hkfr_lm::{Gguf, Tokenizer};
 use hkfr_rec::tasks::{ItemSampler, RowsConfig, TaskSet};
@@ -44,18 +44,19 @@ pub fn preview(config: &Config, id: &str, as_of: Option<i64>, cache: &Cache) -> 
         ..FactsConfig::default()
     };
     let budget = config.fusion.knowledge_tokens as usize;
+    let wording = Wording::new(&ds, &templates);
     let fusion = Fusion {
-        templates: &templates,
+        wording: &wording,
         facts: &facts,
         budget_tokens: config.fusion.budget_tokens as usize,
         knowledge_tokens: budget,
         count: &count,
     };
-    let (facts, behaviour, prompt) = fusion.prompt(&ds, &history)?;
+    let (facts, behaviour, prompt) = fusion.prompt(&history)?;
     let statements = candidate_statements(&facts, &templates)?;
     let scores = vec![0.0; statements.len()];
     let (knowledge, _, n_cut) = assemble(&facts, &statements, &scores, &templates, budget, &count)?;
-    let raw = raw_text(&ds, &history, &facts, &templates, budget, &count)?;
+    let raw = raw_text(&wording, &history, &facts, budget, &count)?;
 
     let unit = counter.unit();
     let mut text = format!(

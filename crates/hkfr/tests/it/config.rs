@@ -223,6 +223,46 @@ fn values_that_cannot_be_meant_are_refused() {
             "[models] decoder_bits: must be 4, 8 or 32",
         ),
         ("[models]\nllm = \"\"", 2, "[models] llm: names no model"),
+        (
+            "[fusion]\nmode = \"none\"\nrequests_per_minute = 0",
+            3,
+            "[fusion] requests_per_minute: must be at least 1",
+        ),
+        (
+            "[fusion]\ntokens_per_minute = 0",
+            2,
+            "[fusion] tokens_per_minute: must be at least 1",
+        ),
+        (
+            "[fusion]\nmax_cost = 0",
+            2,
+            "[fusion] max_cost: must be a finite number above 0",
+        ),
+        (
+            "[fusion]\nmodel = \"small\"\nmax_cost = 1\nprices = { smal = { input = 1, output = 1 } }",
+            3,
+            "[fusion] max_cost: cannot be held: prices has none of model \"small\"; did you mean \"smal\"?",
+        ),
+        (
+            "[fusion]\nprices = { m = { input = -1, output = 1 } }",
+            2,
+            "[fusion] prices: the price of \"m\" must be finite",
+        ),
+        (
+            "[fusion]\nprices = { m = { inputs = 1, output = 1 } }",
+            2,
+            "unknown key \"inputs\" in [fusion]; did you mean \"input\"?",
+        ),
+        (
+            "[[fusion.fallbacks]]\nmodl = \"m\"",
+            2,
+            "unknown key \"modl\" in [fusion.fallbacks]; did you mean \"model\"?",
+        ),
+        (
+            "[fusion]\ncassette_mode = \"play\"",
+            2,
+            "unknown value \"play\"",
+        ),
         ("[evaluate]\nks = []", 2, "[evaluate] ks: must be rising"),
         ("[evaluate]\nks = [5, 50]", 2, "asks for the top 50"),
         ("[evaluate]\nresamples = 1", 2, "at least 100"),
@@ -260,7 +300,7 @@ fn input_paths_are_relative_to_the_config_and_results_to_the_caller() {
     let path = dir.path().join("c.toml");
     std::fs::write(
         &path,
-        "out = \"o\"\n[data]\nadapter = \"entree\"\npath = \"../logs\"\n[models]\nllm = \"models/m\"",
+        "out = \"o\"\n[data]\nadapter = \"entree\"\npath = \"../logs\"\n[fusion]\ncassette = \"c.jsonl\"\n[models]\nllm = \"models/m\"",
     )
     .unwrap();
     let config = load(&path).unwrap();
@@ -268,6 +308,8 @@ fn input_paths_are_relative_to_the_config_and_results_to_the_caller() {
         config.data.path.as_deref(),
         Some(&*dir.path().join("../logs"))
     );
+    let cassette = dir.path().join("c.jsonl");
+    assert_eq!(config.fusion.cassette.as_deref(), Some(&*cassette));
     let llm = dir.path().join("models/m");
     assert_eq!(config.models.llm, llm.to_string_lossy());
     assert_eq!(config.run_dir(), Path::new("o/complete-journey"));

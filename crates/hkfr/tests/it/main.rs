@@ -8,6 +8,11 @@ mod leak;
 mod models;
 mod order;
 mod search;
+// Shared with the tests of hkfr-fuse, which use more of it.
+#[allow(dead_code)]
+#[path = "../../../fuse/tests/it/server.rs"]
+mod server;
+mod service;
 mod stage;
 mod template;
 mod walk;
