@@ -121,7 +121,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         folder = pathlib.Path(folder)
         draw(folder, *shape)
-        ours = turns.example("eval_speed", "hkfr-eval")
+        ours = turns.example("eval_speed")
         itself = [sys.executable, __file__, "--folder", folder, "--users", shape[0], "--items", shape[1], "--peer"]
         results = turns.take_turns(
             {

@@ -153,7 +153,7 @@ def main():
     args = parser.parse_args()
     if args.peer:
         return peer(args.peer, args.peer_users)
-    ours = turns.example("prompt_speed", "hkfr-fuse")
+    ours = turns.example("prompt_speed")
     with tempfile.TemporaryDirectory() as folder:
         turns.run([ours, args.peer_users, EVENTS, BUDGET, 2, folder])
         itself = [sys.executable, __file__, "--peer", folder, "--peer-users", args.peer_users]

@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--models", default=",".join(SIZES))
     args = parser.parse_args()
     folder = args.dir.resolve()
-    fit = turns.example("fit", "hkfr-rec")
+    fit = turns.example("fit")
     losses = {"softmax": ["loss=softmax"], "sampled": []}
 
     def commands(epochs):
@@ -43,7 +43,7 @@ def main():
             for loss, key in losses.items():
                 one = [fit, folder, model.lower(), "dim=64", f"max_epochs={epochs}", *key, *ours]
                 systems[f"{model}, hkfr, {loss}"] = one
-            peer = [sys.executable, HERE / "sequence_peer.py", folder, model, "--epochs", epochs, *theirs]
+            peer = [sys.executable, HERE / "sequence_peer.py", folder, model, *theirs, "--epochs", epochs]
             systems[f"{model}, RecBole"] = peer
         return systems
 

@@ -1,6 +1,6 @@
 """RecBole on a leave-one-out file: seconds of each epoch and of each evaluation, and accuracy.
 
-    python benchmarks/sequence_peer.py DIR {SASRec,BERT4Rec,GRU4Rec,Caser} [--epochs N] [--patience N] [KEY=VALUE …]
+    python benchmarks/sequence_peer.py DIR {SASRec,BERT4Rec,GRU4Rec,Caser} [KEY=VALUE …] [--epochs N] [--patience N]
 
 DIR has `sequential_data.txt`. RecBole's own trainer, data loader and evaluator; its defaults but for what
 SETTINGS says and for KEY=VALUE. Every prefix of a sequence is one example there (its data augmentation), so an

@@ -21,9 +21,10 @@ ROOT = HERE.parent.parent
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
-def example(name, package="hkfr-lm"):
+def example(name):
     """Builds an example; returns its path."""
-    build = ["cargo", "build", "-q", "--release", "-p", package, "--example", name]
+    # Of the workspace: with the features of one package alone, its dependencies would be compiled again.
+    build = ["cargo", "build", "-q", "--release", "--workspace", "--example", name]
     subprocess.run(build, cwd=ROOT, check=True)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return str(target / "release" / "examples" / name)
