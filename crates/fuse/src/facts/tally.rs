@@ -1,8 +1,8 @@
 //! Counts by name with the events that support them, ranked by count and then by name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
@@ -44,7 +44,6 @@ impl Object for Count {
 /// Ranked.
 pub type Counts = Vec<Arc<Count>>;
 
-#[derive(Default)]
 pub(super) struct Tally<'n> {
     total: u32,
     entries: HashMap<&'n str, Entry>,
@@ -60,6 +59,16 @@ struct Entry {
 
 /// No event before it.
 const NONE: u32 = u32::MAX;
+
+impl Default for Tally<'_> {
+    fn default() -> Self {
+        Self {
+            total: 0,
+            entries: HashMap::new(),
+            events: Vec::new(),
+        }
+    }
+}
 
 impl<'n> Tally<'n> {
     /// Counts one event; events must come oldest first.
