@@ -7,7 +7,7 @@ use minijinja::value::{Enumerator, Object};
 
 use super::{Counts, Facts};
 
-/// Every list shortened to its first `keep` names.
+/// Every list shortened to its first `keep` names, but for the ladder of prices, which is one statement.
 #[derive(Debug)]
 pub(crate) struct FactsView {
     pub facts: Arc<Facts>,
@@ -17,10 +17,12 @@ pub(crate) struct FactsView {
 impl Object for FactsView {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let f = &*self.facts;
-        let list = |counts: &Counts| -> Value {
-            let counts = counts.iter().take(self.keep);
+        let first = |counts: &Counts, n: usize| -> Value {
+            let counts = counts.iter().take(n);
             counts.cloned().map(Value::from_dyn_object).collect()
         };
+        let list = |counts| first(counts, self.keep);
+        let all = |counts| first(counts, usize::MAX);
         Some(match key.as_str()? {
             "as_of" => f.as_of.into(),
             "profile" => Value::from_serialize(&f.profile),
@@ -42,7 +44,7 @@ impl Object for FactsView {
             "dayparts" => list(&f.dayparts),
             "weekdays" => list(&f.weekdays),
             "places" => list(&f.places),
-            "price_bands" => list(&f.price_bands),
+            "price_bands" => all(&f.price_bands),
             "converted" => list(&f.converted),
             "ignored" => list(&f.ignored),
             "rising" => list(&f.rising),

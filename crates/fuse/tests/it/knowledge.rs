@@ -241,6 +241,33 @@ fn a_hundred_thousand_characters_are_cut_and_counted() {
     assert!(f.items[0].name.chars().count() <= 80);
 }
 
+/// Where names have to go, the four steps of the price ladder stay: they are one statement.
+#[test]
+fn a_short_text_tells_all_prices() {
+    let mut b = DatasetBuilder::new(info());
+    for (i, price) in [1.0, 3.0, 7.0, 20.0, 1.0, 3.0].into_iter().enumerate() {
+        let item = format!("i{i}");
+        describe(
+            &mut b,
+            &item,
+            &format!("thing number {i}"),
+            &format!("kind {i}"),
+            price,
+        );
+        event(&mut b, "u", &item, "purchase", (1 + i as i64) * DAY);
+    }
+    let ds = b.build();
+    let history = ds.history(0, AsOf::new(9 * DAY));
+    let templates = TemplateSet::load("grocery", None).unwrap();
+    let wording = Wording::new(&ds, &templates);
+    let f = facts(&wording, &history, &FactsConfig::default());
+    let short = behaviour_text(&wording, &history, &f, 45, &words).unwrap();
+    assert!(short.cut.names_a_list >= 3, "{short:?}");
+    for band in ["under 2", "2 to 5", "5 to 10", "over 10"] {
+        assert!(short.text.contains(band), "{short:?}");
+    }
+}
+
 #[test]
 fn an_invented_category_is_dropped_from_free_text() {
     let ds = household();
