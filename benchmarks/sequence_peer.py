@@ -12,6 +12,7 @@ import argparse
 import ast
 import copy
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -39,11 +40,13 @@ def main():
     from recbole.utils import get_model, get_trainer, init_seed
 
     with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
+        data, folder = args.dir.resolve(), pathlib.Path(folder)
+        # RecBole writes logs of its own to where it is started.
+        os.chdir(folder)
         (folder / "data").mkdir()
         with open(folder / "data" / "data.inter", "w") as inter:
             inter.write("user_id:token\titem_id:token\ttimestamp:float\n")
-            for line in open(args.dir / "sequential_data.txt"):
+            for line in open(data / "sequential_data.txt"):
                 user, *items = line.split()
                 inter.writelines(f"{user}\t{item}\t{t}\n" for t, item in enumerate(items))
         settings = {

@@ -178,14 +178,16 @@ pub(super) fn instances(split: &Split) -> Vec<&Instance> {
         .collect()
 }
 
-pub(super) fn facts_config(config: &Config) -> FactsConfig {
+/// What is condensed of a history.
+pub fn facts_config(config: &Config) -> FactsConfig {
     FactsConfig {
         max_events: config.fusion.max_events as usize,
         ..FactsConfig::default()
     }
 }
 
-pub(super) fn fusion<'a>(
+/// How a config fuses, asked of a model or not.
+pub fn fusion<'a>(
     config: &Config,
     wording: &'a Wording<'a>,
     facts: &'a FactsConfig,

@@ -33,6 +33,7 @@ use crate::stage::{Outcome, RunLock, Runner};
 use crate::stop::Stop;
 
 pub use evaluate::{REPORT, segment_order};
+pub use fuse::{facts_config, fusion};
 pub use leaks::check as check_leaks;
 pub use llm::n_threads;
 pub use model::{Model, check_asset_names};

@@ -5,16 +5,14 @@
 
 use anyhow::{Result, ensure};
 use hkfr_events::{AsOf, Dataset, Instance, Split, UserIdx};
-use hkfr_fuse::{
-    CutCounts, FactsConfig, Fusion, TemplateSet, Wording, assemble, candidate_statements, raw_text,
-};
+use hkfr_fuse::{CutCounts, TemplateSet, Wording, assemble, candidate_statements, raw_text};
 use hkfr_lm::{Gguf, Tokenizer};
 use hkfr_rec::tasks::{ItemSampler, RowsConfig, TaskSet};
 
 use crate::config::{Config, model_path};
 use crate::fetch::{self, Cache, State};
 use crate::show::{date, heading, person, plain_text};
-use crate::stages::SPLIT_FILE;
+use crate::stages::{SPLIT_FILE, facts_config, fusion};
 
 /// `as_of` in local seconds; absent: that of the person's case, else of the last order.
 ///
@@ -39,19 +37,10 @@ pub fn preview(config: &Config, id: &str, as_of: Option<i64>, cache: &Cache) -> 
     let instance = instance(&ds, &split, user, as_of);
     let history = instance.history(&ds);
 
-    let facts = FactsConfig {
-        max_events: config.fusion.max_events as usize,
-        ..FactsConfig::default()
-    };
-    let budget = config.fusion.knowledge_tokens as usize;
+    let facts = facts_config(config);
     let wording = Wording::new(&ds, &templates);
-    let fusion = Fusion {
-        wording: &wording,
-        facts: &facts,
-        budget_tokens: config.fusion.budget_tokens as usize,
-        knowledge_tokens: budget,
-        count: &count,
-    };
+    let fusion = fusion(config, &wording, &facts, &count);
+    let budget = fusion.knowledge_tokens;
     let (facts, behaviour, prompt) = fusion.prompt(&history)?;
     let statements = candidate_statements(&facts, &templates)?;
     let scores = vec![0.0; statements.len()];

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::eigen::{self, symmetric_eigen};
 use super::entities::Entities;
-use super::interactions::Interactions;
+use super::interactions::{Interactions, choosers};
 use crate::error::{Error, Result, at_least};
 use crate::sequence::Init;
 use crate::systems::Watch;
@@ -272,10 +272,7 @@ impl Ials {
         let rows: Vec<Vec<u32>> = chosen
             .map(|row| row.iter().map(|x| x.0).collect())
             .collect();
-        let mut columns = vec![Vec::new(); entities.n()];
-        for (user, row) in (0u32..).zip(&rows) {
-            row.iter().for_each(|&e| columns[e as usize].push(user));
-        }
+        let columns = choosers(&rows, entities.n());
         let n_choices = rows.iter().map(Vec::len).sum::<usize>().max(1);
         let mut items = vec![0.0; columns.len() * d];
         Init::Normal(0.1 / (d as f32).sqrt())

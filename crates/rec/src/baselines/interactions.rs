@@ -7,6 +7,15 @@ use hkfr_events::{Dataset, History, Split, UserIdx};
 
 use super::entities::{Entities, strength};
 
+/// By entity the users, ascending, whose row holds it.
+pub(super) fn choosers(rows: &[Vec<u32>], n_entities: usize) -> Vec<Vec<u32>> {
+    let mut columns = vec![Vec::new(); n_entities];
+    for (user, row) in (0u32..).zip(rows) {
+        row.iter().for_each(|&e| columns[e as usize].push(user));
+    }
+    columns
+}
+
 /// Sparse rows by user; held-out users have an empty one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interactions {

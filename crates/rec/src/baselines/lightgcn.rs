@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Scorer;
 use super::entities::Entities;
+use super::interactions::choosers;
 use super::pairwise::{
     self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, chosen, initial, popular,
 };
@@ -78,10 +79,7 @@ impl Graph {
     fn new(choices: &Choices) -> Self {
         let n_users = choices.rows.len();
         let counts = choices.counts();
-        let mut columns: Vec<Vec<u32>> = vec![Vec::new(); choices.n_items];
-        for (user, row) in (0u32..).zip(&choices.rows) {
-            row.iter().for_each(|&e| columns[e as usize].push(user));
-        }
+        let columns = choosers(&choices.rows, choices.n_items);
         let mut graph = Self {
             starts: vec![0],
             neighbours: Vec::new(),

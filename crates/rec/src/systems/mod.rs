@@ -213,7 +213,6 @@ impl Bert4RecSettings {
 struct NoSettings {}
 
 type FitFn<C> = fn(&C, &Fitting) -> Result<Box<dyn Scorer>>;
-type WatchedFitFn<C> = fn(&C, &Fitting, Watch) -> Result<Box<dyn Scorer>>;
 
 /// A system that learns from everything.
 struct Plain<C, F> {
@@ -244,21 +243,20 @@ fn plain<C>(
 where
     C: Default + Serialize + DeserializeOwned + 'static,
 {
-    let config = read(settings, seed)?;
-    check(&config)?;
     let fit = move |c: &C, from: &Fitting, _: Watch| fit(c, from);
-    Ok(Box::new(Plain { config, fit }))
+    watched(settings, seed, check, fit)
 }
 
 /// [`plain`], in steps.
-fn watched<C>(
+fn watched<C, F>(
     settings: &Settings,
     seed: u64,
     check: fn(&C) -> Result<()>,
-    fit: WatchedFitFn<C>,
+    fit: F,
 ) -> Result<Box<dyn Recipe>>
 where
     C: Default + Serialize + DeserializeOwned + 'static,
+    F: Fn(&C, &Fitting, Watch) -> Result<Box<dyn Scorer>> + 'static,
 {
     let config = read(settings, seed)?;
     check(&config)?;
