@@ -1,11 +1,11 @@
 //! Ranks and lists straight from rows of scores: one score an item of the catalogue.
 //!
 //! In: a row of `n_items` scores, targets, and what was consumed, as item indices. Out:
-//! [`CaseRanks`] and the first k items. Nothing is sorted but what may be among the first k: the
-//! row is compared block by block with the k-th best so far, and few blocks beat it. The place of a
-//! listed target takes one more scan, which counts the scores that are at least its own, so that
-//! ties are broken pessimistically (see [`crate::ranks`]) over the whole catalogue, not only over
-//! what is listed.
+//! [`CaseRanks`] and the first k items. Nothing is sorted but what may be among the first k: one scan
+//! takes the best score of each of some hundred lanes, the k-th best of these is a bar that k scores
+//! reach, and only lanes that reach it are looked at again. A target that ties with the k-th item takes
+//! one more scan, which counts the scores that are at least its own, so that ties are broken
+//! pessimistically (see [`crate::ranks`]) over the whole catalogue, not only over what is listed.
 //!
 //! A score of −∞ masks an item; NaN and +∞ are errors.
 //!
@@ -23,8 +23,10 @@ use rayon::prelude::*;
 use crate::error::{Error, Fault, Result};
 use crate::ranks::CaseRanks;
 
-/// Scores compared at once; a multiple of any vector width.
-const BLOCK: usize = 64;
+/// A row falls into blocks, a block into lanes: item i is in lane i modulo [`LANES`] of its block. Enough
+/// lanes for the places of a list, few enough to select among them.
+const BLOCK: usize = 1024;
+const LANES: usize = 32;
 
 /// One case.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -104,12 +106,14 @@ pub fn rank_row(
         .enumerate()
         .take_while(|(_, s)| **s >= last)
     {
-        let taken_out = consumed
-            .iter()
-            .filter(|&&c| scores[c as usize] >= s)
-            .count();
-        let targets = of_targets.iter().filter(|&&t| t >= s).count();
-        let others = at_least(scores, s) - taken_out - targets;
+        // All that is above the last is listed.
+        let left = if s > last {
+            top.partition_point(|t| t.1 >= s)
+        } else {
+            let consumed = consumed.iter().filter(|&&c| scores[c as usize] >= s);
+            at_least(scores, s) - consumed.count()
+        };
+        let others = left - of_targets.iter().filter(|&&t| t >= s).count();
         ranks.push((others + i + 1) as u32);
     }
     let ranks = CaseRanks {
@@ -127,45 +131,79 @@ fn top_k(
     consumed: &[u32],
     k: usize,
 ) -> std::result::Result<Vec<(u32, f32)>, Fault> {
-    let better = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    let room = (2 * k).max(BLOCK);
-    let mut best: Vec<(u32, f32)> = Vec::with_capacity(room);
-    let mut bar = if k == 0 { f32::MAX } else { f32::NEG_INFINITY };
-    for (b, block) in scores.chunks(BLOCK).enumerate() {
-        if !any_above(block, bar) {
-            continue;
-        }
-        for (i, &s) in block.iter().enumerate() {
-            let item = (b * BLOCK + i) as u32;
-            if s.is_nan() || s == f32::INFINITY {
-                let item = format!("#{item}");
-                return Err(Fault::NotFinite {
-                    rank: b * BLOCK + i + 1,
-                    item,
-                });
-            }
-            // −0.0 and 0.0 are one score.
-            if s <= bar || consumed.binary_search(&item).is_ok() {
-                continue;
-            }
-            best.push((item, s + 0.0));
-            if best.len() == room {
-                best.select_nth_unstable_by(k - 1, better);
-                best.truncate(k);
-                bar = best[k - 1].1;
+    let Some(best) = best_of_lanes(scores) else {
+        let at = scores.iter().position(|&s| !(s < f32::INFINITY));
+        let at = at.expect("one is no number");
+        let (rank, item) = (at + 1, format!("#{at}"));
+        return Err(Fault::NotFinite { rank, item });
+    };
+    if k == 0 {
+        return Ok(Vec::new());
+    }
+    let bar = bar(&best, k + consumed.len());
+    let mut found: Vec<u64> = Vec::with_capacity(2 * k.min(scores.len()));
+    for (lane, _) in best.iter().enumerate().filter(|(_, s)| **s >= bar) {
+        let (first, lane) = (lane / LANES * BLOCK, lane % LANES);
+        let block = &scores[first..(first + BLOCK).min(scores.len())];
+        for (i, &s) in (first + lane..)
+            .step_by(LANES)
+            .zip(block[lane..].iter().step_by(LANES))
+        {
+            if s >= bar && consumed.binary_search(&(i as u32)).is_err() {
+                found.push(u64::from(!rising(s)) << 32 | i as u64);
             }
         }
     }
-    best.sort_unstable_by(better);
-    best.truncate(k);
-    Ok(best)
+    if found.len() > k {
+        found.select_nth_unstable(k - 1);
+        found.truncate(k);
+    }
+    found.sort_unstable();
+    let item = |key: u64| key as u32;
+    Ok(found
+        .into_iter()
+        .map(|key| (item(key), scores[item(key) as usize] + 0.0))
+        .collect())
 }
 
-/// Whether a score of the block is above `bar`, or NaN. Without an early exit, so that the
-/// compiler compares whole vectors.
-fn any_above(block: &[f32], bar: f32) -> bool {
-    let not_below = |s: f32| u32::from(s > bar) | u32::from(s.is_nan());
-    block.iter().fold(0, |any, &s| any | not_below(s)) != 0
+/// The best score of every lane; `None` if a score is NaN or +∞. By vectors, and without an early
+/// exit, so that the compiler compares whole ones.
+fn best_of_lanes(scores: &[f32]) -> Option<Vec<f32>> {
+    let mut bad = [0; LANES];
+    let mut best = vec![f32::NEG_INFINITY; scores.len().div_ceil(BLOCK) * LANES];
+    for (block, best) in scores.chunks(BLOCK).zip(best.as_chunks_mut::<LANES>().0) {
+        let mut take = |row: &[f32]| {
+            for ((best, bad), &s) in best.iter_mut().zip(&mut bad).zip(row) {
+                *best = if s > *best { s } else { *best };
+                *bad |= if s < f32::INFINITY { 0 } else { u32::MAX };
+            }
+        };
+        let (rows, rest) = block.as_chunks::<LANES>();
+        rows.iter().for_each(|row| take(row));
+        take(rest);
+    }
+    (bad == [0; LANES]).then_some(best)
+}
+
+/// A score that at least so many items reach, as so many lanes do; above −∞, which masks an item.
+fn bar(best: &[f32], enough: usize) -> f32 {
+    let mut rising: Vec<u32> = best.iter().map(|&s| self::rising(s)).collect();
+    let Some(last) = rising.len().checked_sub(enough) else {
+        return f32::MIN;
+    };
+    let bar = *rising.select_nth_unstable(last).1;
+    let bar = best.iter().copied().find(|&s| self::rising(s) == bar);
+    bar.map_or(f32::MIN, |bar| bar.max(f32::MIN))
+}
+
+/// The order of floats as that of unsigned integers; −0.0 and 0.0 are one score.
+fn rising(score: f32) -> u32 {
+    let bits = (score + 0.0).to_bits();
+    if bits >> 31 == 0 {
+        bits | 1 << 31
+    } else {
+        !bits
+    }
 }
 
 fn at_least(scores: &[f32], bar: f32) -> usize {

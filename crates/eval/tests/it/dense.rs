@@ -7,9 +7,9 @@ proptest! {
     /// Few distinct scores, so that ties at the last place are frequent.
     #[test]
     fn equals_sorting_the_row(
-        raw in proptest::collection::vec(0u8..40, 1..700),
-        targets in proptest::collection::btree_set(0usize..700, 0..6),
-        consumed in proptest::collection::btree_set(0usize..700, 0..40),
+        raw in proptest::collection::vec(0u8..40, 1..2600),
+        targets in proptest::collection::btree_set(0usize..2600, 0..6),
+        consumed in proptest::collection::btree_set(0usize..2600, 0..40),
         k in 0usize..100,
     ) {
         let within = |set: &std::collections::BTreeSet<usize>| -> Vec<u32> {
