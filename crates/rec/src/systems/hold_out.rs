@@ -31,7 +31,7 @@ impl Default for HoldOutConfig {
 
 /// A model by `fit`, which is told what to learn from and, the second time, for how many epochs; it says
 /// how many were best.
-pub(super) fn fit_held_out<M>(
+fn fit_held_out<M>(
     from: &Fitting,
     config: &HoldOutConfig,
     seed: u64,
@@ -73,8 +73,76 @@ fn sampled(sequences: &[Vec<u32>], n: usize, seed: u64) -> Vec<usize> {
     users
 }
 
+/// How something is trained, epoch by epoch.
+pub(super) trait Training: Clone + Default + Serialize + DeserializeOwned {
+    fn seed(&self) -> u64;
+    /// The most epochs.
+    fn max_epochs(&mut self) -> &mut usize;
+    fn check(&self) -> Result<()>;
+}
+
+/// The settings of what is trained until its held-out choices are found best: the model's keys, the
+/// training's and those of the hold-out, one flat table to users.
+pub(super) struct Stopped<C, T> {
+    pub model: C,
+    pub train: T,
+    pub hold_out: HoldOutConfig,
+}
+
+impl<C: Default + Serialize + DeserializeOwned, T: Training> Stopped<C, T> {
+    /// # Errors
+    /// An unknown key; a value of the wrong type, or one that no training can have.
+    pub fn read(settings: &Settings, seed: u64) -> Result<Self> {
+        let tables = [
+            as_settings(&C::default()),
+            as_settings(&T::default()),
+            as_settings(&HoldOutConfig::default()),
+        ];
+        known_keys(settings, &tables)?;
+        let mut rest = settings.clone();
+        let train: T = take(&mut rest, seed)?;
+        let hold_out = take(&mut rest, seed)?;
+        train.check()?;
+        let model = super::read(&rest, seed)?;
+        Ok(Self {
+            model,
+            train,
+            hold_out,
+        })
+    }
+}
+
+impl<C: Serialize, T: Training> Stopped<C, T> {
+    pub fn settings(&self) -> Settings {
+        let mut all = as_settings(&self.model);
+        all.extend(as_settings(&self.train));
+        all.extend(as_settings(&self.hold_out));
+        all
+    }
+
+    /// [`fit_held_out`] by `fit`, which is told how to train.
+    pub fn fit<M>(
+        &self,
+        from: &Fitting,
+        mut fit: impl FnMut(&HeldOut, &T) -> Result<(M, usize)>,
+    ) -> Result<M> {
+        fit_held_out(
+            from,
+            &self.hold_out,
+            self.train.seed(),
+            |held_out, epochs| {
+                let mut train = self.train.clone();
+                if let Some(epochs) = epochs {
+                    *train.max_epochs() = epochs;
+                }
+                fit(held_out, &train)
+            },
+        )
+    }
+}
+
 /// Takes the keys of `C` out of `settings`.
-pub(super) fn take<C: Default + Serialize + DeserializeOwned>(
+fn take<C: Default + Serialize + DeserializeOwned>(
     settings: &mut Settings,
     seed: u64,
 ) -> Result<C> {
@@ -88,7 +156,7 @@ pub(super) fn take<C: Default + Serialize + DeserializeOwned>(
 
 /// # Errors
 /// A key that is in none of the `tables`.
-pub(super) fn known_keys(settings: &Settings, tables: &[Settings]) -> Result<()> {
+fn known_keys(settings: &Settings, tables: &[Settings]) -> Result<()> {
     let known = |key: &&String| tables.iter().any(|t| t.contains_key(*key));
     let Some(key) = settings.keys().find(|key| !known(key)) else {
         return Ok(());

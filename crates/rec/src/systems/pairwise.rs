@@ -1,10 +1,10 @@
-//! What learns by comparing pairs as systems: one flat table of the model's keys and the trainer's.
+//! What learns by comparing pairs as systems.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::hold_out::{HoldOutConfig, fit_held_out, known_keys, take};
-use super::{Fitting, Recipe, Settings, Watch, as_settings};
+use super::hold_out::{Stopped, Training};
+use super::{Fitting, Recipe, Settings, Watch};
 use crate::baselines::{HeldOut, PairwiseConfig, Scorer};
 use crate::error::Result;
 
@@ -13,9 +13,7 @@ pub(super) type FitFn<C> =
     fn(&Fitting, &HeldOut, &C, &PairwiseConfig, Watch) -> Result<(Box<dyn Scorer>, usize)>;
 
 struct PairwiseRecipe<C> {
-    model: C,
-    train: PairwiseConfig,
-    hold_out: HoldOutConfig,
+    settings: Stopped<C, PairwiseConfig>,
     fit: FitFn<C>,
 }
 
@@ -30,41 +28,33 @@ pub(super) fn read<C>(
 where
     C: Default + Serialize + DeserializeOwned + 'static,
 {
-    let tables = [
-        as_settings(&C::default()),
-        as_settings(&PairwiseConfig::default()),
-        as_settings(&HoldOutConfig::default()),
-    ];
-    known_keys(settings, &tables)?;
-    let mut rest = settings.clone();
-    let train: PairwiseConfig = take(&mut rest, seed)?;
-    let hold_out = take(&mut rest, seed)?;
-    let model = super::read(&rest, seed)?;
-    train.check()?;
-    check(&model)?;
-    Ok(Box::new(PairwiseRecipe {
-        model,
-        train,
-        hold_out,
-        fit,
-    }))
+    let settings: Stopped<C, PairwiseConfig> = Stopped::read(settings, seed)?;
+    check(&settings.model)?;
+    Ok(Box::new(PairwiseRecipe { settings, fit }))
+}
+
+impl Training for PairwiseConfig {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn max_epochs(&mut self) -> &mut usize {
+        &mut self.max_epochs
+    }
+
+    fn check(&self) -> Result<()> {
+        Self::check(self)
+    }
 }
 
 impl<C: Serialize> Recipe for PairwiseRecipe<C> {
     fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>> {
-        fit_held_out(from, &self.hold_out, self.train.seed, |held_out, epochs| {
-            let train = PairwiseConfig {
-                max_epochs: epochs.unwrap_or(self.train.max_epochs),
-                ..self.train.clone()
-            };
-            (self.fit)(from, held_out, &self.model, &train, watch)
+        self.settings.fit(from, |held_out, train| {
+            (self.fit)(from, held_out, &self.settings.model, train, watch)
         })
     }
 
     fn settings(&self) -> Settings {
-        let mut all = as_settings(&self.model);
-        all.extend(as_settings(&self.train));
-        all.extend(as_settings(&self.hold_out));
-        all
+        self.settings.settings()
     }
 }

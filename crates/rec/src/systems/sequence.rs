@@ -1,18 +1,16 @@
-//! Sequence models as systems: one flat table of the network's keys and the trainer's.
+//! Sequence models as systems.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::hold_out::{HoldOutConfig, fit_held_out, known_keys, take};
-use super::{Fitting, Recipe, Settings, Watch, as_settings};
+use super::hold_out::{Stopped, Training};
+use super::{Fitting, Recipe, Settings, Watch};
 use crate::baselines::{HeldOut, Scorer};
 use crate::error::Result;
 use crate::sequence::{Network, SequenceScorer, TrainConfig, fit};
 
 struct SequenceRecipe<C, N> {
-    network: C,
-    train: TrainConfig,
-    hold_out: HoldOutConfig,
+    settings: Stopped<C, TrainConfig>,
     build: Build<C, N>,
 }
 
@@ -30,25 +28,24 @@ where
     C: Clone + Default + Serialize + DeserializeOwned + 'static,
     N: Network + 'static,
 {
-    let tables = [
-        as_settings(&TrainConfig::default()),
-        as_settings(&HoldOutConfig::default()),
-        as_settings(&C::default()),
-    ];
-    known_keys(settings, &tables)?;
-    let mut rest = settings.clone();
-    let train: TrainConfig = take(&mut rest, seed)?;
-    let hold_out = take(&mut rest, seed)?;
-    train.check()?;
-    let network: C = super::read(&rest, seed)?;
+    let settings: Stopped<C, TrainConfig> = Stopped::read(settings, seed)?;
     // Refuses what no data could make right.
-    build(network.clone(), 1)?;
-    Ok(Box::new(SequenceRecipe {
-        network,
-        train,
-        hold_out,
-        build,
-    }))
+    build(settings.model.clone(), 1)?;
+    Ok(Box::new(SequenceRecipe { settings, build }))
+}
+
+impl Training for TrainConfig {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn max_epochs(&mut self) -> &mut usize {
+        &mut self.max_epochs
+    }
+
+    fn check(&self) -> Result<()> {
+        Self::check(self)
+    }
 }
 
 impl<C, N> Recipe for SequenceRecipe<C, N>
@@ -57,25 +54,17 @@ where
     N: Network + 'static,
 {
     fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>> {
-        let fit = |held_out: &HeldOut, epochs: Option<usize>| {
-            let network = (self.build)(self.network.clone(), from.entities.n())?;
-            let train = TrainConfig {
-                max_epochs: epochs.unwrap_or(self.train.max_epochs),
-                ..self.train.clone()
-            };
+        let model = self.settings.fit(from, |held_out: &HeldOut, train| {
+            let network = (self.build)(self.settings.model.clone(), from.entities.n())?;
             let HeldOut {
                 data, exclude_seen, ..
             } = *held_out;
-            fit(network, data, &train, exclude_seen, from.n_threads, watch)
-        };
-        let model = fit_held_out(from, &self.hold_out, self.train.seed, fit)?;
+            fit(network, data, train, exclude_seen, from.n_threads, watch)
+        })?;
         Ok(Box::new(SequenceScorer::new(from.entities.clone(), model)))
     }
 
     fn settings(&self) -> Settings {
-        let mut all = as_settings(&self.network);
-        all.extend(as_settings(&self.train));
-        all.extend(as_settings(&self.hold_out));
-        all
+        self.settings.settings()
     }
 }
