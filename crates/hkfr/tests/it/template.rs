@@ -71,7 +71,7 @@ fn a_generated_log_is_read_by_its_config_and_previewed() {
     );
     std::fs::write(dir.path().join(config), chinese).unwrap();
     let (_, out, err) = preview(&[first]);
-    assert!(out.contains("这位顾客下一单点哪个品类？ → "), "{out}{err}");
+    assert!(out.contains("这位顾客接下来点哪个品类？ → "), "{out}{err}");
     let (_, out, _) = preview(&[first, "--as-of", "2030-01-01"]);
     assert!(out.contains("No order from then on"), "{out}");
     let (code, _, err) = preview(&["nobody"]);
