@@ -142,6 +142,8 @@ fn rows(
     }
     let asked = RowsConfig {
         others: None,
+        // The first, which is the one that is served.
+        wordings: 1,
         ..config.instructions.rows()
     };
     let sampler = ItemSampler::new(ds, split);

@@ -117,8 +117,77 @@ fn a_row_in_each_form() {
 #[test]
 fn other_programs_are_told_the_columns_that_there_are() {
     let info = dataset_info(&["no-fusion"]);
-    insta::assert_snapshot!(serde_json::to_string_pretty(&info).unwrap(), @"");
-    insta::assert_snapshot!(axolotl("fusion", 512), @"");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&info).unwrap(), @r#"
+    {
+      "hkfr_no_fusion": {
+        "columns": {
+          "messages": "messages"
+        },
+        "file_name": "no-fusion.messages.jsonl",
+        "formatting": "sharegpt",
+        "tags": {
+          "assistant_tag": "assistant",
+          "content_tag": "content",
+          "role_tag": "role",
+          "system_tag": "system",
+          "user_tag": "user"
+        }
+      },
+      "hkfr_no_fusion_alpaca": {
+        "columns": {
+          "prompt": "instruction",
+          "response": "output",
+          "system": "input"
+        },
+        "file_name": "no-fusion.alpaca.jsonl",
+        "formatting": "alpaca"
+      },
+      "hkfr_no_fusion_sharegpt": {
+        "columns": {
+          "messages": "conversations"
+        },
+        "file_name": "no-fusion.sharegpt.jsonl",
+        "formatting": "sharegpt",
+        "tags": {
+          "assistant_tag": "gpt",
+          "content_tag": "value",
+          "role_tag": "from",
+          "system_tag": "system",
+          "user_tag": "human"
+        }
+      }
+    }
+    "#);
+    insta::assert_snapshot!(axolotl("fusion", 512), @r#"
+    # The rows for Axolotl, started in this directory: put this part into your config.
+    # The knowledge is the system message, the instruction the question, and the loss is on the answer.
+    chat_template: tokenizer_default
+    train_on_inputs: false
+    # No row of hkfr's own model is longer; another model's tokens may be more.
+    sequence_len: 512
+    datasets:
+      - path: fusion.messages.jsonl
+        ds_type: json
+        type: chat_template
+        field_messages: messages
+        message_property_mappings:
+          role: role
+          content: content
+        roles_to_train: ["assistant"]
+        train_on_eos: turn
+    # The same as ShareGPT, in place of the above:
+    # - path: fusion.sharegpt.jsonl
+    #   ds_type: json
+    #   type: chat_template
+    #   field_messages: conversations
+    #   message_property_mappings:
+    #     role: from
+    #     content: value
+    # The same as Alpaca: a prompt of its own (### Instruction, ### Input), not the chat that hkfr asks by.
+    # - path: fusion.alpaca.jsonl
+    #   ds_type: json
+    #   type: alpaca
+    "#);
     // Every column and tag that is named is in the file.
     let dir = tempfile::tempdir().unwrap();
     let rows = sample_rows();

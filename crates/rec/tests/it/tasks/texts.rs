@@ -111,12 +111,62 @@ fn shown(set: &str, world: &World) -> String {
 
 #[test]
 fn a_row_of_every_task_in_english() {
-    insta::assert_snapshot!(shown("food-delivery", &told("dish ", "kind ")), @"");
+    insta::assert_snapshot!(shown("food-delivery", &told("dish ", "kind ")), @r#"
+    next_category (1): Which category does this customer order next? → kind 22
+    next_item (2): Name the dish ordered next. → dish 2
+    next_department (3): Which cuisine does this customer turn to next? → kind 1
+    next_brand (2): Name the brand of the next dish. → dish 99
+    next_place (2): Name the merchant of the next order. → dish 77
+    price_band (2): What does the next dish cost: which price band? → 5 to 10
+    spend_band (3): Name the band of the total of the next order. → 5 to 10
+    basket_size (1): How many dishes does this customer order next? → 1
+    weekday (2): Name the weekday of the next order. → Thursday
+    time_of_day (3): In which part of the day does this customer order next? → morning
+    order_gap (3): Name the days from the next order to the one after. → the same day
+    scenario (1): In what setting does the next order happen? → store
+    repeat_or_new (1): Is the dish ordered next a repeat or new? → repeat
+    repeat_item (2): Which dish ordered before comes again next? → dish 2
+    new_category (1): Is a category ordered next that never was before? Answer yes or no. → no
+    category_yes_no (2): Is kind 22 a category of the next order? Answer yes or no. → yes
+    yes_no (3): dish 2: ordered next or not? Answer yes or no. → yes
+    which_of_two (3): One of the two is ordered next, dish 2 or dish 0: name it. → dish 2
+    next_click (3): On which merchant does this customer click next? → dish 3
+    click_yes_no (2): Does this customer open it when dish 1 is shown next? Answer yes or no. → no
+    promotion (2): Is a promotion used with the next order? Answer yes or no. → no
+    rating (3): How does this customer rate next? → 4
+    describe_item (2): What sort of dish is dish 4? → kind 24, over 10
+    category_of_item (3): Which category is dish 2 of? → kind 22
+    "#);
 }
 
 #[test]
 fn a_row_of_every_task_in_chinese() {
-    insta::assert_snapshot!(shown("food-delivery-zh", &told("菜", "类")), @"");
+    insta::assert_snapshot!(shown("food-delivery-zh", &told("菜", "类")), @r#"
+    next_category (1): 这位顾客接下来点哪个品类？ → 类22
+    next_item (2): 请说出下一单的菜品。 → 菜2
+    next_department (3): 这位顾客接下来会点哪个菜系的菜品？ → 类1
+    next_brand (2): 请说出下一单的品牌。 → 菜99
+    next_place (2): 请说出下一单的商家。 → 菜77
+    price_band (2): 这位顾客接下来点什么价位的菜品？ → 5到10
+    spend_band (3): 这位顾客下一单合计花多少？ → 5到10
+    basket_size (1): 下一单有几份菜品？ → 1
+    weekday (2): 请说出下一单是星期几。 → 周四
+    time_of_day (3): 这位顾客接下来在什么时段点菜品？ → 早上
+    order_gap (3): 请说出下一单到再下一次之间的天数。 → 当天
+    scenario (1): 下一单在什么场景下？ → store
+    repeat_or_new (1): 下一单的菜品是复购还是新尝试？ → 复购
+    repeat_item (2): 以前点过的菜品中，接下来又会点哪道菜？ → 菜2
+    new_category (1): 下一单会有这位顾客从没点过的品类吗？请回答是或否。 → 否
+    category_yes_no (2): 下一单有类22吗？请回答是或否。 → 是
+    yes_no (3): 菜2，接下来会点吗？请回答是或否。 → 是
+    which_of_two (3): 菜2、菜0，接下来会点的是哪一个？ → 菜2
+    next_click (3): 接下来会点击哪家商家？ → 菜3
+    click_yes_no (2): 看到菜1时，这位顾客会点开吗？请回答是或否。 → 否
+    promotion (2): 下一单会享受促销吗？请回答是或否。 → 否
+    rating (3): 这位顾客下一次评分是多少？ → 4
+    describe_item (2): 菜4是什么样的菜品？ → 类24，10以上
+    category_of_item (3): 菜2是哪个品类的菜品？ → 类22
+    "#);
 }
 
 /// A log whose names are numbers and Chinese: every letter in a row is the program's.
