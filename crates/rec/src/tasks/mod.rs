@@ -31,7 +31,8 @@
 //! titles stand for. A task that the data have no answer for is left out and counted, never made up.
 //!
 //! `order_gap` begins at the next order because a training row's as-of is the time of that order: behaviour text
-//! tells how long ago the last one was, and would give the days up to the next away.
+//! tells how long ago the last one was, and would give the days up to the next away. For the same reason `weekday`
+//! can be computed from a text that dates visits both by days ago and by weekday, as the raw behaviour text does.
 //!
 //! Answers are said in the words of the template set ([`hkfr_fuse::Words`]): `是` for `yes` in a Chinese one.
 //!
