@@ -45,6 +45,9 @@ impl Mistake {
     }
 }
 
+/// The file of a set that says what its tasks call things.
+pub const TASK_WORDS: &str = "tasks/words.json";
+
 /// Mistakes of one template that are told at most.
 const MAX_MISTAKES: usize = 20;
 
@@ -272,7 +275,7 @@ pub(crate) fn nearest(word: &str, words: &[&str]) -> String {
         .unwrap_or_default()
 }
 
-/// The files of a set below `root` (`.jinja`, and the words), by name, with `/` between the parts.
+/// The files of a set below `root` (`.jinja`, and both files of words), by name, with `/` between the parts.
 pub(crate) fn list(root: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     let mut dirs = vec![root.to_owned()];
@@ -284,7 +287,7 @@ pub(crate) fn list(root: &Path) -> std::io::Result<Vec<String>> {
             let name = parts.join("/");
             if path.is_dir() {
                 dirs.push(path);
-            } else if name == words::FILE || name.ends_with(".jinja") {
+            } else if [words::FILE, TASK_WORDS].contains(&&*name) || name.ends_with(".jinja") {
                 names.push(name);
             }
         }

@@ -18,7 +18,7 @@ pub(crate) const FILE: &str = "words.json";
 
 /// What the program says, by what it answers: a table has all of it, and words each differently within
 /// a group, because as labels of one task they must stay apart.
-const OWN: [&[&str]; 7] = [
+const OWN: [&[&str]; 9] = [
     &[
         "Monday",
         "Tuesday",
@@ -31,6 +31,15 @@ const OWN: [&[&str]; 7] = [
     &["morning", "midday", "afternoon", "evening", "night"],
     &["under 2", "2 to 5", "5 to 10", "over 10"],
     &["2 to 4", "5 to 9", "10 or more"],
+    &["under 5", "5 to 10", "10 to 20", "20 to 50", "over 50"],
+    &[
+        "the same day",
+        "1 day",
+        "2 to 3 days",
+        "4 to 7 days",
+        "8 to 14 days",
+        "over 14 days",
+    ],
     &["yes", "no"],
     &["repeat", "new"],
     // Between the parts of a description.

@@ -16,6 +16,15 @@ pub enum Error {
         line: usize,
         reason: String,
     },
+    /// A label that training may not see: an internal error, and nothing is written.
+    #[error(
+        "LEAK: the instruction rows about {user} as of {as_of}: {reason}; make the split again (--force split), and if it stays, report it as a bug"
+    )]
+    Leak {
+        user: String,
+        as_of: i64,
+        reason: String,
+    },
     #[error("{0}")]
     Config(String),
     /// A ranker returned something that has no order: an internal error.

@@ -288,7 +288,7 @@ simulated_users = {simulated}
 templates = "food-delivery"
 
 [instructions]
-tasks = ["next_category", "next_item", "price_band", "time_of_day", "weekday", "scenario", "repeat_or_new", "yes_no", "describe_item", "basket_size"]
+# Two tasks rank and are asked of everyone; of the others each customer answers three.
 other_tasks_per_instance = 3
 
 [recommend]

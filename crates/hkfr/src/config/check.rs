@@ -175,6 +175,12 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "labels_per_task",
             Some(c.instructions.labels_per_task),
         ),
+        ("instructions", "wordings", Some(c.instructions.wordings)),
+        (
+            "instructions",
+            "max_tokens",
+            Some(c.instructions.max_tokens),
+        ),
         ("tuning", "rank", Some(c.tuning.rank)),
         ("tuning", "batch_size", Some(c.tuning.batch_size)),
         (
@@ -223,7 +229,15 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             return bad("models", key, "names no model: give an asset or a path");
         }
     }
-    for task in &c.instructions.tasks {
+    let share = c.instructions.max_label_share;
+    if !(share > 0.0 && share <= 1.0) {
+        return bad("instructions", "max_label_share", "must lie in (0, 1]");
+    }
+    for (i, task) in c.instructions.tasks.iter().enumerate() {
+        if c.instructions.tasks[..i].contains(task) {
+            let reason = format!("names \"{task}\" twice");
+            return bad("instructions", "tasks", &reason);
+        }
         if !INSTRUCTION_TASKS.contains(&task.as_str()) {
             let hint = super::load::nearest(task, INSTRUCTION_TASKS.iter().copied());
             return bad(

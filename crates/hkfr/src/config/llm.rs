@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 pub use hkfr_fuse::{CassetteMode, FusionMode, Price};
 use hkfr_lm::Precision;
 pub use hkfr_lm::Targets;
+use hkfr_rec::tasks::{RowsConfig, TASKS};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -104,32 +105,38 @@ impl FusionConfig {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstructionsConfig {
     pub tasks: Vec<String>,
     pub labels_per_task: u32,
     pub other_tasks_per_instance: Option<u32>,
+    pub wordings: u32,
+    pub max_label_share: f32,
+    pub max_tokens: u32,
 }
 
 impl Default for InstructionsConfig {
     fn default() -> Self {
         Self {
-            tasks: [
-                "next_category",
-                "next_item",
-                "price_band",
-                "time_of_day",
-                "weekday",
-                "repeat_or_new",
-                "yes_no",
-                "describe_item",
-                "basket_size",
-            ]
-            .map(String::from)
-            .into(),
+            tasks: TASKS.map(String::from).into(),
             labels_per_task: 8,
             other_tasks_per_instance: None,
+            wordings: 3,
+            max_label_share: 0.5,
+            max_tokens: 2048,
+        }
+    }
+}
+
+impl InstructionsConfig {
+    /// What each instance is asked, before anything is drawn or dropped.
+    pub fn rows(&self) -> RowsConfig {
+        RowsConfig {
+            tasks: self.tasks.clone(),
+            labels: self.labels_per_task as usize,
+            others: self.other_tasks_per_instance.map(|n| n as usize),
+            wordings: self.wordings as usize,
         }
     }
 }

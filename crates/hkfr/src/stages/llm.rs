@@ -176,7 +176,7 @@ impl<'a> Texts<'a> {
     }
 
     pub fn of(&self, instance: &Instance) -> Result<String> {
-        let (store, template_hash, models, mode) = match &self.source {
+        match &self.source {
             Source::Numbers {
                 numbers,
                 model,
@@ -184,20 +184,36 @@ impl<'a> Texts<'a> {
             } => {
                 let history = instance.history(self.dataset);
                 let count = |text: &str| model.tokenizer.count(text);
-                return Ok(numbers.input(&history, &count, *budget));
+                Ok(numbers.input(&history, &count, *budget))
             }
-            Source::Stored {
-                store,
-                template_hash,
-                models,
-                mode,
-            } => (store, template_hash, models, *mode),
+            Source::Stored { .. } => Ok(self.record(instance)?.text),
+        }
+    }
+
+    /// The ids of the events that the text of an instance is said to rest on.
+    pub fn cited(&self, instance: &Instance) -> Result<Vec<u32>> {
+        match &self.source {
+            Source::Numbers { .. } => Ok(Vec::new()),
+            Source::Stored { .. } => {
+                let claims = self.record(instance)?.claims;
+                Ok(claims.into_iter().flat_map(|c| c.evidence).collect())
+            }
+        }
+    }
+
+    fn record(&self, instance: &Instance) -> Result<KnowledgeRecord> {
+        let Source::Stored {
+            store,
+            template_hash,
+            models,
+            mode,
+        } = &self.source
+        else {
+            unreachable!("numbers are not stored");
         };
-        let record = knowledge_of(store, self.dataset, instance, template_hash, models, mode)?;
+        let record = knowledge_of(store, self.dataset, instance, template_hash, models, *mode)?;
         let user = &self.dataset.users[instance.user as usize].id;
-        Ok(record
-            .with_context(|| format!("no knowledge of user {user}; run with --force fuse"))?
-            .text)
+        record.with_context(|| format!("no knowledge of user {user}; run with --force fuse"))
     }
 }
 

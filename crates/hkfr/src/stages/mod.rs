@@ -107,8 +107,10 @@ impl Session {
         if self.walk_stages(&STAGES[..=n])? == 0 {
             eprintln!("all up to date");
         }
-        if until == "evaluate" {
-            evaluate::show(self)?;
+        match until {
+            "instruct" => instruct::show(self)?,
+            "evaluate" => evaluate::show(self)?,
+            _ => {}
         }
         Ok(())
     }

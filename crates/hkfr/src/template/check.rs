@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hkfr_fuse::TemplateSet;
+use hkfr_fuse::texts::TASK_WORDS;
 use hkfr_rec::tasks::TaskSet;
 
 /// What is fine and what is wrong with the built-in `set` under the files of `dir`, a line each, and how
@@ -30,7 +31,7 @@ pub fn check(set: &str, dir: Option<&Path>) -> Result<(String, usize)> {
     );
     if let Some(dir) = dir {
         for path in unread(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-            let remedy = "only .jinja files are read, and words.json";
+            let remedy = "only .jinja files are read, words.json and tasks/words.json";
             text += &format!("unread  {}: {remedy}\n", path.display());
         }
     }
@@ -47,8 +48,10 @@ fn unread(dir: &Path) -> Result<Vec<PathBuf>> {
     while let Some(below) = dirs.pop() {
         for entry in fs_err::read_dir(below)? {
             let path = entry?.path();
-            let is_read =
-                path.extension().is_some_and(|e| e == "jinja") || path == dir.join("words.json");
+            let is_words = ["words.json", TASK_WORDS]
+                .iter()
+                .any(|w| path == dir.join(w));
+            let is_read = path.extension().is_some_and(|e| e == "jinja") || is_words;
             match path.is_dir() {
                 true => dirs.push(path),
                 false if !is_read => unread.push(path),

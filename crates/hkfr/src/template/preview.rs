@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use hkfr_events::{AsOf, Dataset, Instance, Split, UserIdx};
 use hkfr_fuse::{CutCounts, TemplateSet, Wording, assemble, candidate_statements, raw_text};
 use hkfr_lm::{Gguf, Tokenizer};
-use hkfr_rec::tasks::{ItemSampler, RowsConfig, TaskSet};
+use hkfr_rec::tasks::{ItemSampler, Next, RowsConfig, TaskSet};
 
 use crate::config::{Config, model_path};
 use crate::fetch::{self, Cache, State};
@@ -141,12 +141,15 @@ fn rows(
         return Ok("\nNo order from then on: instruction rows would have no answer.\n".into());
     }
     let asked = RowsConfig {
-        tasks: config.instructions.tasks.clone(),
-        labels: config.instructions.labels_per_task as usize,
         others: None,
+        // The first, which is the one that is served.
+        wordings: 1,
+        ..config.instructions.rows()
     };
     let sampler = ItemSampler::new(ds, split);
-    let (rows, skipped) = tasks.rows(ds, &sampler, instance, "", &asked, config.seed)?;
+    // Nothing is taught here: what came next may be of any time.
+    let next = Next::of(ds, instance, AsOf::new(i64::MAX))?;
+    let (rows, skipped) = tasks.rows(&next, &sampler, "", &asked, config.seed)?;
     let mut text = heading(&format!(
         "Instruction rows about the order of {}; their input is the knowledge",
         date(instance.target_ts)

@@ -4,6 +4,7 @@ mod cli;
 mod compare;
 mod config;
 mod fetch;
+mod instruct;
 mod leak;
 mod models;
 mod order;

@@ -71,7 +71,7 @@ fn a_generated_log_is_read_by_its_config_and_previewed() {
     );
     std::fs::write(dir.path().join(config), chinese).unwrap();
     let (_, out, err) = preview(&[first]);
-    assert!(out.contains("这位顾客下一单点哪个品类？ → "), "{out}{err}");
+    assert!(out.contains("这位顾客接下来点哪个品类？ → "), "{out}{err}");
     let (_, out, _) = preview(&[first, "--as-of", "2030-01-01"]);
     assert!(out.contains("No order from then on"), "{out}");
     let (code, _, err) = preview(&["nobody"]);
@@ -123,8 +123,8 @@ fn all_mistakes_of_own_templates_are_told() {
     );
     insta::assert_snapshot!(out, @r#"
     fine    own/profile.jinja
-    fine    31 built-in files of the set grocery
-    unread  own/notes.md: only .jinja files are read, and words.json
+    fine    44 built-in files of the set grocery
+    unread  own/notes.md: only .jinja files are read, words.json and tasks/words.json
     wrong   own/fusion.jinja:1: unknown variable "behavour", did you mean "behaviour"?; known here: behaviour
     wrong   own/tasks/day.jinja:1: no template has this name, did you mean "tasks/weekday.jinja"?
     wrong   own/tasks/weekday.jinja:2: syntax error: unexpected end of block

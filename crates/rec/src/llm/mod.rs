@@ -12,6 +12,6 @@ pub use calibrate::Calibration;
 pub use embedded::EmbeddedScorer;
 pub use item_head::{ItemHead, ItemVectors};
 pub use numbers::{NUMBER_TASKS, Numbers};
-pub use pack::{Prompt, TuneExample, TuneRow};
+pub use pack::{Prompt, TuneExample, TuneRow, row_lengths};
 pub use recommend::{CaseScores, ItemScores, Ranker, recommend};
 pub use tune::{TuneConfig, TuneEvent, TuneOutcome, tune};

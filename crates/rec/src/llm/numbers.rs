@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::scores::hash;
-use crate::tasks::{InstructionRow, row};
+use crate::tasks::Answer;
 
 /// The tasks, and what is asked in each.
 pub const NUMBER_TASKS: [(&str, &str); 2] = [
@@ -101,10 +101,10 @@ impl<'a> Numbers<'a> {
         text(fits)
     }
 
-    /// The rows of an instance: for each of [`NUMBER_TASKS`] at most `labels` distinct numbers of its
+    /// What is asked about an instance: for each of [`NUMBER_TASKS`] at most `labels` distinct numbers of its
     /// next order.
-    pub fn rows(&self, instance: &Instance, input: &str, labels: usize) -> Vec<InstructionRow> {
-        let mut rows = Vec::new();
+    pub fn answers(&self, instance: &Instance, labels: usize) -> Vec<Answer> {
+        let mut all = Vec::new();
         for (task, instruction) in NUMBER_TASKS {
             let user = &self.ds.users[instance.user as usize].id;
             let key = format!("{user}@{}/{task}", instance.as_of.seconds());
@@ -119,12 +119,14 @@ impl<'a> Numbers<'a> {
                 answers.extend(answer.filter(|a| !answers.contains(a)));
             }
             answers.truncate(labels);
-            let numbered = answers.into_iter().enumerate();
-            rows.extend(numbered.map(|(n, answer)| {
-                let asked = (instruction.to_owned(), answer.to_string());
-                row(self.ds, instance, task, n, input, asked)
+            all.extend(answers.into_iter().enumerate().map(|(n, answer)| Answer {
+                task,
+                n,
+                wording: 0,
+                instruction: instruction.to_owned(),
+                output: answer.to_string(),
             }));
         }
-        rows
+        all
     }
 }

@@ -86,6 +86,19 @@ impl Prompt<'_> {
     }
 }
 
+/// Tokens of each row about one input, as it is tuned on: the prompt, the answer and what ends it.
+///
+/// # Errors
+/// If the model's chat template changes a text.
+pub fn row_lengths(chat: &ChatLayout, input: &str, rows: &[(&str, &str)]) -> Result<Vec<usize>> {
+    let asked: Vec<&str> = rows.iter().map(|r| r.0).collect();
+    let questions = chat.questions(input, &asked)?;
+    let answers = rows.iter().map(|r| chat.tokenizer().encode(r.1).len() + 1);
+    let own = questions.own.iter().map(Vec::len);
+    let shared = questions.shared.len();
+    Ok(own.zip(answers).map(|(q, a)| shared + q + a).collect())
+}
+
 /// Refuses a prompt that with its answer has more than `max_positions` tokens.
 pub(super) fn check_length(longest: usize, max_positions: usize) -> Result<()> {
     if longest > max_positions {

@@ -1,8 +1,9 @@
-//! Instruction rows as JSON lines, in the two layouts that tuning tools read.
+//! Instruction rows as JSON lines, in the three layouts that tuning tools read.
 //!
-//! Alpaca: `{"instruction", "input", "output", …}`. Messages: `{"messages": [system, user,
-//! assistant], …}` with the input as system, the instruction as user and the output as assistant
-//! message. Both carry `id`, `task`, `user`, `as_of` and, if set, `keep_last`.
+//! Alpaca: `{"instruction", "input", "output", …}`. Messages: `{"messages": [{"role", "content"}, …], …}`
+//! with the input as system, the instruction as user and the output as assistant message. ShareGPT:
+//! `{"conversations": [{"from", "value"}, …], …}` with the same as system, human and gpt. All carry `id`, `task`,
+//! `user`, `as_of` and, if set, `keep_last`. [`super::dataset_info`] tells other programs of them.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -13,16 +14,25 @@ use serde::{Deserialize, Serialize};
 use super::InstructionRow;
 use crate::error::{Error, Result};
 
+/// The roles of a row's turns, in their order.
+const ROLES: [&str; 3] = ["system", "user", "assistant"];
+const SHAREGPT_ROLES: [&str; 3] = ["system", "human", "gpt"];
+
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MessagesRow {
+struct Head {
     id: String,
     task: String,
     user: String,
     as_of: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keep_last: Option<u32>,
-    messages: Vec<Message>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MessagesRow {
+    #[serde(flatten)]
+    head: Head,
+    messages: [Message; 3],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,7 +42,60 @@ struct Message {
     content: String,
 }
 
-const ROLES: [&str; 3] = ["system", "user", "assistant"];
+#[derive(Serialize, Deserialize)]
+struct SharegptRow {
+    #[serde(flatten)]
+    head: Head,
+    conversations: [Turn; 3],
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Turn {
+    from: String,
+    value: String,
+}
+
+/// A row as its head and its turns (role, text).
+type Turns = (Head, [(String, String); 3]);
+
+fn turns(row: &InstructionRow, roles: [&str; 3]) -> Turns {
+    let r = row.clone();
+    let head = Head {
+        id: r.id,
+        task: r.task,
+        user: r.user,
+        as_of: r.as_of,
+        keep_last: r.keep_last,
+    };
+    let [system, user, assistant] = roles.map(str::to_owned);
+    let turns = [
+        (system, r.input),
+        (user, r.instruction),
+        (assistant, r.output),
+    ];
+    (head, turns)
+}
+
+fn row((head, turns): Turns, roles: [&str; 3]) -> std::result::Result<InstructionRow, String> {
+    let found = turns.each_ref().map(|t| t.0.as_str());
+    if found != roles {
+        return Err(format!(
+            "the turns have the roles {found:?}, expected {roles:?}"
+        ));
+    }
+    let [input, instruction, output] = turns.map(|t| t.1);
+    Ok(InstructionRow {
+        id: head.id,
+        task: head.task,
+        user: head.user,
+        as_of: head.as_of,
+        keep_last: head.keep_last,
+        instruction,
+        input,
+        output,
+    })
+}
 
 /// # Errors
 /// I/O errors (a full disk among them); an old file of this name is untouched then.
@@ -43,24 +106,26 @@ pub fn write_alpaca(path: &Path, rows: &[InstructionRow]) -> Result<()> {
 /// # Errors
 /// As [`write_alpaca`].
 pub fn write_messages(path: &Path, rows: &[InstructionRow]) -> Result<()> {
-    write(
-        path,
-        rows.iter().cloned().map(|r| MessagesRow {
-            id: r.id,
-            task: r.task,
-            user: r.user,
-            as_of: r.as_of,
-            keep_last: r.keep_last,
-            messages: ROLES
-                .into_iter()
-                .zip([r.input, r.instruction, r.output])
-                .map(|(role, content)| Message {
-                    role: role.into(),
-                    content,
-                })
-                .collect(),
-        }),
-    )
+    let row = |r| {
+        let (head, turns) = turns(r, ROLES);
+        let messages = turns.map(|(role, content)| Message { role, content });
+        MessagesRow { head, messages }
+    };
+    write(path, rows.iter().map(row))
+}
+
+/// # Errors
+/// As [`write_alpaca`].
+pub fn write_sharegpt(path: &Path, rows: &[InstructionRow]) -> Result<()> {
+    let row = |r| {
+        let (head, turns) = turns(r, SHAREGPT_ROLES);
+        let conversations = turns.map(|(from, value)| Turn { from, value });
+        SharegptRow {
+            head,
+            conversations,
+        }
+    };
+    write(path, rows.iter().map(row))
 }
 
 /// # Errors
@@ -72,26 +137,19 @@ pub fn read_alpaca(path: &Path) -> Result<Vec<InstructionRow>> {
 /// # Errors
 /// [`Error::BadRow`] names file and line.
 pub fn read_messages(path: &Path) -> Result<Vec<InstructionRow>> {
-    read(path, |row: MessagesRow| {
-        let roles: Vec<&str> = row.messages.iter().map(|m| m.role.as_str()).collect();
-        if roles != ROLES {
-            return Err(format!(
-                "messages have the roles {roles:?}, expected {ROLES:?}"
-            ));
-        }
-        let mut contents = row.messages.into_iter().map(|m| m.content);
-        let mut next = || contents.next().expect("three messages");
-        let (input, instruction, output) = (next(), next(), next());
-        Ok(InstructionRow {
-            id: row.id,
-            task: row.task,
-            user: row.user,
-            as_of: row.as_of,
-            keep_last: row.keep_last,
-            instruction,
-            input,
-            output,
-        })
+    read(path, |r: MessagesRow| {
+        row((r.head, r.messages.map(|m| (m.role, m.content))), ROLES)
+    })
+}
+
+/// # Errors
+/// [`Error::BadRow`] names file and line.
+pub fn read_sharegpt(path: &Path) -> Result<Vec<InstructionRow>> {
+    read(path, |r: SharegptRow| {
+        row(
+            (r.head, r.conversations.map(|t| (t.from, t.value))),
+            SHAREGPT_ROLES,
+        )
     })
 }
 

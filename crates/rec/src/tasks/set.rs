@@ -1,69 +1,42 @@
-//! The instruction texts of a template set, checked when loaded, and the rows they make.
+//! The instruction texts of a template set, checked when loaded, and what they ask about an instance.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use hkfr_events::{Dataset, Instance};
-use hkfr_fuse::Words;
-use hkfr_fuse::texts::{Mistake, Text, Texts, environment, lay_over, rendered};
-use minijinja::{Environment, Value, context};
+use hkfr_fuse::texts::Mistake;
+use hkfr_fuse::{TemplateSet, Words};
 use rand::SeedableRng;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::builtin::SETS;
-use super::label::{Labelled, label};
-use super::{ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, TASKS, row, row_id};
+use super::label::{Ask, labels};
+use super::wordings::Wordings;
+use super::{
+    Answer, ITEM_TASKS, InstructionRow, ItemSampler, LABEL_TASKS, Next, TASKS, draw_key, drawn,
+    row_id,
+};
 use crate::error::{Error, Result};
-use crate::scores::hash;
-
-/// Steps that one rendering may take.
-const FUEL: u64 = 100_000;
+use crate::scores::{hash, mix};
 
 /// What an instance is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowsConfig {
     pub tasks: Vec<String>,
-    /// Rows of each of [`LABEL_TASKS`] at most, one a distinct label of the order.
+    /// Rows of each of [`LABEL_TASKS`] at most, one a distinct answer of the order.
     pub labels: usize,
-    /// Of the other tasks, so many are drawn for each instance; `None`: all.
+    /// Of the other tasks that have an answer, so many are drawn for each instance; `None`: all.
     pub others: Option<usize>,
-}
-
-impl RowsConfig {
-    /// The tasks of one instance in the order of the list: those of [`LABEL_TASKS`], and the others
-    /// with the least `key`.
-    fn draw(&self, key: impl Fn(&str) -> u64) -> Result<Vec<&str>> {
-        let mut others = Vec::new();
-        for task in &self.tasks {
-            known(task)?;
-            if !LABEL_TASKS.contains(&task.as_str()) {
-                others.push(task.as_str());
-            }
-        }
-        others.sort_by_key(|task| key(task));
-        others.truncate(self.others.unwrap_or(usize::MAX));
-        let drawn = |task: &&str| LABEL_TASKS.contains(task) || others.contains(task);
-        Ok(self
-            .tasks
-            .iter()
-            .map(String::as_str)
-            .filter(drawn)
-            .collect())
-    }
+    /// Of a task's wordings, the first so many take part.
+    pub wordings: usize,
 }
 
 pub struct TaskSet {
-    env: Environment<'static>,
-    /// Where each template came from, for messages.
-    origins: BTreeMap<String, String>,
+    wordings: Wordings,
     words: Words,
 }
 
 impl TaskSet {
     /// The names of the built-in sets.
     pub fn builtin_sets() -> Vec<&'static str> {
-        SETS.iter().map(|s| s.0).collect()
+        TemplateSet::builtin_sets()
     }
 
     /// The built-in `set`, with the files of `<dir>/tasks/` in place of its own.
@@ -75,11 +48,11 @@ impl TaskSet {
         let words = Words::load(set, dir).map_err(|e| match e {
             hkfr_fuse::Error::Template(mistake) => mistake.into(),
             other => Error::Config(other.to_string()),
-        });
-        let (set, mistakes) = Self::read(set, dir, words?)?;
+        })?;
+        let (wordings, mistakes) = Wordings::read(set, dir, words.clone())?;
         match mistakes.into_iter().next() {
             Some(mistake) => Err(mistake.into()),
-            None => Ok(set),
+            None => Ok(Self { wordings, words }),
         }
     }
 
@@ -88,151 +61,117 @@ impl TaskSet {
     /// # Errors
     /// An unknown set or an unreadable directory.
     pub fn mistakes(set: &str, dir: Option<&Path>) -> Result<(Vec<String>, Vec<Mistake>)> {
-        let (set, mistakes) = Self::read(set, dir, Words::default())?;
-        Ok((set.origins.into_values().collect(), mistakes))
+        let (wordings, mistakes) = Wordings::read(set, dir, Words::default())?;
+        Ok((wordings.origins(), mistakes))
     }
 
-    fn read(set: &str, dir: Option<&Path>, words: Words) -> Result<(Self, Vec<Mistake>)> {
-        let Some((_, files)) = SETS.iter().find(|s| s.0 == set) else {
-            return Err(Error::Config(format!(
-                "there is no template set {set:?}; the sets are {}",
-                Self::builtin_sets().join(", ")
-            )));
-        };
-        let text = |(task, text): (&&str, &&str)| {
-            let origin = format!("templates/{set}/{}", file(task));
-            let text = (*text).to_owned();
-            (file(task), Text { origin, text })
-        };
-        let mut texts: Texts = TASKS.iter().zip(files.iter()).map(text).collect();
-        let mut mistakes = Vec::new();
-        if let Some(dir) = dir.filter(|d| d.join("tasks").is_dir()) {
-            mistakes = lay_over(&mut texts, dir, |n| n.starts_with("tasks/"), |_| false)?;
-        }
-        let mut set = Self {
-            env: environment(words.clone(), FUEL),
-            origins: BTreeMap::new(),
-            words,
-        };
-        for task in TASKS {
-            let (name, text) = (file(task), &texts[&file(task)]);
-            set.origins.insert(name.clone(), text.origin.clone());
-            mistakes.extend(set.wrong(task, text));
-            // One that does not parse is among the mistakes.
-            let _ = set.env.add_template_owned(name, text.text.clone());
-        }
-        Ok((set, mistakes))
-    }
-
-    /// The instruction of a task that names no item: the same text for every user of the set.
+    /// The first wording of a task that names nothing: the same text for every user of the set, and the one
+    /// that is served.
     ///
     /// # Errors
     /// An unknown task, or one of [`ITEM_TASKS`].
     pub fn instruction(&self, task: &str) -> Result<String> {
-        known(task)?;
+        let task = known(task)?;
         if ITEM_TASKS.contains(&task) {
             return Err(Error::Config(format!(
-                "the instruction of {task} names an item and is not constant"
+                "the instruction of {task} names something and is not constant"
             )));
         }
-        self.render(task, None)
+        self.wordings.render(task, 0, &[])
     }
 
-    /// The rows of an instance, and how many tasks had no answer for it (no category, no price, …).
-    /// `input` must have been made from `instance.history()`. The same arguments give the same rows;
-    /// a row does not depend on which other tasks are listed.
+    /// What the tasks of the config ask about an instance, in their order, each with its true answer. Those
+    /// that have no answer (no category, no price, …) are left out. The same arguments give the same
+    /// answers; a task's do not depend on which others are listed.
+    ///
+    /// # Errors
+    /// An unknown task.
+    pub fn answers(
+        &self,
+        next: &Next,
+        sampler: &ItemSampler,
+        config: &RowsConfig,
+        seed: u64,
+    ) -> Result<Vec<Answer>> {
+        let ask = Ask {
+            next,
+            sampler,
+            words: &self.words,
+        };
+        let mut answers = Vec::new();
+        for task in &config.tasks {
+            let task = known(task)?;
+            let key = hash(seed, &row_id(next.dataset(), next.instance(), task));
+            let wanted = match LABEL_TASKS.contains(&task) {
+                true => config.labels.max(1),
+                false => 1,
+            };
+            let mut rng = ChaCha8Rng::seed_from_u64(key);
+            let wording = self.wording(task, config.wordings, mix(key ^ WORDING));
+            let labels = labels(task, &ask, wanted, &mut rng);
+            for (n, label) in labels.into_iter().enumerate() {
+                answers.push(Answer {
+                    task,
+                    n,
+                    wording,
+                    instruction: self.wordings.render(task, wording, &label.names)?,
+                    output: label.output,
+                });
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Which of the first `n` wordings: each as likely, but that one half of the questions that rank are
+    /// asked as they will be served. An instance's rows of a task share one, so that it is computed once.
+    fn wording(&self, task: &str, n: usize, key: u64) -> usize {
+        let n = self.wordings.n(task).min(n.max(1)) as u64;
+        match LABEL_TASKS.contains(&task) && n > 1 {
+            true if key & 1 == 0 => 0,
+            true => 1 + ((key >> 1) % (n - 1)) as usize,
+            false => (key % n) as usize,
+        }
+    }
+
+    /// The rows of one instance, with `config.others` drawn, and how many tasks had no answer for it.
+    /// `input` must have been made from `instance.history()`.
     ///
     /// # Errors
     /// An unknown task.
     pub fn rows(
         &self,
-        ds: &Dataset,
+        next: &Next,
         sampler: &ItemSampler,
-        instance: &Instance,
         input: &str,
         config: &RowsConfig,
         seed: u64,
     ) -> Result<(Vec<InstructionRow>, usize)> {
-        let id = |task: &str| row_id(ds, instance, task);
-        let mut rows = Vec::new();
-        let mut skipped = 0;
-        for task in config.draw(|task| hash(seed, &id(task)))? {
-            let mut rng = ChaCha8Rng::seed_from_u64(hash(seed, &id(task)));
-            let mut targets = instance.targets.clone();
-            targets.shuffle(&mut rng);
-            let wanted = if LABEL_TASKS.contains(&task) {
-                config.labels.max(1)
-            } else {
-                targets.truncate(1);
-                1
-            };
-            let mut labels: Vec<Labelled> = Vec::new();
-            for target in targets {
-                let label = label(task, ds, instance, target, sampler, &self.words, &mut rng);
-                labels.extend(label.filter(|l| !labels.contains(l)));
-                if labels.len() == wanted {
-                    break;
-                }
-            }
-            skipped += usize::from(labels.is_empty());
-            for (n, labelled) in labels.into_iter().enumerate() {
-                let asked = self.render(task, labelled.asked.as_deref())?;
-                let asked = (asked, labelled.output);
-                rows.push(row(ds, instance, task, n, input, asked));
-            }
-        }
+        let answers = self.answers(next, sampler, config, seed)?;
+        let (ds, instance) = (next.dataset(), next.instance());
+        let mut answered: Vec<&str> = answers.iter().map(|a| a.task).collect();
+        answered.dedup();
+        let skipped = config.tasks.len() - answered.len();
+        let asked = drawn(&answered, config.others, |task| {
+            draw_key(ds, instance, task, seed)
+        });
+        let rows = answers
+            .iter()
+            .filter(|a| asked.contains(&a.task))
+            .map(|a| a.row(ds, instance, input))
+            .collect();
         Ok((rows, skipped))
     }
-
-    fn render(&self, task: &str, title: Option<&str>) -> Result<String> {
-        let template = self
-            .env
-            .get_template(&file(task))
-            .map_err(|e| self.error(task, &e))?;
-        let text = template.render(values(title));
-        Ok(text.map_err(|e| self.error(task, &e))?.trim().to_owned())
-    }
-
-    fn wrong(&self, task: &str, text: &Text) -> Vec<Mistake> {
-        let sample = ITEM_TASKS.contains(&task).then_some("a sample title");
-        let written = match rendered(&self.env, text, &values(sample)) {
-            Ok(written) => written,
-            Err(mistakes) => return mistakes,
-        };
-        let reason = match sample {
-            _ if written.is_empty() => "renders to nothing; write the instruction",
-            Some(title) if !written.contains(title) => {
-                "does not name the item; write {{ title }} where it belongs"
-            }
-            _ => return Vec::new(),
-        };
-        vec![Mistake {
-            file: text.origin.clone(),
-            line: 1,
-            reason: reason.into(),
-        }]
-    }
-
-    fn error(&self, task: &str, e: &minijinja::Error) -> Error {
-        Mistake::of(&self.origins[&file(task)], e).into()
-    }
 }
 
-/// The name of a task's template inside a set.
-fn file(task: &str) -> String {
-    format!("tasks/{task}.jinja")
-}
+/// Keeps the drawing of wordings apart from that of answers.
+const WORDING: u64 = 0x776f_7264;
 
-fn values(title: Option<&str>) -> Value {
-    title.map_or_else(|| context! {}, |title| context! { title })
-}
-
-fn known(task: &str) -> Result<()> {
-    if TASKS.contains(&task) {
-        return Ok(());
-    }
-    Err(Error::Config(format!(
-        "there is no task {task:?}; the tasks are {}",
-        TASKS.join(", ")
-    )))
+fn known(task: &str) -> Result<&'static str> {
+    let known = TASKS.into_iter().find(|t| *t == task);
+    known.ok_or_else(|| {
+        Error::Config(format!(
+            "there is no task {task:?}; the tasks are {}",
+            TASKS.join(", ")
+        ))
+    })
 }

@@ -80,7 +80,11 @@ fn labels_are_the_numbers_of_the_next_order() {
     let numbers = Numbers::new(&ds, &split.catalogue, 5);
     let mut instance = split.train[0].clone();
     instance.targets = vec![4, 7, 7, 10, 11];
-    let rows = numbers.rows(&instance, "what is known", 8);
+    let answers = numbers.answers(&instance, 8);
+    let rows: Vec<_> = answers
+        .iter()
+        .map(|a| a.row(&ds, &instance, "what is known"))
+        .collect();
     let of = |task: &str| -> BTreeSet<&str> {
         let rows = rows.iter().filter(|r| r.task == task);
         rows.map(|r| r.output.as_str()).collect()
@@ -99,5 +103,5 @@ fn labels_are_the_numbers_of_the_next_order() {
     assert_eq!(ids.len(), rows.len());
     assert!(rows.iter().all(|r| r.input == "what is known"));
     assert!(rows.iter().any(|r| r.instruction == asked));
-    assert_eq!(numbers.rows(&instance, "", 1).len(), 2);
+    assert_eq!(numbers.answers(&instance, 1).len(), 2);
 }
