@@ -22,7 +22,8 @@ mod wording;
 mod words;
 
 pub use cohort::{
-    COHORT_SLOT, Cohort, CohortBy, CohortConfig, Cohorts, Population, false_cohort_claims, own_weight,
+    COHORT_SLOT, Cohort, CohortBy, CohortConfig, Cohorts, Population, false_cohort_claims,
+    own_weight,
 };
 pub use error::{Error, Result};
 pub use facts::{Count, Counts, Facts, FactsConfig, facts, price_band, time};

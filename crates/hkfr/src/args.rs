@@ -213,11 +213,14 @@ pub enum MeasureWhat {
         #[command(flatten)]
         common: MeasureOptions,
         /// Values of [fusion] cohort_min
-        #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [20, 50, 100], value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [50, 200], value_parser = clap::value_parser!(u32).range(1..))]
         sizes: Vec<u32>,
         /// Values of [fusion] cohort_strength
-        #[arg(long, value_name = "X,…", value_delimiter = ',', default_values_t = [1.0, 10.0, 100.0])]
+        #[arg(long, value_name = "X,…", value_delimiter = ',', default_values_t = [10.0, 30.0, 100.0, 300.0])]
         strengths: Vec<f32>,
+        /// The ranking that the others are compared with: "popularity", "everyone, k 100", "nearest 50, k 10", …
+        #[arg(long, value_name = "NAME", default_value = "popularity")]
+        reference: String,
     },
 }
 

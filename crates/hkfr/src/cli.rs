@@ -8,7 +8,8 @@ use clap::Parser;
 use hkfr_events::generate::FoodDeliveryConfig;
 
 use crate::args::{
-    Cli, Command, GenerateWhat, Global, MeasureOptions, MeasureWhat, ShowWhat, StageArgs, StageOptions, TemplateWhat,
+    Cli, Command, GenerateWhat, Global, MeasureOptions, MeasureWhat, ShowWhat, StageArgs,
+    StageOptions, TemplateWhat,
 };
 use crate::config::{self, Config};
 use crate::fetch::{self, Cache, Fetcher, State};
@@ -132,9 +133,10 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
                     common,
                     sizes,
                     strengths,
+                    reference,
                 } => {
                     let mut session = open(&common)?;
-                    let measured = measure::cohorts(&mut session, &sizes, &strengths)?;
+                    let measured = measure::cohorts(&mut session, &sizes, &strengths, &reference)?;
                     (measured, common.json)
                 }
             };

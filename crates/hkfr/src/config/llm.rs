@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use hkfr_fuse::{CassetteMode, CohortBy, FusionMode, Price};
 use hkfr_fuse::CohortConfig;
+pub use hkfr_fuse::{CassetteMode, CohortBy, FusionMode, Price};
 use hkfr_lm::Precision;
 pub use hkfr_lm::Targets;
 
@@ -67,9 +67,9 @@ impl Default for FusionConfig {
             max_events: 300,
             refresh_threshold: 0.0,
             cohort_below: 0,
-            cohort_by: CohortBy::Segment,
-            cohort_min: 50,
-            cohort_strength: 10.0,
+            cohort_by: CohortBy::Nearest,
+            cohort_min: 200,
+            cohort_strength: 100.0,
             base_url: "http://127.0.0.1:8000/v1".into(),
             api_key_env: "HKFR_API_KEY".into(),
             model: "gpt-4o-mini".into(),

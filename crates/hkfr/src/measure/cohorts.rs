@@ -4,18 +4,23 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use hkfr_eval::{RankedList, Run, evaluate, table};
+use hkfr_eval::{Metric, RankedList, Run, SegmentReport, SystemRow, evaluate, table};
 use hkfr_events::{AsOf, Case, Segment};
 use hkfr_fuse::{CohortBy, CohortConfig, Cohorts, Population, Wording};
 use hkfr_rec::baselines::{Entities, Popularity};
 use hkfr_rec::rank;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Measured;
+use super::{Measured, triple};
 use crate::stages::{Session, eval_config, truths};
 
-/// Ranks by cohorts of these sizes and strengths.
-pub fn cohorts(session: &mut Session, sizes: &[u32], strengths: &[f32]) -> Result<Measured> {
+/// Ranks by cohorts of these sizes and strengths, and compares with the system `reference`.
+pub fn cohorts(
+    session: &mut Session,
+    sizes: &[u32],
+    strengths: &[f32],
+    reference: &str,
+) -> Result<Measured> {
     let (dataset, split) = (session.dataset()?, session.split()?);
     let (config, templates) = (&session.config, session.templates()?);
     let wording = Wording::new(&dataset, &templates);
@@ -39,7 +44,11 @@ pub fn cohorts(session: &mut Session, sizes: &[u32], strengths: &[f32]) -> Resul
     }) {
         case.in_overall = true;
         let attributes = &dataset.users[of.instance.user as usize].attributes;
-        let known = if attributes.is_empty() { "unknown" } else { "known" };
+        let known = if attributes.is_empty() {
+            "unknown"
+        } else {
+            "known"
+        };
         case.labels = vec![format!("profile: {known}")];
     }
 
@@ -72,7 +81,11 @@ pub fn cohorts(session: &mut Session, sizes: &[u32], strengths: &[f32]) -> Resul
         (CohortBy::Nearest, "nearest"),
     ] {
         // The size of everyone is not asked.
-        let sizes = if by == CohortBy::Everyone { &sizes[..1] } else { sizes };
+        let sizes = if by == CohortBy::Everyone {
+            &sizes[..1]
+        } else {
+            sizes
+        };
         for &size in sizes {
             let cohort_config = CohortConfig {
                 by,
@@ -80,9 +93,17 @@ pub fn cohorts(session: &mut Session, sizes: &[u32], strengths: &[f32]) -> Resul
                 ..config.fusion.cohort()
             };
             let cohorts = Cohorts::new(&wording, &split.fit_before, cohort_config);
-            let position = |name: &&str| split.catalogue.categories.binary_search_by(|c| c.as_str().cmp(name));
-            let positions: Vec<Option<usize>> =
-                cohorts.categories().iter().map(|c| position(c).ok()).collect();
+            let position = |name: &&str| {
+                split
+                    .catalogue
+                    .categories
+                    .binary_search_by(|c| c.as_str().cmp(name))
+            };
+            let positions: Vec<Option<usize>> = cohorts
+                .categories()
+                .iter()
+                .map(|c| position(c).ok())
+                .collect();
             let times: BTreeSet<AsOf> = cases.iter().map(|c| c.instance.as_of).collect();
             let everyone: Vec<(AsOf, Population)> =
                 times.into_iter().map(|t| (t, cohorts.at(t))).collect();
@@ -91,7 +112,8 @@ pub fn cohorts(session: &mut Session, sizes: &[u32], strengths: &[f32]) -> Resul
                 let population = &at.expect("all times are there").1;
                 let history = case.instance.history(&dataset);
                 let cohort = strength.and_then(|_| population.cohort(&history));
-                let blended = population.blended(&history, cohort.as_ref(), strength.unwrap_or(1.0));
+                let blended =
+                    population.blended(&history, cohort.as_ref(), strength.unwrap_or(1.0));
                 let mut scores = vec![0.0; entities.n()];
                 for (share, position) in blended.into_iter().zip(&positions) {
                     if let Some(position) = position {
@@ -113,15 +135,38 @@ pub fn cohorts(session: &mut Session, sizes: &[u32], strengths: &[f32]) -> Resul
         }
     }
     let mut eval = eval_config(config);
-    eval.reference = Some("popularity".into());
+    eval.reference = Some(reference.to_owned());
     let report = evaluate(&[truth], &runs, &eval)?;
     let text = table::text(&report);
+    let segments = report.tasks[0].segments.iter();
     let report = json!({
-        "what": "categories ranked for cold starts by blended shares, no model",
+        "what": "categories ranked for cold starts by blended shares, no model: [mean, low, high] of 95 % bootstrap intervals",
         "data_set": dataset.info.name,
         "phase": split.phase,
-        "cases": cases.len(),
-        "report": report,
+        "reference": reference,
+        "resamples": eval.resamples,
+        "segments": segments.map(segment).collect::<Vec<_>>(),
     });
     Measured::new(text, &report)
+}
+
+fn segment(segment: &SegmentReport) -> Value {
+    let row = |row: &SystemRow| {
+        let mut told = json!({ "system": row.system });
+        for (name, metric) in [("hr@10", Metric::Hr), ("ndcg@10", Metric::Ndcg)] {
+            if let Some(value) = row.value(metric, 10) {
+                told[name] = json!(triple(value.mean, value.interval));
+            }
+            if let Some(d) = row.difference(metric, 10) {
+                told[format!("{name} - reference")] = json!(triple(d.diff, d.interval));
+                told[format!("{name} p after Holm")] = json!((d.p_holm * 1e4).round() / 1e4);
+            }
+        }
+        told
+    };
+    json!({
+        "segment": segment.segment,
+        "cases": segment.n_cases,
+        "systems": segment.systems.iter().map(row).collect::<Vec<_>>(),
+    })
 }

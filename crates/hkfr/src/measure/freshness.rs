@@ -17,7 +17,7 @@ use hkfr_fuse::{
 };
 use serde::Serialize;
 
-use super::Measured;
+use super::{Measured, triple};
 use crate::config::Config;
 use crate::stages::llm::MAX_NAME;
 use crate::stages::{Session, facts_config};
@@ -34,8 +34,7 @@ pub struct FreshnessAsk {
 }
 
 /// When knowledge is fused anew.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy)]
 enum Policy {
     /// Where the facts are further away.
     Threshold(f32),
@@ -70,7 +69,7 @@ struct Report {
 
 #[derive(Debug, Serialize)]
 struct Row {
-    policy: Policy,
+    policy: String,
     fused: u64,
     reused: u64,
     /// Share of the histories that were not fused.
@@ -90,10 +89,17 @@ struct Row {
     recall_lost: Value,
 }
 
-#[derive(Debug, Clone, Copy, Serialize)]
+/// Mean and 95 % interval.
+#[derive(Debug, Clone, Copy)]
 struct Value {
     mean: f64,
     interval: Interval,
+}
+
+impl Serialize for Value {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        triple(self.mean, self.interval).serialize(to)
+    }
 }
 
 /// A user at one cut-off.
@@ -157,7 +163,7 @@ pub fn freshness(session: &mut Session, ask: &FreshnessAsk) -> Result<Measured> 
     );
     let rows = rows(&users, &policies, config);
     let report = Report {
-        what: "knowledge used again, against full refusion; claims in the order of the facts, no model",
+        what: "knowledge used again, against full refusion; claims in the order of the facts, no model: [mean, low, high] of 95 % bootstrap intervals over users",
         data_set: dataset.info.name.clone(),
         users: users.len(),
         users_with_a_next_order: users.iter().filter(|u| u[0].n_next > 0.0).count(),
@@ -191,7 +197,9 @@ fn state(
     Some(State {
         at,
         claims: timed(likely_claims(&facts)).collect(),
-        possible: timed(possible_claims(&facts)).map(|c| (c.slot, c.value)).collect(),
+        possible: timed(possible_claims(&facts))
+            .map(|c| (c.slot, c.value))
+            .collect(),
         next: next.filter_map(|e| category(e.item?)).collect(),
         facts,
     })
@@ -215,9 +223,8 @@ fn walk(
     let mut far: HashMap<(AsOf, AsOf), f32> = HashMap::new();
     let mut distance_of = |a: AsOf, b: AsOf| {
         let known = far.entry((a, b));
-        *known.or_insert_with(|| {
-            distance(&states[index[&a]].facts, &states[index[&b]].facts).total()
-        })
+        *known
+            .or_insert_with(|| distance(&states[index[&a]].facts, &states[index[&b]].facts).total())
     };
     let mut of_policy = |policy: Policy| {
         let used: Vec<usize> = match policy {
@@ -267,7 +274,13 @@ fn add(
         return;
     }
     let categories = claimed(&used.claims);
-    let hits = |n: usize| categories.iter().take(n).filter(|c| now.next.contains(**c)).count();
+    let hits = |n: usize| {
+        categories
+            .iter()
+            .take(n)
+            .filter(|c| now.next.contains(**c))
+            .count()
+    };
     sums.n_next += 1.0;
     sums.next[0] += f64::from(u8::from(hits(K) > 0));
     sums.next[1] += hits(usize::MAX) as f64 / now.next.len() as f64;
@@ -295,7 +308,10 @@ fn rows(users: &[Vec<Sums>], policies: &[Policy], config: &Config) -> Vec<Row> {
         });
         let data: Vec<f64> = rows.flatten().collect();
         let matrix = Matrix::new(width * policies.len(), data);
-        (matrix.means(), matrix.resampled_means(resamples, config.seed))
+        (
+            matrix.means(),
+            matrix.resampled_means(resamples, config.seed),
+        )
     };
     let of_claims = |s: &Sums| Some(s.claims.map(|x| x / s.n).to_vec());
     let of_next = |s: &Sums| (s.n_next > 0.0).then(|| s.next.map(|x| x / s.n_next).to_vec());
@@ -316,10 +332,10 @@ fn rows(users: &[Vec<Sums>], policies: &[Policy], config: &Config) -> Vec<Row> {
         let reused: u64 = sums.iter().map(|s| s.reused).sum();
         let claim = |i: usize| value((&claims, &claims_again), 3 * p + i);
         Row {
-            policy,
+            policy: policy.name(),
             fused: n as u64 - reused,
             reused,
-            saved: reused as f64 / n,
+            saved: (1e4 * reused as f64 / n).round() / 1e4,
             mean_age_days: sums.iter().map(|s| s.age).sum::<f64>() / n,
             recounted: claim(0),
             still_true: claim(1),
@@ -355,7 +371,7 @@ fn table(report: &Report) -> String {
         let _ = writeln!(
             out,
             "{:<16}{:>7.1}%{:>8.1}{:>11.3}{:>11.3}{:>10.3}{:>8.4}{:>19}{:>19}",
-            row.policy.name(),
+            row.policy,
             100.0 * row.saved,
             row.mean_age_days,
             row.recounted.mean,

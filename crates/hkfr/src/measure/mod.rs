@@ -7,6 +7,7 @@ mod freshness;
 use std::path::Path;
 
 use anyhow::Result;
+use hkfr_eval::bootstrap::Interval;
 use serde::Serialize;
 
 pub use cohorts::cohorts;
@@ -29,4 +30,9 @@ impl Measured {
     pub fn write(&self, path: &Path) -> Result<()> {
         atomic::write_json(path, &self.report)
     }
+}
+
+/// [mean, low, high], to four digits.
+fn triple(mean: f64, interval: Interval) -> [f64; 3] {
+    [mean, interval.lo, interval.hi].map(|x| (x * 1e4).round() / 1e4)
 }

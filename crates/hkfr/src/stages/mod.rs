@@ -34,8 +34,8 @@ use crate::fetch::{self, Asset, Fetcher};
 use crate::stage::{Outcome, RunLock, Runner};
 use crate::stop::Stop;
 
-pub(crate) use evaluate::{eval_config, truths};
 pub use evaluate::{REPORT, segment_order};
+pub(crate) use evaluate::{eval_config, truths};
 pub use fuse::{facts_config, fusion};
 pub use leaks::check as check_leaks;
 pub use llm::n_threads;

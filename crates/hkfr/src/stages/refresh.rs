@@ -74,7 +74,10 @@ impl Earlier {
         if head.settings == settings {
             for (n, line) in lines.enumerate() {
                 let line: Line = serde_json::from_str(line).with_context(|| remedy(n + 2))?;
-                by_user.entry(line.record.user.clone()).or_default().push(line);
+                by_user
+                    .entry(line.record.user.clone())
+                    .or_default()
+                    .push(line);
             }
         }
         Ok(Self(by_user))
@@ -141,7 +144,10 @@ impl Planner<'_> {
         let mut by_user: BTreeMap<UserIdx, Vec<AsOf>> = BTreeMap::new();
         for instance in instances.iter().filter(|i| i.keep_last.is_none()) {
             if self.is_well_known(&instance.history(self.dataset)) {
-                by_user.entry(instance.user).or_default().push(instance.as_of);
+                by_user
+                    .entry(instance.user)
+                    .or_default()
+                    .push(instance.as_of);
             }
         }
         let mut users: Vec<(UserIdx, Vec<AsOf>)> = by_user.into_iter().collect();
@@ -161,9 +167,8 @@ impl Planner<'_> {
             reused.extend(of_share);
             taken.extend(records);
         }
-        let is_anew = |i: &&&Instance| {
-            i.keep_last.is_some() || !reused.contains(&(i.user, i.as_of))
-        };
+        let is_anew =
+            |i: &&&Instance| i.keep_last.is_some() || !reused.contains(&(i.user, i.as_of));
         Ok(Plan {
             anew: instances.iter().filter(is_anew).copied().collect(),
             n_reused: reused.len(),
@@ -189,11 +194,16 @@ impl Planner<'_> {
             let mut seen: HashMap<AsOf, std::sync::Arc<Facts>> = HashMap::new();
             let mut facts_at = |at: AsOf| {
                 let history = || self.dataset.history(*user, at);
-                let facts = seen.entry(at).or_insert_with(|| facts(&wording, &history(), &config));
+                let facts = seen
+                    .entry(at)
+                    .or_insert_with(|| facts(&wording, &history(), &config));
                 std::sync::Arc::clone(facts)
             };
             let far = |a: AsOf, b: AsOf| distance(&facts_at(a), &facts_at(b)).total();
-            for (at, done) in cut_offs.iter().zip(refresh(cut_offs, &known, threshold, far)) {
+            for (at, done) in cut_offs
+                .iter()
+                .zip(refresh(cut_offs, &known, threshold, far))
+            {
                 if let Refresh::Reuse(of) = done {
                     reused.push((*user, *at));
                     taken.extend(records.remove(&of));
@@ -226,7 +236,8 @@ impl Planner<'_> {
                     (&p.slot, &p.value, p.n, p.percent)
                         == (&claim.slot, &claim.value, claim.n, claim.percent)
                 });
-                same.map(|same| claim.evidence.clone_from(&same.evidence)).is_some()
+                same.map(|same| claim.evidence.clone_from(&same.evidence))
+                    .is_some()
             });
             if borne_out {
                 usable.insert(as_of, record);
