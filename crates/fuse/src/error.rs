@@ -29,8 +29,35 @@ pub enum Error {
         path: PathBuf,
         source: rusqlite::Error,
     },
+    #[error(
+        "the knowledge of user {user} is as of {}, later than {}, for which it was asked: it may hold what was not known then, and is refused; run with --force fuse",
+        date(*cut_off),
+        date(*as_of)
+    )]
+    LaterKnowledge {
+        user: String,
+        cut_off: i64,
+        as_of: i64,
+    },
+    #[error(
+        "the knowledge of user {user}, as of {}, rests on event {row}, which is not one of the events before that time; run with --force fuse",
+        date(*cut_off)
+    )]
+    Evidence {
+        user: String,
+        cut_off: i64,
+        row: u32,
+    },
     #[error(transparent)]
     Gateway(#[from] crate::gateway::GatewayError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+/// Of local seconds; those that no calendar has are told as they are.
+fn date(seconds: i64) -> String {
+    match chrono::DateTime::from_timestamp(seconds, 0) {
+        Some(t) => t.format("%Y-%m-%d %H:%M:%S").to_string(),
+        None => seconds.to_string(),
+    }
 }

@@ -2,10 +2,13 @@
 //! become prompts, and a language model fuses them into knowledge, which is stored with its evidence.
 
 mod builtin;
+mod cohort;
 mod error;
 mod facts;
+mod fresh;
 mod fuser;
 mod gateway;
+mod known;
 mod prompt;
 mod redact;
 mod sample;
@@ -18,8 +21,13 @@ mod verify;
 mod wording;
 mod words;
 
+pub use cohort::{
+    COHORT_SLOT, Cohort, CohortBy, CohortConfig, Cohorts, Population, false_cohort_claims,
+    own_weight,
+};
 pub use error::{Error, Result};
 pub use facts::{Count, Counts, Facts, FactsConfig, facts, price_band, time};
+pub use fresh::{Distance, Refresh, distance, refresh};
 pub use fuser::{Fusion, FusionMode, KnowledgeRecord, StatementScorer};
 pub use gateway::{
     Answered, Answers, BatchRead, BreakerConfig, Cassette, CassetteMode, ChatAnswer, ChatRequest,
@@ -27,10 +35,13 @@ pub use gateway::{
     Price, Recorded, RetryAfter, RetryConfig, Role, ServiceError, Spend, SpendConfig, StoredAnswer,
     SystemClock, Usage, read_batch, write_batch_line,
 };
+pub use known::Known;
 pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
 pub use redact::redact;
 pub use sanitise::sanitise;
-pub use statements::{Claim, SLOTS, Slot, Statement, assemble, candidate_statements};
+pub use statements::{
+    Claim, SLOTS, Slot, Statement, assemble, candidate_statements, likely_claims, possible_claims,
+};
 pub use store::{KnowledgeKey, KnowledgeStore};
 pub use templates::TemplateSet;
 pub use verify::{false_claims, grounded_sentences};

@@ -18,6 +18,10 @@ pub(crate) fn values(file: &str) -> Value {
             context! { profile_text => "sample", facts => facts(), recent => vec![visit()] }
         }
         "raw.jinja" => context! { profile_text => "sample", recent => vec![visit()] },
+        "cohort.jinja" => {
+            let chosen = vec![Value::from_dyn_object(count())];
+            context! { chosen, members => 2, segment => vec!["age 35-44"] }
+        }
         "fusion.jinja" => context! { behaviour => "sample" },
         _ => {
             let slots = crate::statements::SLOTS

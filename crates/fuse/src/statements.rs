@@ -238,11 +238,33 @@ pub fn assemble(
 }
 
 fn claim(s: &Statement) -> Claim {
+    claim_of(s.slot, &s.fact)
+}
+
+pub(crate) fn claim_of(slot: &str, fact: &Count) -> Claim {
     Claim {
-        slot: s.slot.into(),
-        value: s.fact.name.to_string(),
-        n: s.fact.n,
-        percent: s.fact.percent,
-        evidence: s.fact.evidence.clone(),
+        slot: slot.into(),
+        value: fact.name.to_string(),
+        n: fact.n,
+        percent: fact.percent,
+        evidence: fact.evidence.clone(),
     }
+}
+
+/// All claims that may be made, slot by slot in the order of the facts.
+pub fn possible_claims(facts: &Facts) -> Vec<Claim> {
+    claims_of(facts, |_| usize::MAX)
+}
+
+/// What would be said had the model no preference and the text no budget.
+pub fn likely_claims(facts: &Facts) -> Vec<Claim> {
+    claims_of(facts, |slot| slot.pick)
+}
+
+fn claims_of(facts: &Facts, most: impl Fn(&Slot) -> usize) -> Vec<Claim> {
+    let of_slot = |slot: &Slot| {
+        let facts = (slot.options)(facts).into_iter().take(most(slot));
+        facts.map(|f| claim_of(slot.name, &f)).collect::<Vec<_>>()
+    };
+    SLOTS.iter().flat_map(of_slot).collect()
 }

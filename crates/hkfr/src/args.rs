@@ -76,6 +76,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Show that no list changes with the future, and what each system loses when time is shuffled
     CheckLeaks(StageArgs),
+    /// Measure what knowledge is worth where it is old, or where little is known; no model is asked
+    Measure(MeasureArgs),
     /// Compare runs: one table, which differences are significant, and a report
     Compare(CompareArgs),
     /// Check a config, or print the commented file of all defaults
@@ -180,6 +182,58 @@ pub enum ListsFormat {
     Json,
     Table,
     Report,
+}
+
+#[derive(Debug, Args)]
+pub struct MeasureArgs {
+    #[command(subcommand)]
+    pub what: MeasureWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MeasureWhat {
+    /// What is saved, and lost, when knowledge is fused again only where a user's facts have moved: the
+    /// last cut-offs before the end of training are walked
+    Freshness {
+        #[command(flatten)]
+        common: MeasureOptions,
+        /// Cut-offs at which it is decided
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=520))]
+        steps: u32,
+        /// Days between two
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366))]
+        days: u32,
+        /// Values of [fusion] refresh_threshold
+        #[arg(long, value_name = "X,…", value_delimiter = ',', default_values_t = [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4])]
+        thresholds: Vec<f32>,
+    },
+    /// What people like a user tell of whom little is known: categories ranked for the cold starts of the
+    /// split
+    Cohorts {
+        #[command(flatten)]
+        common: MeasureOptions,
+        /// Values of [fusion] cohort_min
+        #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [50, 200], value_parser = clap::value_parser!(u32).range(1..))]
+        sizes: Vec<u32>,
+        /// Values of [fusion] cohort_strength
+        #[arg(long, value_name = "X,…", value_delimiter = ',', default_values_t = [10.0, 30.0, 100.0, 300.0])]
+        strengths: Vec<f32>,
+        /// The ranking that the others are compared with: "popularity", "everyone, k 100", "nearest 50, k 10", …
+        #[arg(long, value_name = "NAME", default_value = "popularity")]
+        reference: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct MeasureOptions {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    /// Write results here instead of the config's `out`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Also write what was measured as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -8,14 +8,15 @@ use clap::Parser;
 use hkfr_events::generate::FoodDeliveryConfig;
 
 use crate::args::{
-    Cli, Command, GenerateWhat, Global, ShowWhat, StageArgs, StageOptions, TemplateWhat,
+    Cli, Command, GenerateWhat, Global, MeasureOptions, MeasureWhat, ShowWhat, StageArgs,
+    StageOptions, TemplateWhat,
 };
 use crate::config::{self, Config};
 use crate::fetch::{self, Cache, Fetcher, State};
 use crate::search::{self, Search};
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
-use crate::{compare, doctor, generate, lists, show, template};
+use crate::{compare, doctor, generate, lists, measure, show, template};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -106,6 +107,41 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
             let open = |config| session(global, config, stop, &args.options.force);
             print!("{}", stages::check_leaks(config, open)?);
             Ok(())
+        }
+        Command::Measure(args) => {
+            let open = |common: &MeasureOptions| {
+                let config = resolve(&common.config, common.out.clone())?;
+                let mut session = session(global, config, stop, &[])?;
+                session.walk("split")?;
+                anyhow::Ok(session)
+            };
+            let (measured, json) = match args.what {
+                MeasureWhat::Freshness {
+                    common,
+                    steps,
+                    days,
+                    thresholds,
+                } => {
+                    let ask = measure::FreshnessAsk {
+                        steps,
+                        days,
+                        thresholds,
+                    };
+                    (measure::freshness(&mut open(&common)?, &ask)?, common.json)
+                }
+                MeasureWhat::Cohorts {
+                    common,
+                    sizes,
+                    strengths,
+                    reference,
+                } => {
+                    let mut session = open(&common)?;
+                    let measured = measure::cohorts(&mut session, &sizes, &strengths, &reference)?;
+                    (measured, common.json)
+                }
+            };
+            print!("{}", measured.table);
+            json.map_or(Ok(()), |path| measured.write(&path))
         }
         Command::Compare(args) => {
             print!("{}", compare::run(&args)?);

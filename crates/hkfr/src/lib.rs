@@ -22,6 +22,7 @@ pub mod doctor;
 pub mod fetch;
 mod generate;
 mod lists;
+mod measure;
 pub mod progress;
 pub mod search;
 pub mod show;

@@ -160,17 +160,29 @@ fn knowledge(run: &Path, id: &str, case: &Case) -> Result<String> {
         return Ok("\nNo knowledge yet: `hkfr fuse CONFIG` makes it.\n".into());
     }
     let mut text = String::new();
+    let mut shown = Vec::new();
+    let as_of = case.instance.as_of.seconds();
+    // The latest first.
     for record in KnowledgeStore::open(&path)?.of_user(id)? {
-        if record.as_of != case.instance.as_of.seconds()
+        if record.as_of > as_of
             || record.keep_last != case.instance.keep_last
+            || shown.contains(&record.mode)
         {
             continue;
         }
+        shown.push(record.mode);
+        let taken = match record.as_of == as_of {
+            true => String::new(),
+            false => format!(", of {}", date(record.as_of)),
+        };
         text += &heading(&match record.mode {
             FusionMode::None => {
                 format!("Behaviour text without fusion, {} tokens", record.n_tokens)
             }
-            _ => format!("Knowledge by {}, {} tokens", record.model, record.n_tokens),
+            _ => format!(
+                "Knowledge by {}{taken}, {} tokens",
+                record.model, record.n_tokens
+            ),
         });
         for line in record.text.lines() {
             text += &wrap(&plain_text(line), "  ");

@@ -1,6 +1,8 @@
 //! What fusion promises: no event at or after the cut-off, nothing untrue, budgets kept, templates checked.
 
+mod cohort;
 mod fixture;
+mod fresh;
 mod gateway;
 mod hostile;
 mod knowledge;

@@ -147,6 +147,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         ("split", "horizon_days", Some(c.split.horizon_days)),
         ("fusion", "budget_tokens", Some(c.fusion.budget_tokens)),
         ("fusion", "max_events", Some(c.fusion.max_events)),
+        ("fusion", "cohort_min", Some(c.fusion.cohort_min)),
         ("fusion", "concurrency", Some(c.fusion.concurrency)),
         ("fusion", "timeout_seconds", Some(c.fusion.timeout_seconds)),
         (
@@ -195,6 +196,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         }
     }
     for (section, key, value) in [
+        ("fusion", "cohort_strength", c.fusion.cohort_strength),
         ("tuning", "alpha", c.tuning.alpha),
         ("tuning", "learning_rate", c.tuning.learning_rate),
         ("tuning", "head_learning_rate", c.tuning.head_learning_rate),
@@ -255,6 +257,9 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "templates",
             &format!("unknown template set \"{}\"{hint}", c.fusion.templates),
         );
+    }
+    if !(0.0..=1.0).contains(&c.fusion.refresh_threshold) {
+        return bad("fusion", "refresh_threshold", "must lie in [0, 1]");
     }
     service(&c.fusion)?;
     if c.split.simulated_cold_start.contains(&0) {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use hkfr_fuse::{CassetteMode, FusionMode, Price};
+use hkfr_fuse::CohortConfig;
+pub use hkfr_fuse::{CassetteMode, CohortBy, FusionMode, Price};
 use hkfr_lm::Precision;
 pub use hkfr_lm::Targets;
 use hkfr_rec::tasks::{RowsConfig, TASKS};
@@ -20,6 +21,11 @@ pub struct FusionConfig {
     pub budget_tokens: u32,
     pub knowledge_tokens: u32,
     pub max_events: u32,
+    pub refresh_threshold: f32,
+    pub cohort_below: u32,
+    pub cohort_by: CohortBy,
+    pub cohort_min: u32,
+    pub cohort_strength: f32,
     pub base_url: String,
     pub api_key_env: String,
     pub model: String,
@@ -60,6 +66,11 @@ impl Default for FusionConfig {
             budget_tokens: 256,
             knowledge_tokens: 160,
             max_events: 300,
+            refresh_threshold: 0.0,
+            cohort_below: 0,
+            cohort_by: CohortBy::Nearest,
+            cohort_min: 200,
+            cohort_strength: 100.0,
             base_url: "http://127.0.0.1:8000/v1".into(),
             api_key_env: "HKFR_API_KEY".into(),
             model: "gpt-4o-mini".into(),
@@ -101,7 +112,20 @@ impl FusionConfig {
             "knowledge_tokens": self.knowledge_tokens,
             "max_events": self.max_events,
             "service": service,
+            "cohort": (self.cohort_below > 0).then(|| json!([
+                self.cohort_below, self.cohort_by, self.cohort_min, self.cohort_strength,
+            ])),
         })
+    }
+
+    /// People like someone, as they are made out here.
+    pub fn cohort(&self) -> CohortConfig {
+        CohortConfig {
+            by: self.cohort_by,
+            min: self.cohort_min as usize,
+            strength: self.cohort_strength,
+            max_events: self.max_events as usize,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use hkfr_events::{Case, Dataset, Segment, Split};
 use hkfr_rec::baselines::{Entities, RepeatPolicy};
 use serde_json::json;
 
-use super::{ORDER, Session, page, read_runs};
+use super::{ORDER, Session, cut_offs, page, read_runs};
 use crate::compare::cost;
 use crate::config::Config;
 use crate::stage::{Manifest, Outcome, Runner, Spec};
@@ -30,6 +30,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     runner.stage(&spec, |ctx| {
         let dataset = session.dataset()?;
         let split = session.split()?;
+        let records = page::knowledge(session)?;
+        cut_offs::check(&dataset, &split, &records)?;
         let mut truths = truths(&dataset, &split, session.config.recommend.repeats);
         truths.retain(|t| session.config.recommend.tasks.contains(&t.task));
         for truth in &truths {
@@ -45,7 +47,6 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         crate::atomic::write(&ctx.dir.join(TABLE), table::text(&report).as_bytes())?;
         ctx.count("runs", runs.len());
         ctx.count("cases", split.cases.len());
-        let records = page::knowledge(session)?;
         let page = ReportPage {
             title: format!("hkfr: {}", config.name),
             subtitle: dataset.info.licence.clone(),
@@ -64,7 +65,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
 }
 
 /// How a run is judged.
-pub(super) fn eval_config(config: &Config) -> EvalConfig {
+pub(crate) fn eval_config(config: &Config) -> EvalConfig {
     EvalConfig {
         ks: config.evaluate.ks.iter().map(|&k| k as usize).collect(),
         resamples: config.evaluate.resamples as usize,
@@ -109,7 +110,7 @@ const HISTORY_BOUNDS: [usize; 2] = [20, 100];
 
 /// The answers of the item task and of the category task. A case without a target in the task
 /// (items that have no category) is not asked in it.
-fn truths(dataset: &Dataset, split: &Split, repeats: RepeatPolicy) -> Vec<Truth> {
+pub(crate) fn truths(dataset: &Dataset, split: &Split, repeats: RepeatPolicy) -> Vec<Truth> {
     let entities = [
         Entities::categories(dataset, &split.catalogue),
         Entities::items(dataset, &split.catalogue),

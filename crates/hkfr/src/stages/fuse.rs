@@ -6,12 +6,14 @@ use std::sync::mpsc;
 use anyhow::{Context, Result, bail};
 use hkfr_events::{Dataset, Instance, Split};
 use hkfr_fuse::{
-    CountTokens, FactsConfig, Fusion, FusionMode, KnowledgeRecord, KnowledgeStore, Wording,
+    Cohorts, CountTokens, FactsConfig, Fusion, FusionMode, KnowledgeRecord, KnowledgeStore,
+    Population, Wording,
 };
 use hkfr_rec::llm::EmbeddedScorer;
 use serde_json::json;
 
-use super::llm::{KNOWLEDGE, knowledge_models, knowledge_of, n_threads, variants};
+use super::llm::{KNOWLEDGE, Source, n_threads, variants};
+use super::refresh::{self, Earlier, Planner, n_choices};
 use super::service::{self, Service};
 use super::{Model, Session};
 use crate::config::Config;
@@ -19,6 +21,14 @@ use crate::stage::{Outcome, Spec};
 
 /// Records that are committed together: what a stop loses at most, and does again.
 const BATCH: usize = 16;
+
+/// Stays when the stage is made anew: what was paid for, and what may be taken again.
+const KEEP: [&str; 4] = [
+    service::KEEP[0],
+    service::KEEP[1],
+    service::KEEP[2],
+    refresh::EARLIER,
+];
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let mut variants = variants(&session.config, false);
@@ -38,13 +48,14 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         inputs: &["ingest", "split"],
         config: json!({
             "fusion": session.config.fusion.decisive(),
+            "refresh_threshold": session.config.fusion.refresh_threshold,
             "variants": names,
             "arithmetic": asked.then(|| session.config.models.arithmetic()),
             "model": session.llm_dir_name().filter(|_| asked),
         }),
         seed: session.config.seed,
         outside,
-        keep: &service::KEEP,
+        keep: &KEEP,
     };
     let runner = session.runner.clone();
     runner.stage(&spec, |ctx| {
@@ -54,13 +65,31 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         }
         let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
         let config = &session.config;
-        let mut jobs = Vec::new();
-        let mut n_done = 0;
+        let (mut jobs, mut n_done) = (Vec::new(), 0);
+        let all = instances(&split);
+        let planner = Planner {
+            config,
+            dataset: &dataset,
+            templates: &templates,
+            model: &model,
+            stop: &session.stop,
+        };
+        let reuses = config.fusion.refresh_threshold > 0.0;
+        let earlier = match reuses {
+            true => Earlier::read(&ctx.dir, &refresh::settings(session)?)?,
+            false => Earlier::default(),
+        };
+        let plan = planner.plan(&all, &earlier)?;
+        store.put(&plan.taken)?;
         for mode in variants.iter().filter_map(|v| v.mode(config)) {
-            let models = knowledge_models(mode, config, &model);
-            for instance in instances(&split) {
-                let hash = templates.hash();
-                match knowledge_of(&store, &dataset, instance, hash, &models, mode)? {
+            let source = Source::new(config, &model, &templates, mode);
+            // Behaviour text costs nothing and is always of its own time.
+            let wanted = match mode {
+                FusionMode::None => &all,
+                _ => &plan.anew,
+            };
+            for &instance in wanted {
+                match source.own(&store, &dataset, instance)? {
                     Some(_) => n_done += 1,
                     None => jobs.push((instance, mode)),
                 }
@@ -73,12 +102,20 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             false => None,
         };
         let wording = Wording::new(&dataset, &templates);
+        let told = config.fusion.cohort_below > 0;
+        let cohorts =
+            told.then(|| Cohorts::new(&wording, &split.fit_before, config.fusion.cohort()));
+        if told {
+            // What everyone did is counted once a time.
+            jobs.sort_by_key(|(instance, _)| instance.as_of);
+        }
         let worker = Worker {
             dataset: &dataset,
             wording: &wording,
             config,
             model: &model,
             service: service.as_ref(),
+            cohorts: cohorts.as_ref(),
         };
         let threads = if config.fusion.mode == FusionMode::Service {
             config.fusion.concurrency as usize
@@ -137,6 +174,12 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             ctx.count("cost", format!("cost {:.4}", spent.cost));
         }
         let records = store.all()?;
+        if reuses {
+            planner.keep(&ctx.dir, refresh::settings(session)?, &records)?;
+            ctx.count("fused anew", plan.anew.len());
+            ctx.count("took earlier knowledge", plan.n_reused);
+            ctx.count("% saved", plan.saved());
+        }
         let fused: Vec<_> = records
             .iter()
             .filter(|r| r.mode != FusionMode::None)
@@ -216,6 +259,8 @@ struct Worker<'a> {
     model: &'a Model,
     /// There if a job asks one.
     service: Option<&'a Service>,
+    /// There if users of whom little is known are told of others.
+    cohorts: Option<&'a Cohorts<'a>>,
 }
 
 impl Worker<'_> {
@@ -233,6 +278,7 @@ impl Worker<'_> {
             self.model.chat.clone(),
             self.model.rounded.clone(),
         );
+        let mut everyone: Option<Population> = None;
         while let Some((instance, mode)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let (history, keep_last) = (instance.history(self.dataset), instance.keep_last);
             let record = match (mode, self.service) {
@@ -242,6 +288,17 @@ impl Worker<'_> {
                 }
                 _ => fusion.none(&history, keep_last),
             };
+            let little = *mode != FusionMode::None
+                && n_choices(self.dataset, &history) < self.config.fusion.cohort_below;
+            let record = record.and_then(|mut record| {
+                if let Some(cohorts) = self.cohorts.filter(|_| little) {
+                    let as_of = instance.as_of;
+                    let current = everyone.take().filter(|p| p.as_of() == as_of);
+                    let current = everyone.insert(current.unwrap_or_else(|| cohorts.at(as_of)));
+                    current.add_to(&mut record, &history, fusion.knowledge_tokens, &count)?;
+                }
+                Ok(record)
+            });
             let user = &self.dataset.users[instance.user as usize].id;
             let record = record.with_context(|| format!("user {user}"));
             if sender.send(record).is_err() {

@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use hkfr_events::{Catalogue, Dataset, Instance, Split};
-use hkfr_fuse::{FusionMode, KnowledgeKey, KnowledgeRecord, KnowledgeStore, TemplateSet, sanitise};
+use hkfr_fuse::{
+    COHORT_SLOT, FusionMode, KnowledgeKey, KnowledgeStore, Known, TemplateSet, sanitise,
+};
 use hkfr_lm::{Encoder, load_tensors, save_tensors};
 use hkfr_rec::llm::{ItemVectors, Numbers};
 
@@ -98,43 +100,87 @@ pub fn knowledge_models(mode: FusionMode, config: &Config, model: &Model) -> Vec
     }
 }
 
-/// The knowledge of an instance, whichever of the models wrote it.
-pub fn knowledge_of(
-    store: &KnowledgeStore,
-    dataset: &Dataset,
-    instance: &Instance,
-    template_hash: &str,
-    models: &[String],
-    mode: FusionMode,
-) -> Result<Option<KnowledgeRecord>> {
-    for model in models {
-        let key = KnowledgeKey {
-            user: &dataset.users[instance.user as usize].id,
-            as_of: instance.as_of.seconds(),
-            keep_last: instance.keep_last,
-            template_hash,
-            model,
+/// Whose knowledge it may be: what its key holds besides user and time.
+pub struct Source {
+    pub template_hash: String,
+    pub models: Vec<String>,
+    pub mode: FusionMode,
+    /// Whether that of an earlier time may stand for a whole history's own.
+    pub reuses: bool,
+}
+
+impl Source {
+    pub fn new(config: &Config, model: &Model, templates: &TemplateSet, mode: FusionMode) -> Self {
+        Self {
+            template_hash: templates.hash().to_owned(),
+            models: knowledge_models(mode, config, model),
             mode,
-        };
-        if let Some(record) = store.get(&key)? {
-            return Ok(Some(record));
+            reuses: mode != FusionMode::None && config.fusion.refresh_threshold > 0.0,
         }
     }
-    Ok(None)
+
+    /// Knowledge of an instance's own time, whichever of the models wrote it.
+    pub fn own(
+        &self,
+        store: &KnowledgeStore,
+        dataset: &Dataset,
+        instance: &Instance,
+    ) -> Result<Option<Known>> {
+        for model in &self.models {
+            let key = KnowledgeKey {
+                user: &dataset.users[instance.user as usize].id,
+                as_of: instance.as_of.seconds(),
+                keep_last: instance.keep_last,
+                template_hash: &self.template_hash,
+                model,
+                mode: self.mode,
+            };
+            if let Some(record) = store.get(&key)? {
+                return Ok(Some(Known::at(record, instance.as_of)?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The knowledge that an instance is told: its own or, where that may be, the latest before.
+    ///
+    /// # Errors
+    /// There is none, or all there is is of a later time.
+    pub fn of(
+        &self,
+        store: &KnowledgeStore,
+        dataset: &Dataset,
+        instance: &Instance,
+    ) -> Result<Known> {
+        if let Some(known) = self.own(store, dataset, instance)? {
+            return Ok(known);
+        }
+        let user = &dataset.users[instance.user as usize].id;
+        let mut records = store.of_user(user)?;
+        records.retain(|r| {
+            r.keep_last == instance.keep_last
+                && r.mode == self.mode
+                && r.template_hash == self.template_hash
+                && self.models.contains(&r.model)
+        });
+        let reuses = self.reuses && instance.keep_last.is_none();
+        // What is left, if nothing earlier may be taken, is refused by its time.
+        records.retain(|r| reuses || r.as_of > instance.as_of.seconds());
+        let known = Known::latest(records, instance.as_of)?;
+        known.with_context(|| format!("no knowledge of user {user}; run with --force fuse"))
+    }
 }
 
 /// Gives the input texts of a variant.
 pub struct Texts<'a> {
     dataset: &'a Dataset,
-    source: Source<'a>,
+    from: Input<'a>,
 }
 
-enum Source<'a> {
+enum Input<'a> {
     Stored {
         store: KnowledgeStore,
-        template_hash: String,
-        models: Vec<String>,
-        mode: FusionMode,
+        source: Source,
     },
     Numbers {
         numbers: Numbers<'a>,
@@ -151,33 +197,31 @@ impl<'a> Texts<'a> {
         split: &'a Split,
     ) -> Result<Self> {
         let model = session.model()?;
-        let source = match variant.mode(&session.config) {
-            Some(mode) => Source::Stored {
+        let from = match variant.mode(&session.config) {
+            Some(mode) => Input::Stored {
                 store: KnowledgeStore::open(&session.dir("fuse").join(KNOWLEDGE))?,
-                template_hash: session.templates()?.hash().to_owned(),
-                models: knowledge_models(mode, &session.config, &model),
-                mode,
+                source: Source::new(&session.config, &model, &session.templates()?, mode),
             },
-            None => Source::Numbers {
+            None => Input::Numbers {
                 numbers: Numbers::new(dataset, &split.catalogue, session.config.seed),
                 model,
                 budget: session.config.fusion.knowledge_tokens as usize,
             },
         };
-        Ok(Self { dataset, source })
+        Ok(Self { dataset, from })
     }
 
     /// Of the variant [`Variant::Numbers`].
     pub fn numbers(&self) -> Option<&Numbers<'a>> {
-        match &self.source {
-            Source::Numbers { numbers, .. } => Some(numbers),
-            Source::Stored { .. } => None,
+        match &self.from {
+            Input::Numbers { numbers, .. } => Some(numbers),
+            Input::Stored { .. } => None,
         }
     }
 
     pub fn of(&self, instance: &Instance) -> Result<String> {
-        match &self.source {
-            Source::Numbers {
+        match &self.from {
+            Input::Numbers {
                 numbers,
                 model,
                 budget,
@@ -186,34 +230,24 @@ impl<'a> Texts<'a> {
                 let count = |text: &str| model.tokenizer.count(text);
                 Ok(numbers.input(&history, &count, *budget))
             }
-            Source::Stored { .. } => Ok(self.record(instance)?.text),
-        }
-    }
-
-    /// The ids of the events that the text of an instance is said to rest on.
-    pub fn cited(&self, instance: &Instance) -> Result<Vec<u32>> {
-        match &self.source {
-            Source::Numbers { .. } => Ok(Vec::new()),
-            Source::Stored { .. } => {
-                let claims = self.record(instance)?.claims;
-                Ok(claims.into_iter().flat_map(|c| c.evidence).collect())
+            Input::Stored { store, source } => {
+                let known = source.of(store, self.dataset, instance)?;
+                Ok(known.into_record().text)
             }
         }
     }
 
-    fn record(&self, instance: &Instance) -> Result<KnowledgeRecord> {
-        let Source::Stored {
-            store,
-            template_hash,
-            models,
-            mode,
-        } = &self.source
-        else {
-            unreachable!("numbers are not stored");
-        };
-        let record = knowledge_of(store, self.dataset, instance, template_hash, models, *mode)?;
-        let user = &self.dataset.users[instance.user as usize].id;
-        record.with_context(|| format!("no knowledge of user {user}; run with --force fuse"))
+    /// The ids of the user's events that the text of an instance is said to rest on. (Those of a cohort are
+    /// held to its cut-off by [`super::cut_offs`].)
+    pub fn cited(&self, instance: &Instance) -> Result<Vec<u32>> {
+        match &self.from {
+            Input::Numbers { .. } => Ok(Vec::new()),
+            Input::Stored { store, source } => {
+                let record = source.of(store, self.dataset, instance)?.into_record();
+                let own = record.claims.into_iter().filter(|c| c.slot != COHORT_SLOT);
+                Ok(own.flat_map(|c| c.evidence).collect())
+            }
+        }
     }
 }
 

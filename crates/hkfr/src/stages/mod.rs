@@ -6,6 +6,7 @@
 //! split) is loaded once, by [`Session::dataset`] and [`Session::split`], and not at all if every
 //! stage is up to date.
 
+mod cut_offs;
 mod evaluate;
 mod fuse;
 mod ingest;
@@ -17,6 +18,7 @@ mod model;
 pub mod outstanding;
 mod page;
 mod recommend;
+mod refresh;
 pub mod service;
 mod split;
 mod tune;
@@ -33,6 +35,7 @@ use crate::stage::{Outcome, RunLock, Runner};
 use crate::stop::Stop;
 
 pub use evaluate::{REPORT, segment_order};
+pub(crate) use evaluate::{eval_config, truths};
 pub use fuse::{facts_config, fusion};
 pub use leaks::check as check_leaks;
 pub use llm::n_threads;

@@ -15,6 +15,7 @@ use hkfr_fuse::{
 use super::Session;
 use super::fuse::{facts_config, fusion, instances};
 use super::llm::{Variant, n_threads, variants};
+use super::refresh::{self, Earlier, Planner};
 use super::service::{ANSWERS, spend_config};
 use crate::args::ServiceArgs;
 use crate::config::FusionConfig;
@@ -25,6 +26,8 @@ const MAX_BATCH: usize = 50_000;
 /// What a run would ask.
 struct Requests {
     n_histories: usize,
+    /// Of them, those that take earlier knowledge, and their percentage.
+    reused: (usize, f64),
     /// Each once, by its hash for the first model.
     distinct: Vec<(String, ChatRequest)>,
 }
@@ -34,6 +37,7 @@ fn requests(session: &mut Session) -> Result<Requests> {
     if !variants(&session.config, false).into_iter().any(asks) {
         return Ok(Requests {
             n_histories: 0,
+            reused: (0, 0.0),
             distinct: Vec::new(),
         });
     }
@@ -41,7 +45,20 @@ fn requests(session: &mut Session) -> Result<Requests> {
     let (model, templates) = (session.model()?, session.templates()?);
     let (config, stop) = (&session.config, &session.stop);
     let (dataset, model) = (&*dataset, &*model);
-    let instances = instances(&split);
+    let all = instances(&split);
+    let planner = Planner {
+        config,
+        dataset,
+        templates: &templates,
+        model,
+        stop,
+    };
+    let earlier = match config.fusion.refresh_threshold > 0.0 {
+        true => Earlier::read(&session.dir("fuse"), &refresh::settings(session)?)?,
+        false => Earlier::default(),
+    };
+    let plan = planner.plan(&all, &earlier)?;
+    let instances = &plan.anew;
     let wording = Wording::new(dataset, &templates);
     let work = |share: &[&Instance]| -> Result<Vec<(String, ChatRequest)>> {
         let facts = facts_config(config);
@@ -70,7 +87,8 @@ fn requests(session: &mut Session) -> Result<Requests> {
         distinct.extend(share?.into_iter().filter(|r| seen.insert(r.0.clone())));
     }
     Ok(Requests {
-        n_histories: instances.len(),
+        n_histories: all.len(),
+        reused: (plan.n_reused, plan.saved()),
         distinct,
     })
 }
@@ -105,6 +123,13 @@ pub fn dry_run(session: &mut Session) -> Result<String> {
         requests.n_histories,
         n - open.len()
     );
+    if f.refresh_threshold > 0.0 {
+        let (reused, saved) = requests.reused;
+        writeln!(
+            out,
+            "{reused} histories take earlier knowledge: {saved} % saved"
+        )?;
+    }
     let spend = spend_config(f);
     let before = match &answers {
         Some(answers) => answers.usage()?,

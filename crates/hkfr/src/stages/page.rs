@@ -117,12 +117,13 @@ pub(super) fn samples(
     for case in split.cases.iter().take(SAMPLES) {
         let instance = &case.instance;
         let id = &dataset.users[instance.user as usize].id;
-        let record = records.iter().find(|r| {
+        let may_be_told = records.iter().filter(|r| {
             r.mode != FusionMode::None
                 && r.user == *id
-                && r.as_of == instance.as_of.seconds()
+                && r.as_of <= instance.as_of.seconds()
                 && r.keep_last == instance.keep_last
         });
+        let record = may_be_told.max_by_key(|r| r.as_of);
         let mut blocks = Vec::new();
         blocks.extend(record.map(|r| ("knowledge".to_owned(), r.text.clone())));
         for run in runs.iter().filter(|r| r.system == "hkfr") {

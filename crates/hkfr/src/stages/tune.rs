@@ -56,6 +56,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             .then(|| item_vectors(session, &ctx.dir.join(ITEMS)))
             .transpose()?;
         let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
+        super::cut_offs::check(&dataset, &split, &super::page::knowledge(session)?)?;
         let fusion = &session.config.fusion;
         let instruction = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?
             .instruction("next_item")?;

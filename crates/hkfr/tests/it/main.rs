@@ -8,6 +8,7 @@ mod instruct;
 mod leak;
 mod models;
 mod order;
+mod refresh;
 mod search;
 // Shared with the tests of hkfr-fuse, which use more of it.
 #[allow(dead_code)]
