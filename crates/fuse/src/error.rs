@@ -29,6 +29,10 @@ pub enum Error {
         path: PathBuf,
         source: rusqlite::Error,
     },
+    #[error(
+        "{path}: a row is not what was written (its checksum differs); run with --force fuse: the knowledge is made again, and paid answers are kept"
+    )]
+    Damaged { path: PathBuf },
     #[error(transparent)]
     Gateway(#[from] crate::gateway::GatewayError),
     #[error(transparent)]

@@ -2,11 +2,15 @@
 //! become prompts, and a language model fuses them into knowledge, which is stored with its evidence.
 
 mod builtin;
+mod checksum;
 mod error;
 mod facts;
+pub mod forget;
 mod fuser;
 mod gateway;
+pub mod integrity;
 mod prompt;
+mod pseudonym;
 mod redact;
 mod sample;
 mod sanitise;
@@ -28,6 +32,7 @@ pub use gateway::{
     SystemClock, Usage, read_batch, write_batch_line,
 };
 pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
+pub use pseudonym::{ItemNames, MIN_KEY, PseudonymKey, Pseudonyms};
 pub use redact::redact;
 pub use sanitise::sanitise;
 pub use statements::{Claim, SLOTS, Slot, Statement, assemble, candidate_statements};

@@ -88,7 +88,7 @@ fn a_newer_file_and_a_damaged_file_are_named() {
         .unwrap();
     let error = KnowledgeStore::open(&path).err().unwrap().to_string();
     assert!(
-        error.contains("k.sqlite: format version 9 is newer than 1"),
+        error.contains("k.sqlite: format version 9 is newer than 2"),
         "{error}"
     );
     std::fs::write(
