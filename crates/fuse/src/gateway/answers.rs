@@ -231,7 +231,8 @@ impl Answers {
         }
         self.read(|db| {
             let about = "SELECT count(*) FROM subjects WHERE subject = ?1";
-            let unknown = "SELECT count(*) FROM answers WHERE hash NOT IN (SELECT hash FROM subjects)";
+            let unknown =
+                "SELECT count(*) FROM answers WHERE hash NOT IN (SELECT hash FROM subjects)";
             Ok((count(db, about, &[subject])?, count(db, unknown, &[])?))
         })
     }

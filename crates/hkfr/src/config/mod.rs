@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use data::{Adapter, DataConfig};
 pub use hkfr_events::split::{SplitConfig, SplitKind};
 pub use llm::{
-    CassetteMode, FallbackConfig, FusionConfig, FusionMode, InstructionsConfig, ModelsConfig,
-    Targets, TuningConfig, TuningMode, model_path,
+    CassetteMode, FallbackConfig, FusionConfig, FusionMode, InstructionsConfig, ItemNames,
+    ModelsConfig, Targets, TuningConfig, TuningMode, model_path,
 };
 pub(crate) use load::nearest;
 pub use load::{ConfigError, load, parse};

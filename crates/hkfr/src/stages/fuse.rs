@@ -47,7 +47,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         keep: &service::KEEP,
     };
     let runner = session.runner.clone();
-    runner.stage(&spec, |ctx| {
+    let outcome = runner.stage(&spec, |ctx| {
         let mut store = KnowledgeStore::open(&ctx.dir.join(KNOWLEDGE))?;
         if variants.is_empty() {
             return Ok(());
@@ -72,7 +72,14 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             true => Some(Service::open(config, &dataset, &ctx.dir, &ctx.stop)?),
             false => None,
         };
-        let wording = Wording::new(&dataset, &templates);
+        let pseudonyms = match &service {
+            Some(_) => Some(service::pseudonyms(config, &dataset, true)?),
+            None => None,
+        };
+        let wording = match &pseudonyms {
+            Some(pseudonyms) => Wording::with_pseudonyms(&dataset, &templates, pseudonyms),
+            None => Wording::new(&dataset, &templates),
+        };
         let worker = Worker {
             dataset: &dataset,
             wording: &wording,
@@ -164,7 +171,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let mut lines = Vec::new();
         store.export(&mut lines)?;
         crate::atomic::write(&ctx.dir.join("knowledge.jsonl"), &lines)
-    })
+    });
+    service::close_answers(&session.dir("fuse"))?;
+    outcome
 }
 
 /// All whose history is written out, without doubles (a case may coincide with a training instance).
