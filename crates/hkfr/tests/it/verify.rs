@@ -22,7 +22,14 @@ fn whole_run(dir: &Path) {
     });
     for args in [
         &["run", "toy.toml"][..],
-        &["search", "toy.toml", "--systems", "item-knn", "--trials", "2"],
+        &[
+            "search",
+            "toy.toml",
+            "--systems",
+            "item-knn",
+            "--trials",
+            "2",
+        ],
     ] {
         let (code, _, err) = run(dir, args);
         assert_eq!(code, Some(0), "{err}");
@@ -68,14 +75,23 @@ fn a_flipped_byte_is_found_in_every_file() {
     let mut n = 0;
     for file in &before {
         let good = std::fs::read(file).unwrap();
-        let times = if file.extension().is_some_and(|e| e == "sqlite") { 12 } else { 2 };
+        let times = if file.extension().is_some_and(|e| e == "sqlite") {
+            12
+        } else {
+            2
+        };
         for _ in 0..times {
             let mut bytes = good.clone();
             let at = rng.random_range(0..bytes.len());
             bytes[at] ^= 1 << rng.random_range(0..8);
             std::fs::write(file, bytes).unwrap();
             let report = verify::directory(&run_dir).unwrap();
-            assert!(names(&report, file), "byte {at} of {}:\n{}", file.display(), report.told());
+            assert!(
+                names(&report, file),
+                "byte {at} of {}:\n{}",
+                file.display(),
+                report.told()
+            );
             n += 1;
         }
         std::fs::write(file, good).unwrap();
@@ -114,7 +130,10 @@ fn a_store_that_was_not_closed_is_looked_at_row_by_row() {
     std::fs::remove_file(run_dir.join("fuse/answers.sqlite.seal")).unwrap();
     let (code, out, _) = run(dir, &["verify", "out/toy"]);
     assert_eq!(code, Some(0), "{out}");
-    assert!(out.contains("answers.sqlite: not closed in good order"), "{out}");
+    assert!(
+        out.contains("answers.sqlite: not closed in good order"),
+        "{out}"
+    );
     // A letter of an answer.
     let mut bytes = std::fs::read(&answers).unwrap();
     let text = b"They like things.";
