@@ -24,8 +24,8 @@ pub fn has_wal(path: &Path) -> bool {
     std::fs::metadata(wal_of(path)).is_ok_and(|m| m.len() > 0)
 }
 
-/// Opens a file that no process is writing. Without a log beside it the file alone is read, which leaves no
-/// trace; with one SQLite needs an index of the log, and may leave that.
+/// Opens a file for reading. Without a log or its index beside it nobody else has it open, and the file alone
+/// is read, which leaves no trace; with one SQLite needs the index, and may leave that.
 pub(crate) fn open_at_rest(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let address = path.to_string_lossy();
@@ -33,7 +33,9 @@ pub(crate) fn open_at_rest(path: &Path) -> rusqlite::Result<Connection> {
         .replace('%', "%25")
         .replace('?', "%3f")
         .replace('#', "%23");
-    let address = match has_wal(path) {
+    let mut index = path.as_os_str().to_owned();
+    index.push("-shm");
+    let address = match has_wal(path) || Path::new(&index).exists() {
         true => format!("file:{address}"),
         false => format!("file:{address}?immutable=1"),
     };

@@ -1,6 +1,6 @@
 //! Knowledge on disk: one SQLite file (WAL, `synchronous = FULL`), a row for a user, time, template set, model
-//! and mode, with its checksum. What was committed stays, whatever happens to process or machine
-//! afterwards: a flush for each batch of records takes milliseconds, and the records took seconds.
+//! and mode, with its checksum. What was committed stays, whatever happens to the process or the machine
+//! afterwards; the flush of a batch costs far less than the model that wrote it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

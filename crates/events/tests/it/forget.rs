@@ -102,10 +102,9 @@ fn a_split_without_a_user_asks_the_others_the_same() {
         ..SplitConfig::default()
     };
     let split = build(&whole, &config).unwrap();
-    let id = "user 4";
-    let user = whole.user_by_id(id).unwrap();
-    let (n_train, n_cases) = split.n_of(user);
-    assert!(n_train > 0 && n_cases > 0);
+    let in_both = |u: &u32| matches!(split.n_of(*u), (1.., 1..));
+    let user = (3..30).find(in_both).unwrap();
+    let id = &*whole.users[user as usize].id;
     let mut rest = whole.clone();
     rest.forget(|other| other == id);
     let mut without = split.clone();

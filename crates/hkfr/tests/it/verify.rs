@@ -134,16 +134,18 @@ fn a_store_that_was_not_closed_is_looked_at_row_by_row() {
         out.contains("answers.sqlite: not closed in good order"),
         "{out}"
     );
-    // A letter of an answer.
+    // A letter of the answers, wherever it is: pages hold old copies that no row uses.
     let mut bytes = std::fs::read(&answers).unwrap();
     let text = b"They like things.";
-    let at = bytes.windows(text.len()).position(|w| w == text).unwrap();
-    bytes[at] ^= 1;
+    for at in 0..bytes.len() - text.len() {
+        bytes[at] ^= u8::from(bytes[at..].starts_with(text));
+    }
     std::fs::write(&answers, bytes).unwrap();
     let (code, out, _) = run(dir, &["verify", "out/toy"]);
     assert_eq!(code, Some(1));
     assert!(
-        out.contains("answers.sqlite: 1 rows of answers are not what was written"),
+        out.contains("answers.sqlite: ")
+            && out.contains(" rows of answers are not what was written"),
         "{out}"
     );
 }
