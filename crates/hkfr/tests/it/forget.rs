@@ -211,13 +211,13 @@ fn a_killed_forget_is_finished_by_the_same_command() {
     };
     let pending = dir.join("out/toy/forgetting.json");
     let mut interrupted = 0;
-    for round in 0..40_u64 {
+    for round in 0..12_u64 {
         let mut child = start();
         // From when something is changed: how long counting takes is the machine's business.
         while !pending.exists() && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_micros(200));
         }
-        std::thread::sleep(Duration::from_micros(round * 3_100 % 60_000));
+        std::thread::sleep(Duration::from_micros(round * 13_100 % 60_000));
         child.kill().unwrap();
         child.wait().unwrap();
         if !pending.exists() {
