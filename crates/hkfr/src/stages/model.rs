@@ -225,6 +225,22 @@ fn files(which: Which, path: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.iter().map(|n| path.join(n)).collect())
 }
 
+/// The assets that a run of this config reads.
+pub fn assets_of<'a>(config: &Config, assets: &'a [Asset]) -> Result<Vec<&'a Asset>> {
+    let mut names = Vec::new();
+    if config.data.path.is_none() {
+        names.extend(config.data.adapter.asset());
+    }
+    if config.systems().any(|s| LLM_SYSTEMS.contains(&s)) {
+        names.push(&config.models.llm);
+    }
+    if super::llm::has_item_head(config) {
+        names.push(&config.models.encoder);
+    }
+    let names = names.into_iter().filter(|n| model_path(n).is_none());
+    names.map(|name| fetch::find(assets, name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,20 +279,4 @@ mod tests {
         }
         assert_eq!(files(Which::Llm, dir.path()).unwrap().len(), 3);
     }
-}
-
-/// The assets that a run of this config reads.
-pub fn assets_of<'a>(config: &Config, assets: &'a [Asset]) -> Result<Vec<&'a Asset>> {
-    let mut names = Vec::new();
-    if config.data.path.is_none() {
-        names.extend(config.data.adapter.asset());
-    }
-    if config.systems().any(|s| LLM_SYSTEMS.contains(&s)) {
-        names.push(&config.models.llm);
-    }
-    if super::llm::has_item_head(config) {
-        names.push(&config.models.encoder);
-    }
-    let names = names.into_iter().filter(|n| model_path(n).is_none());
-    names.map(|name| fetch::find(assets, name)).collect()
 }
