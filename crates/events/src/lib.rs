@@ -9,6 +9,7 @@ mod altered;
 mod atomic;
 mod dataset;
 mod error;
+mod forget;
 pub mod generate;
 mod hash;
 mod history;

@@ -12,6 +12,7 @@
 
 mod events;
 mod features;
+mod forget;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::dataset::{Dataset, DatasetBuilder, DatasetInfo, Kind};
 use crate::error::{Error, Result};
 
 pub use features::{FeatureRow, write_features};
+pub use forget::{Found, count_rows, find_user, forget_rows, forget_user, users_with_prefix};
 
 const FORMAT_VERSION: u32 = 1;
 /// Partitions of the events: enough for a reader to work in parallel, few enough for small logs.

@@ -48,6 +48,10 @@ pub enum Error {
         cut_off: i64,
         row: u32,
     },
+    #[error(
+        "{path}: a row is not what was written (its checksum differs); run with --force fuse: the knowledge is made again, and paid answers are kept"
+    )]
+    Damaged { path: PathBuf },
     #[error(transparent)]
     Gateway(#[from] crate::gateway::GatewayError),
     #[error(transparent)]

@@ -108,10 +108,10 @@ impl Fusion<'_> {
         Ok(record)
     }
 
-    fn behaviour(&self, history: &History) -> Result<(Arc<Facts>, Prompt)> {
-        let facts = facts(self.wording, history, self.facts);
+    fn behaviour(&self, wording: &Wording, history: &History) -> Result<(Arc<Facts>, Prompt)> {
+        let facts = facts(wording, history, self.facts);
         let (budget, count) = (self.budget_tokens, self.count);
-        let behaviour = behaviour_text(self.wording, history, &facts, budget, count)?;
+        let behaviour = behaviour_text(wording, history, &facts, budget, count)?;
         Ok((facts, behaviour))
     }
 
@@ -122,7 +122,7 @@ impl Fusion<'_> {
 
     /// The fusion prompt of a user and the facts behind it.
     pub fn prompt(&self, history: &History) -> Result<(Arc<Facts>, Prompt, String)> {
-        let (facts, behaviour) = self.behaviour(history)?;
+        let (facts, behaviour) = self.behaviour(self.wording, history)?;
         let prompt = self.fusion_prompt(&behaviour.text)?;
         Ok((facts, behaviour, prompt))
     }
@@ -167,16 +167,19 @@ impl Fusion<'_> {
     }
 
     /// What a service is asked about a user: the behaviour is a string of JSON, one line whose end no
-    /// text in it can feign.
+    /// text in it can feign. It names nobody and nothing by an id ([`crate::Pseudonyms`]).
     pub fn request(&self, history: &History) -> Result<ChatRequest> {
-        let (_, behaviour) = self.behaviour(history)?;
-        self.request_about(&behaviour)
+        Ok(self.request_about(history)?.1)
     }
 
-    fn request_about(&self, behaviour: &Prompt) -> Result<ChatRequest> {
+    fn request_about(&self, history: &History) -> Result<(Prompt, ChatRequest)> {
+        let (_, behaviour) = self.behaviour(self.wording.outward(), history)?;
         let quoted = serde_json::to_string(&behaviour.text).expect("a string");
         let prompt = self.fusion_prompt(&quoted)?;
-        Ok(ChatRequest::prompt(prompt, self.knowledge_tokens))
+        let mut request = ChatRequest::prompt(prompt, self.knowledge_tokens);
+        let user = &self.wording.ds.users[history.user() as usize].id;
+        self.wording.guard(&mut request, user);
+        Ok((behaviour, request))
     }
 
     /// A service writes; what it invents is dropped. `vocabulary` holds the lower-case names
@@ -189,16 +192,17 @@ impl Fusion<'_> {
         gateway: &Gateway,
         vocabulary: &[String],
     ) -> Result<KnowledgeRecord> {
-        let (facts, behaviour) = self.behaviour(history)?;
-        let request = self.request_about(&behaviour)?;
+        let (behaviour, request) = self.request_about(history)?;
         let prompt_tokens = request
             .messages
             .iter()
             .map(|m| (self.count)(&m.content))
             .sum();
         let answered = gateway.ask(&request)?;
+        let facts = facts(self.wording, history, self.facts);
+        let written = self.wording.restore(&answered.answer.text);
         let (text, n_dropped) = grounded_sentences(
-            &crate::sanitise::sanitise(&answered.answer.text, 4 * 8 * self.knowledge_tokens).0,
+            &crate::sanitise::sanitise(&written, 4 * 8 * self.knowledge_tokens).0,
             &facts,
             vocabulary,
         );

@@ -2,14 +2,18 @@
 //! become prompts, and a language model fuses them into knowledge, which is stored with its evidence.
 
 mod builtin;
+mod checksum;
 mod cohort;
 mod error;
 mod facts;
+pub mod forget;
 mod fresh;
 mod fuser;
 mod gateway;
+pub mod integrity;
 mod known;
 mod prompt;
+mod pseudonym;
 mod redact;
 mod sample;
 mod sanitise;
@@ -37,6 +41,7 @@ pub use gateway::{
 };
 pub use known::Known;
 pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
+pub use pseudonym::{ItemNames, MIN_KEY, PseudonymKey, Pseudonyms};
 pub use redact::redact;
 pub use sanitise::sanitise;
 pub use statements::{

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::facts::{Facts, FactsView, time};
-use crate::wording::{Wording, name};
+use crate::wording::Wording;
 
 /// Items that one line lists; more are counted in the line.
 const ITEMS_A_LINE: usize = 12;
@@ -262,7 +262,7 @@ impl<'w> Visits<'w> {
             scenario => shared(&words.scenario),
             items => items.collect::<Value>(),
             more => with_item().count().saturating_sub(ITEMS_A_LINE),
-            texts => texts.take(ITEMS_A_LINE).map(name).collect::<Value>(),
+            texts => texts.take(ITEMS_A_LINE).map(|t| self.wording.text(t)).collect::<Value>(),
             place => self.place(events.iter().copied()),
             weekday => time::weekday(ts),
             daypart => time::daypart(ts),

@@ -98,13 +98,52 @@ fn numbers(text: &str) -> String {
                 out.push(chars[i]);
                 i += 1;
             }
-            None => {
-                out.extend(written);
-                i = end;
-            }
+            None => match card_within(&chars[..end], i) {
+                // A number that is none of its digits may stand before it: "field 7 4111 …".
+                Some((from, until)) => {
+                    out.extend(&chars[i..from]);
+                    out.push_str(CARD);
+                    i = until;
+                }
+                None => {
+                    out.extend(written);
+                    i = end;
+                }
+            },
         }
     }
     out
+}
+
+/// The first groups of digits from `start` on that are written as on a card: in one, or in fours, the last
+/// one shorter, or as 4, 6 and 4 or 5.
+fn card_within(chars: &[char], start: usize) -> Option<(usize, usize)> {
+    let mut groups: Vec<(usize, usize)> = Vec::new();
+    for (at, c) in chars.iter().enumerate().skip(start) {
+        match groups.last_mut() {
+            _ if digit(*c).is_none() => {}
+            Some(group) if group.1 == at => group.1 += 1,
+            _ => groups.push((at, at + 1)),
+        }
+    }
+    (0..groups.len()).find_map(|first| {
+        (first..groups.len().min(first + 5)).find_map(|last| {
+            let card = &groups[first..=last];
+            let lengths: Vec<usize> = card.iter().map(|g| g.1 - g.0).collect();
+            let (tail, fours) = lengths.split_last()?;
+            let in_fours = (3..=4).contains(&fours.len()) && fours.iter().all(|&n| n == 4);
+            let is_written_so = fours.is_empty()
+                || (in_fours && (1..=4).contains(tail))
+                || (fours == [4, 6] && (4..=5).contains(tail));
+            let (from, until) = (card[0].0, card[card.len() - 1].1);
+            let digits: Vec<u32> = chars[from..until]
+                .iter()
+                .filter_map(|c| digit(*c))
+                .collect();
+            let fits = is_written_so && (13..=19).contains(&digits.len());
+            (fits && luhn(&digits)).then_some((from, until))
+        })
+    })
 }
 
 fn kind(digits: &[u32], written: &[char]) -> Option<&'static str> {

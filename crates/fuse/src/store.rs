@@ -1,20 +1,26 @@
-//! Knowledge on disk: one SQLite file (WAL), a row for a user, time, template set, model and mode.
-//! What was committed stays, whatever happens to the process afterwards.
+//! Knowledge on disk: one SQLite file (WAL, `synchronous = FULL`), a row for a user, time, template set, model
+//! and mode, with its checksum. What was committed stays, whatever happens to the process or the machine
+//! afterwards; the flush of a batch costs far less than the model that wrote it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::checksum;
 use crate::error::{Error, Result};
 use crate::fuser::{FusionMode, KnowledgeRecord};
 
-/// `user_version` of the file.
-const VERSION: i64 = 1;
+/// `user_version` of the file. Version 1 had no checksums: it is read, and brought up to date before it is
+/// written to.
+const VERSION: i64 = 2;
 
 pub struct KnowledgeStore {
     path: PathBuf,
     db: Connection,
+    /// Of the file.
+    version: i64,
 }
 
 /// What identifies a piece of knowledge.
@@ -48,29 +54,35 @@ impl KnowledgeStore {
                 known: VERSION,
             });
         }
+        db.execute_batch("PRAGMA synchronous = FULL;")
+            .map_err(error)?;
         // A file that exists is not written to by opening it: its manifest holds its hash.
-        if found == VERSION {
+        if found > 0 {
             return Ok(Self {
                 path: path.into(),
                 db,
+                version: found,
             });
         }
         db.execute_batch(&format!(
             "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = NORMAL;
+             BEGIN;
              CREATE TABLE IF NOT EXISTS knowledge (
                  user TEXT NOT NULL, as_of INTEGER NOT NULL, keep_last INTEGER NOT NULL,
                  template_hash TEXT NOT NULL, model TEXT NOT NULL, mode TEXT NOT NULL,
                  text TEXT NOT NULL, claims TEXT NOT NULL, n_tokens INTEGER NOT NULL,
                  prompt_tokens INTEGER NOT NULL, cut TEXT NOT NULL, n_dropped INTEGER NOT NULL,
+                 sha256 BLOB NOT NULL,
                  PRIMARY KEY (user, as_of, keep_last, template_hash, model, mode)
              ) WITHOUT ROWID;
-             PRAGMA user_version = {VERSION};"
+             PRAGMA user_version = {VERSION};
+             COMMIT;"
         ))
         .map_err(error)?;
         Ok(Self {
             path: path.into(),
             db,
+            version: VERSION,
         })
     }
 
@@ -81,33 +93,39 @@ impl KnowledgeStore {
             path: path.clone(),
             source,
         };
+        let outdated = self.version < VERSION;
         let transaction = self.db.transaction().map_err(error)?;
+        if outdated {
+            checksum::add_column(&transaction, "knowledge").map_err(error)?;
+            let version = format!("PRAGMA user_version = {VERSION}");
+            transaction.execute_batch(&version).map_err(error)?;
+        }
         for r in records {
-            transaction
-                .execute(
-                    "INSERT OR REPLACE INTO knowledge VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                    params![
-                        r.user,
-                        r.as_of,
-                        keep_column(r.keep_last),
-                        r.template_hash,
-                        r.model,
-                        json(&r.mode),
-                        r.text,
-                        json(&r.claims),
-                        r.n_tokens as i64,
-                        r.prompt_tokens as i64,
-                        json(&r.cut),
-                        r.n_dropped as i64
-                    ],
-                )
+            let values = vec![
+                Value::Text(r.user.clone()),
+                Value::Integer(r.as_of),
+                Value::Integer(keep_column(r.keep_last)),
+                Value::Text(r.template_hash.clone()),
+                Value::Text(r.model.clone()),
+                Value::Text(json(&r.mode)),
+                Value::Text(r.text.clone()),
+                Value::Text(json(&r.claims)),
+                Value::Integer(r.n_tokens as i64),
+                Value::Integer(r.prompt_tokens as i64),
+                Value::Text(json(&r.cut)),
+                Value::Integer(r.n_dropped as i64),
+            ];
+            checksum::insert(&transaction, "INSERT OR REPLACE", "knowledge", values)
                 .map_err(error)?;
         }
-        transaction.commit().map_err(error)
+        transaction.commit().map_err(error)?;
+        self.version = VERSION;
+        Ok(())
     }
 
     pub fn get(&self, key: &KnowledgeKey) -> Result<Option<KnowledgeRecord>> {
-        self.db
+        let read = self
+            .db
             .query_row(
                 "SELECT * FROM knowledge WHERE user = ?1 AND as_of = ?2 AND keep_last = ?3
                  AND template_hash = ?4 AND model = ?5 AND mode = ?6",
@@ -119,10 +137,11 @@ impl KnowledgeStore {
                     key.model,
                     json(&key.mode)
                 ],
-                record,
+                |row| self.checked(row),
             )
             .optional()
-            .map_err(|e| self.error(e))
+            .map_err(|e| self.error(e))?;
+        read.map(|record| self.whole(record)).transpose()
     }
 
     /// All knowledge of a user, latest first.
@@ -148,10 +167,24 @@ impl KnowledgeStore {
     fn query(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<KnowledgeRecord>> {
         let mut statement = self.db.prepare(sql).map_err(|e| self.error(e))?;
         let rows = statement
-            .query_map(params, record)
+            .query_map(params, |row| self.checked(row))
             .map_err(|e| self.error(e))?;
-        rows.collect::<rusqlite::Result<_>>()
-            .map_err(|e| self.error(e))
+        rows.map(|row| self.whole(row.map_err(|e| self.error(e))?))
+            .collect()
+    }
+
+    /// `None`: the row is not what was written.
+    fn checked(&self, row: &Row) -> rusqlite::Result<Option<KnowledgeRecord>> {
+        match self.version < VERSION || checksum::holds(row)? {
+            true => record(row).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn whole(&self, record: Option<KnowledgeRecord>) -> Result<KnowledgeRecord> {
+        record.ok_or_else(|| Error::Damaged {
+            path: self.path.clone(),
+        })
     }
 
     fn error(&self, source: rusqlite::Error) -> Error {

@@ -80,6 +80,10 @@ pub enum Command {
     Measure(MeasureArgs),
     /// Compare runs: one table, which differences are significant, and a report
     Compare(CompareArgs),
+    /// Take a user out of a run, and keep the user out
+    Forget(ForgetArgs),
+    /// Check every file of a run, and the models it uses, for damage
+    Verify(VerifyArgs),
     /// Check a config, or print the commented file of all defaults
     Config(ConfigArgs),
     /// Say what is installed, cached and missing, with a remedy for each
@@ -288,6 +292,30 @@ pub struct FetchArgs {
     /// List the assets with licence, size and state
     #[arg(long)]
     pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    /// The user's id as in the log
+    #[arg(long, value_name = "ID")]
+    pub user: String,
+    /// Say what would go, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where the results lie, if not in the config's `out`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The config of a run, or the directory of one
+    pub what: PathBuf,
+    /// Where the results lie, if not in the config's `out`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use crate::fetch::{self, Cache, Fetcher, State};
 use crate::search::{self, Search};
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
-use crate::{compare, doctor, generate, lists, measure, show, template};
+use crate::{compare, doctor, forget, generate, lists, measure, show, template, verify};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -168,6 +168,28 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
             for asset in wanted {
                 println!("{}: {}", asset.name, fetcher.obtain(asset)?.display());
             }
+            Ok(())
+        }
+        Command::Forget(args) => {
+            let config = resolve(&args.config, args.out)?;
+            print!("{}", forget::run(&config, &args.user, args.dry_run)?);
+            Ok(())
+        }
+        Command::Verify(args) => {
+            let report = match args.what.is_dir() {
+                true => verify::directory(&args.what)?,
+                false => {
+                    let config = resolve(&args.what, args.out)?;
+                    let mut report = verify::directory(&config.run_dir())?;
+                    let assets = fetch::assets()?;
+                    let used = stages::assets_of(&config, &assets)?;
+                    verify::cached(&cache(global, Some(&config))?, &used, &mut report)?;
+                    report
+                }
+            };
+            print!("{}", report.told());
+            let n = report.damaged.len();
+            anyhow::ensure!(n == 0, "{n} damages; each is named with its remedy");
             Ok(())
         }
         Command::Config(args) => match args.config {

@@ -1,6 +1,7 @@
 //! Parquet files in, batch by batch and only the columns asked for, so that memory is bounded.
 //! A column comes out as a vector of optional plain values whatever width the file stores.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -9,8 +10,8 @@ use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrowPrimitiveType, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, RecordBatchReader};
+use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
@@ -27,13 +28,7 @@ pub(crate) struct Table {
 /// # Errors
 /// A file that is no whole Parquet file, or that lacks a column.
 pub(crate) fn open(path: &Path, columns: &[&str]) -> Result<Table> {
-    let file = fs_err::File::open(path)?.into_parts().0;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| Error::BadFile {
-        path: path.to_owned(),
-        reason: format!(
-            "not a whole Parquet file ({e}); it may be cut off: copy or fetch it again"
-        ),
-    })?;
+    let builder = builder(path)?;
     let names: Vec<&str> = builder
         .schema()
         .fields()
@@ -47,8 +42,26 @@ pub(crate) fn open(path: &Path, columns: &[&str]) -> Result<Table> {
         });
     }
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    table(path, builder.with_projection(mask))
+}
+
+/// All columns.
+pub(crate) fn open_all(path: &Path) -> Result<Table> {
+    table(path, builder(path)?)
+}
+
+fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+    let file = fs_err::File::open(path)?.into_parts().0;
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| Error::BadFile {
+        path: path.to_owned(),
+        reason: format!(
+            "not a whole Parquet file ({e}); it may be cut off: copy or fetch it again"
+        ),
+    })
+}
+
+fn table(path: &Path, builder: ParquetRecordBatchReaderBuilder<File>) -> Result<Table> {
     let reader = builder
-        .with_projection(mask)
         .with_batch_size(16_384)
         .build()
         .map_err(|e| parquet_error(path, e))?;
@@ -75,6 +88,10 @@ pub(crate) fn parquet_error(path: &Path, source: ParquetError) -> Error {
 }
 
 impl Table {
+    pub fn schema(&self) -> SchemaRef {
+        self.reader.schema()
+    }
+
     /// The next batch and the number of rows before it.
     pub fn next_batch(&mut self) -> Result<Option<(u64, RecordBatch)>> {
         match self.reader.next() {

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::hash;
 
 /// Which partition a user's events are in. Seed 0 and FNV-1a are part of the format.
-fn partition(user_id: &str, partitions: usize) -> usize {
+pub(super) fn partition(user_id: &str, partitions: usize) -> usize {
     (hash::bytes(0, user_id.as_bytes()) % partitions as u64) as usize
 }
 

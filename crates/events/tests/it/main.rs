@@ -4,6 +4,7 @@ mod bad_input;
 mod complete_journey;
 mod features;
 mod fixtures;
+mod forget;
 mod generate;
 mod leak;
 mod mapping;

@@ -15,7 +15,7 @@ use tally::Tally;
 pub use tally::{Count, Counts};
 pub(crate) use view::FactsView;
 
-use crate::wording::{ItemNames, Wording, name};
+use crate::wording::{ItemNames, Wording};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FactsConfig {
@@ -164,7 +164,7 @@ pub fn facts(wording: &Wording, history: &History, config: &FactsConfig) -> Arc<
         profile: ds.users[history.user() as usize]
             .attributes
             .iter()
-            .map(|(k, v)| (name(k), name(v)))
+            .map(|(k, v)| (wording.text(k), wording.text(v)))
             .collect(),
         n_events: events.len() as u32,
         n_events_cut: (all.len() - events.len()) as u32,

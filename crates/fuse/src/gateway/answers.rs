@@ -1,6 +1,7 @@
 //! Paid answers on disk: one SQLite file (WAL, `synchronous = FULL`), a row for the hash of a model
-//! and a request. An answer is on the disk before anyone sees it, so that what was paid once is not
-//! paid again, however the process ends.
+//! and a request, with its checksum. An answer is on the disk before anyone sees it, so that what was paid
+//! once is not paid again, however the process ends. Beside it stands whom it is about, as a
+//! pseudonym, so that it can be forgotten: of users with the same behaviour an answer is about each.
 //!
 //! Threads that store at the same time share a transaction: the first one to hold the file commits
 //! what all others have queued, since it is the disk's flush that takes the time.
@@ -10,13 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::chat::{ChatAnswer, Usage};
 use super::error::GatewayError;
+use crate::{checksum, integrity};
 
-/// `user_version` of the file.
-const VERSION: i64 = 1;
+/// `user_version` of the file. Version 1 had neither checksums nor subjects: it is read as it is, and brought
+/// up to date when it is opened for writing.
+const VERSION: i64 = 2;
 
 type Result<T> = std::result::Result<T, GatewayError>;
 
@@ -26,6 +30,8 @@ pub struct Answers {
     /// So that reading does not wait for the disk; absent for a store in memory.
     reader: Option<Mutex<Connection>>,
     queue: Mutex<Queue>,
+    /// Of the file.
+    version: i64,
 }
 
 struct Writer {
@@ -36,7 +42,7 @@ struct Writer {
 
 #[derive(Default)]
 struct Queue {
-    rows: Vec<StoredAnswer>,
+    rows: Vec<(StoredAnswer, Option<String>)>,
     /// Number of the next row.
     next: u64,
 }
@@ -76,24 +82,15 @@ impl Answers {
         if !path.exists() {
             return Ok(None);
         }
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        // What a killed process left in the log counts; without a log the file alone is read, which
-        // needs no index of the log beside it.
-        let immutable = std::fs::metadata(&wal).map_or(0, |m| m.len()) == 0;
-        let address = path.to_string_lossy();
-        let address = address
-            .replace('%', "%25")
-            .replace('?', "%3f")
-            .replace('#', "%23");
-        let address = match immutable {
-            true => format!("file:{address}?immutable=1"),
-            false => format!("file:{address}"),
+        let error = |source| GatewayError::Answers {
+            path: path.into(),
+            source,
         };
-        let db = connect(Path::new(&address), flags)?;
+        let db = integrity::open_at_rest(path).map_err(error)?;
+        db.busy_timeout(Duration::from_secs(10)).map_err(error)?;
         // The process that made it was killed before it had a table.
-        if known_version(&db, path)? == 0 {
+        let version = known_version(&db, path)?;
+        if version == 0 {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -101,6 +98,7 @@ impl Answers {
             writer: Mutex::new(Writer { db, committed: 0 }),
             reader: None,
             queue: Mutex::default(),
+            version,
         }))
     }
 
@@ -110,27 +108,23 @@ impl Answers {
         Self::with(path, connect(path, OpenFlags::default())?, None)
     }
 
-    fn with(path: &Path, db: Connection, reader: Option<Connection>) -> Result<Self> {
+    fn with(path: &Path, mut db: Connection, reader: Option<Connection>) -> Result<Self> {
         let error = |source| GatewayError::Answers {
             path: path.into(),
             source,
         };
-        known_version(&db, path)?;
-        db.execute_batch(&format!(
-            "PRAGMA synchronous = FULL;
-             CREATE TABLE IF NOT EXISTS answers (
-                 hash TEXT NOT NULL PRIMARY KEY, model TEXT NOT NULL, text TEXT NOT NULL,
-                 prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
-                 tokens_reported INTEGER NOT NULL, reported_model TEXT, answered_at INTEGER NOT NULL
-             ) WITHOUT ROWID;
-             PRAGMA user_version = {VERSION};"
-        ))
-        .map_err(error)?;
+        let found = known_version(&db, path)?;
+        db.execute_batch("PRAGMA synchronous = FULL;")
+            .map_err(error)?;
+        if found < VERSION {
+            bring_up_to_date(&mut db, found).map_err(error)?;
+        }
         Ok(Self {
             path: path.into(),
             writer: Mutex::new(Writer { db, committed: 0 }),
             reader: reader.map(Mutex::new),
             queue: Mutex::default(),
+            version: VERSION,
         })
     }
 
@@ -138,30 +132,25 @@ impl Answers {
         &self.path
     }
 
+    /// # Errors
+    /// [`GatewayError::Damaged`] if the row is not what was written.
     pub fn get(&self, hash: &str) -> Result<Option<StoredAnswer>> {
-        let sql = "SELECT model, text, prompt_tokens, completion_tokens, tokens_reported,
-                   reported_model, answered_at FROM answers WHERE hash = ?1";
-        self.read(|db| {
+        let sql = "SELECT * FROM answers WHERE hash = ?1";
+        let read = self.read(|db| {
             db.prepare_cached(sql)?
                 .query_row(params![hash], |row| {
-                    let usage = Usage {
-                        prompt_tokens: row.get::<_, i64>(2)? as u64,
-                        completion_tokens: row.get::<_, i64>(3)? as u64,
-                    };
-                    Ok(StoredAnswer {
-                        hash: hash.to_owned(),
-                        model: row.get(0)?,
-                        answer: ChatAnswer {
-                            text: row.get(1)?,
-                            usage: row.get::<_, bool>(4)?.then_some(usage),
-                            model: row.get(5)?,
-                        },
-                        usage,
-                        answered_at: row.get(6)?,
-                    })
+                    let whole = self.version < VERSION || checksum::holds(row)?;
+                    whole.then(|| stored(row)).transpose()
                 })
                 .optional()
-        })
+        })?;
+        match read {
+            Some(None) => Err(GatewayError::Damaged {
+                path: self.path.clone(),
+            }),
+            Some(answer) => Ok(answer),
+            None => Ok(None),
+        }
     }
 
     pub fn contains(&self, hash: &str) -> Result<bool> {
@@ -188,12 +177,13 @@ impl Answers {
     }
 
     /// Returns when the answer is on the disk. One that is there already stays as it is.
-    pub fn put(&self, answer: StoredAnswer) -> Result<()> {
-        self.put_all(vec![answer])
+    /// `subject`: whom it is about.
+    pub fn put(&self, answer: StoredAnswer, subject: Option<&str>) -> Result<()> {
+        self.put_all(vec![(answer, subject.map(str::to_owned))])
     }
 
     /// In one transaction.
-    pub fn put_all(&self, answers: Vec<StoredAnswer>) -> Result<()> {
+    pub fn put_all(&self, answers: Vec<(StoredAnswer, Option<String>)>) -> Result<()> {
         let end = {
             let mut queue = self.queue.lock().expect("no panic under the lock");
             queue.next += answers.len() as u64;
@@ -216,6 +206,78 @@ impl Answers {
         }
         writer.committed = upto;
         Ok(())
+    }
+
+    /// An answer that is there is about this subject too.
+    pub fn note_subject(&self, hash: &str, subject: &str) -> Result<()> {
+        let sql = "SELECT 1 FROM subjects WHERE hash = ?1 AND subject = ?2";
+        if self.read(|db| db.prepare_cached(sql)?.exists(params![hash, subject]))? {
+            return Ok(());
+        }
+        let noted = || {
+            let db = &mut self.writer().db;
+            let transaction = db.transaction()?;
+            insert_subject(&transaction, hash, subject)?;
+            transaction.commit()
+        };
+        noted().map_err(|e| self.error(e))
+    }
+
+    /// Answers about this subject, and answers of which nobody noted whom they are about.
+    pub fn about(&self, subject: &str) -> Result<(u64, u64)> {
+        if self.version < VERSION {
+            let n = self.read(|db| count(db, "SELECT count(*) FROM answers", &[]))?;
+            return Ok((0, n));
+        }
+        self.read(|db| {
+            let about = "SELECT count(*) FROM subjects WHERE subject = ?1";
+            let unknown =
+                "SELECT count(*) FROM answers WHERE hash NOT IN (SELECT hash FROM subjects)";
+            Ok((count(db, about, &[subject])?, count(db, unknown, &[])?))
+        })
+    }
+
+    /// Deletes what was answered about a subject and about nobody else, and its bytes from file and log.
+    /// Returns how many answers went.
+    pub fn forget(&self, subject: &str) -> Result<usize> {
+        let forgotten = || {
+            let db = &mut self.writer().db;
+            db.execute_batch("PRAGMA secure_delete = ON;")?;
+            let transaction = db.transaction()?;
+            let n = transaction.execute(
+                "DELETE FROM answers WHERE hash IN (SELECT hash FROM subjects WHERE subject = ?1)
+                 AND hash NOT IN (SELECT hash FROM subjects WHERE subject <> ?1)",
+                params![subject],
+            )?;
+            transaction.execute("DELETE FROM subjects WHERE subject = ?1", params![subject])?;
+            transaction.commit()?;
+            crate::forget::compact(db)?;
+            Ok(n)
+        };
+        forgotten().map_err(|e| self.error(e))
+    }
+
+    /// A batch file that was written or read: whoever is forgotten may be in it.
+    pub fn note_batch_file(&self, path: &str) -> Result<()> {
+        let noted = || {
+            let db = &mut self.writer().db;
+            let transaction = db.transaction()?;
+            let values = vec![Value::Text(path.to_owned())];
+            checksum::insert(&transaction, "INSERT OR REPLACE", "batch_files", values)?;
+            transaction.commit()
+        };
+        noted().map_err(|e| self.error(e))
+    }
+
+    pub fn batch_files(&self) -> Result<Vec<PathBuf>> {
+        if self.version < VERSION {
+            return Ok(Vec::new());
+        }
+        self.read(|db| {
+            let mut statement = db.prepare("SELECT path FROM batch_files ORDER BY path")?;
+            let paths = statement.query_map([], |row| row.get::<_, String>(0))?;
+            paths.map(|p| p.map(PathBuf::from)).collect()
+        })
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
@@ -265,23 +327,78 @@ fn known_version(db: &Connection, path: &Path) -> Result<i64> {
     Ok(found)
 }
 
-fn insert(db: &mut Connection, rows: &[StoredAnswer]) -> rusqlite::Result<()> {
+fn bring_up_to_date(db: &mut Connection, found: i64) -> rusqlite::Result<()> {
     let transaction = db.transaction()?;
-    {
-        let mut statement = transaction.prepare_cached(
-            "INSERT OR IGNORE INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?;
-        for row in rows {
-            statement.execute(params![
-                row.hash,
-                row.model,
-                row.answer.text,
-                row.usage.prompt_tokens as i64,
-                row.usage.completion_tokens as i64,
-                row.answer.usage.is_some(),
-                row.answer.model,
-                row.answered_at
-            ])?;
+    match found {
+        0 => transaction.execute_batch(
+            "CREATE TABLE IF NOT EXISTS answers (
+                 hash TEXT NOT NULL PRIMARY KEY, model TEXT NOT NULL, text TEXT NOT NULL,
+                 prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+                 tokens_reported INTEGER NOT NULL, reported_model TEXT, answered_at INTEGER NOT NULL,
+                 sha256 BLOB NOT NULL
+             ) WITHOUT ROWID;",
+        )?,
+        _ => checksum::add_column(&transaction, "answers")?,
+    }
+    transaction.execute_batch(&format!(
+        "CREATE TABLE subjects (
+             hash TEXT NOT NULL, subject TEXT NOT NULL, sha256 BLOB NOT NULL,
+             PRIMARY KEY (hash, subject)
+         ) WITHOUT ROWID;
+         CREATE TABLE batch_files (path TEXT NOT NULL PRIMARY KEY, sha256 BLOB NOT NULL) WITHOUT ROWID;
+         PRAGMA user_version = {VERSION};"
+    ))?;
+    transaction.commit()
+}
+
+fn stored(row: &Row) -> rusqlite::Result<StoredAnswer> {
+    let usage = Usage {
+        prompt_tokens: row.get::<_, i64>(3)? as u64,
+        completion_tokens: row.get::<_, i64>(4)? as u64,
+    };
+    Ok(StoredAnswer {
+        hash: row.get(0)?,
+        model: row.get(1)?,
+        answer: ChatAnswer {
+            text: row.get(2)?,
+            usage: row.get::<_, bool>(5)?.then_some(usage),
+            model: row.get(6)?,
+        },
+        usage,
+        answered_at: row.get(7)?,
+    })
+}
+
+fn count(db: &Connection, sql: &str, params: &[&str]) -> rusqlite::Result<u64> {
+    let n: i64 = db.query_row(sql, rusqlite::params_from_iter(params), |row| row.get(0))?;
+    Ok(n as u64)
+}
+
+fn insert_subject(
+    transaction: &rusqlite::Transaction,
+    hash: &str,
+    subject: &str,
+) -> rusqlite::Result<()> {
+    let values = vec![Value::Text(hash.into()), Value::Text(subject.into())];
+    checksum::insert(transaction, "INSERT OR IGNORE", "subjects", values)
+}
+
+fn insert(db: &mut Connection, rows: &[(StoredAnswer, Option<String>)]) -> rusqlite::Result<()> {
+    let transaction = db.transaction()?;
+    for (row, subject) in rows {
+        let values = vec![
+            Value::Text(row.hash.clone()),
+            Value::Text(row.model.clone()),
+            Value::Text(row.answer.text.clone()),
+            Value::Integer(row.usage.prompt_tokens as i64),
+            Value::Integer(row.usage.completion_tokens as i64),
+            Value::Integer(row.answer.usage.is_some().into()),
+            row.answer.model.clone().map_or(Value::Null, Value::Text),
+            Value::Integer(row.answered_at),
+        ];
+        checksum::insert(&transaction, "INSERT OR IGNORE", "answers", values)?;
+        if let Some(subject) = subject {
+            insert_subject(&transaction, &row.hash, subject)?;
         }
     }
     transaction.commit()

@@ -59,7 +59,7 @@ pub fn read_batch<'a>(
     };
     let mut reader = BufReader::new(std::fs::File::open(path).map_err(io)?);
     let mut read = BatchRead::default();
-    let mut rows: Vec<StoredAnswer> = Vec::new();
+    let mut rows: Vec<(StoredAnswer, Option<String>)> = Vec::new();
     let mut bytes = Vec::new();
     for number in 1.. {
         bytes.clear();
@@ -71,7 +71,9 @@ pub fn read_batch<'a>(
         }
         let at = |reason: String| format!("{}:{number}: {reason}", path.display());
         match parse(&bytes, &asked, unix_now) {
-            Ok(row) if answers.contains(&row.hash)? || rows.iter().any(|r| r.hash == row.hash) => {
+            Ok((row, _))
+                if answers.contains(&row.hash)? || rows.iter().any(|r| r.0.hash == row.hash) =>
+            {
                 read.known += 1;
             }
             Ok(row) => rows.push(row),
@@ -97,7 +99,7 @@ fn parse<'a>(
     bytes: &[u8],
     asked: &impl Fn(&str) -> Option<(&'a ChatRequest, &'a str)>,
     unix_now: i64,
-) -> Result<StoredAnswer, Refused> {
+) -> Result<(StoredAnswer, Option<String>), Refused> {
     let line: Value =
         serde_json::from_slice(bytes).map_err(|e| Refused::Bad(format!("damaged: {e}")))?;
     let hash = line["custom_id"].as_str();
@@ -119,11 +121,12 @@ fn parse<'a>(
         return Err(Refused::Failed(format!("not answered: {status}{said}")));
     }
     let answer = parse_completion(&response["body"]).map_err(|e| Refused::Bad(e.into()))?;
-    Ok(StoredAnswer {
+    let stored = StoredAnswer {
         hash: hash.to_owned(),
         model: model.to_owned(),
         usage: request.usage(&answer),
         answer,
         answered_at: unix_now,
-    })
+    };
+    Ok((stored, request.subject.clone()))
 }

@@ -167,7 +167,7 @@ impl ChatService for Recorded {
             let last = request.messages.last();
             let asked = excerpt(last.map_or("", |m| &m.content));
             return Err(ServiceError::User(format!(
-                "request {hash} of model {:?} is not on the cassette; record it with cassette_mode = \"record\". It asks: {asked}",
+                "request {hash} of model {:?} is not on the cassette; record it with cassette_mode = \"record\", or give the pseudonym key that it was recorded with. It asks: {asked}",
                 self.model
             )));
         };

@@ -40,6 +40,8 @@ pub struct ChatRequest {
     pub temperature: f64,
     /// A JSON schema that the answer must satisfy, sent as `response_format`.
     pub schema: Option<Value>,
+    /// Whom it is about, as a pseudonym: kept beside the answer, never sent, and no part of the hash.
+    pub subject: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +143,7 @@ impl ChatRequest {
             max_tokens,
             temperature: 0.0,
             schema: None,
+            subject: None,
         }
     }
 

@@ -52,6 +52,10 @@ pub enum GatewayError {
         source: rusqlite::Error,
     },
     #[error(
+        "{path}: an answer is not what was written (its checksum differs); put the file back from a backup, or delete it: what it held is then asked and paid for again"
+    )]
+    Damaged { path: PathBuf },
+    #[error(
         "{path}: format version {found} is newer than {known}, the newest this build reads; upgrade hkfr"
     )]
     Version {

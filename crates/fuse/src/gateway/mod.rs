@@ -171,6 +171,9 @@ impl Gateway {
         for route in &self.routes {
             let hash = request.hash(route.service.model());
             if let Some(stored) = self.answers.get(&hash)? {
+                if let Some(subject) = &request.subject {
+                    self.answers.note_subject(&hash, subject)?;
+                }
                 route.service.recall(request, &stored.answer);
                 return Ok(Some(Answered {
                     model: stored.model,
@@ -197,13 +200,14 @@ impl Gateway {
                     Ended::Answered(answer) => {
                         self.answered.store(true, Ordering::Relaxed);
                         let usage = request.usage(&answer);
-                        self.answers.put(StoredAnswer {
+                        let stored = StoredAnswer {
                             hash: request.hash(model),
                             model: model.to_owned(),
                             answer: answer.clone(),
                             usage,
                             answered_at: self.waiting.clock.unix(),
-                        })?;
+                        };
+                        self.answers.put(stored, request.subject.as_deref())?;
                         reserved.settle(model, usage);
                         return Ok(Answered {
                             model: model.to_owned(),

@@ -148,6 +148,11 @@ fn what_reaches_a_person_is_redacted() {
         ("手机 13812345678 谢谢", "手机 [telephone] 谢谢"),
         ("١٢٣ ٤٥٦ ٧٨٩٠", "[telephone]"),
         ("card 4111 1111 1111 1111.", "card [card]."),
+        (
+            "field 7 4111 1111 1111 1111 3 times",
+            "field 7 [card] 3 times",
+        ),
+        ("2 3782 822463 10005", "2 [card]"),
         ("4111-1111-1111-1112", "4111-1111-1111-1112"),
         ("5500005555555559", "[card]"),
         ("ann.o'neil+x@mail.example.co.uk.", "[e-mail]."),

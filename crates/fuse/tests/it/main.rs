@@ -7,6 +7,8 @@ mod gateway;
 mod hostile;
 mod knowledge;
 mod leak;
+mod pseudonym;
 mod server;
 mod store;
+mod store_kill;
 mod templates;

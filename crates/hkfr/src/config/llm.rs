@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use hkfr_fuse::CohortConfig;
-pub use hkfr_fuse::{CassetteMode, CohortBy, FusionMode, Price};
+pub use hkfr_fuse::{CassetteMode, CohortBy, FusionMode, ItemNames, Price};
 use hkfr_lm::Precision;
 pub use hkfr_lm::Targets;
 use hkfr_rec::tasks::{RowsConfig, TASKS};
@@ -43,6 +43,8 @@ pub struct FusionConfig {
     pub max_tokens_total: Option<u64>,
     pub cassette: Option<PathBuf>,
     pub cassette_mode: CassetteMode,
+    pub item_names: ItemNames,
+    pub pseudonym_key_env: Option<String>,
 }
 
 /// A service that is asked when those before it do not answer.
@@ -88,6 +90,8 @@ impl Default for FusionConfig {
             max_tokens_total: None,
             cassette: None,
             cassette_mode: CassetteMode::Replay,
+            item_names: ItemNames::Titles,
+            pseudonym_key_env: None,
         }
     }
 }
@@ -103,7 +107,7 @@ impl FusionConfig {
     /// leaves it as it is.
     pub fn decisive(&self) -> Value {
         let service = (self.mode == FusionMode::Service)
-            .then(|| json!([self.base_url, self.model, self.fallbacks]));
+            .then(|| json!([self.base_url, self.model, self.fallbacks, self.item_names]));
         json!({
             "mode": self.mode,
             "templates": self.templates,

@@ -18,7 +18,7 @@ pub use data::{Adapter, DataConfig};
 pub use hkfr_events::split::{SplitConfig, SplitKind};
 pub use llm::{
     CassetteMode, CohortBy, FallbackConfig, FusionConfig, FusionMode, InstructionsConfig,
-    ModelsConfig, Targets, TuningConfig, TuningMode, model_path,
+    ItemNames, ModelsConfig, Targets, TuningConfig, TuningMode, model_path,
 };
 pub(crate) use load::nearest;
 pub use load::{ConfigError, load, parse};

@@ -21,10 +21,10 @@ use hkfr_rec::systems::{self, Fitting};
 use serde_json::json;
 
 use crate::config::{LLM_SYSTEMS, SYSTEMS, nearest};
-use crate::digest;
 use crate::progress::{Progress, Unit};
 use crate::stage::{Manifest, peak_mb, reset_peak};
 use crate::stages::{Session, n_threads, watch};
+use crate::{digest, sealed};
 
 pub use space::Space;
 pub use trials::{Trial, Trials};
@@ -62,7 +62,9 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
     let ingested = Manifest::read(&session.dir("ingest"))?.context("ingest has just run")?;
     let dir = session.dir("search");
     fs_err::create_dir_all(&dir)?;
-    let mut done = Trials::open(&dir.join("trials.jsonl"))?;
+    let (trials_path, chosen_path) = (dir.join("trials.jsonl"), dir.join("chosen.toml"));
+    sealed::open(&trials_path)?;
+    let mut done = Trials::open(&trials_path)?;
     let tasks = &config.recommend.tasks;
     let n = systems.len() * tasks.len() * search.n_trials;
     let progress = Progress::new("searching", Unit::Things("trials"), Some(n as u64));
@@ -136,12 +138,15 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
     }
     drop(progress);
     let toml = chosen::toml(&config, search.n_trials, &best)?;
-    for path in [Some(dir.join("chosen.toml")), search.write.clone()]
+    sealed::open(&chosen_path)?;
+    for path in [Some(chosen_path.clone()), search.write.clone()]
         .into_iter()
         .flatten()
     {
         crate::atomic::write(&path, toml.as_bytes())?;
     }
+    sealed::close(&trials_path)?;
+    sealed::close(&chosen_path)?;
     Ok(chosen::table(&best))
 }
 

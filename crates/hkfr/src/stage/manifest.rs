@@ -8,16 +8,17 @@ use serde_json::{Map, Value};
 
 use hkfr_lm::log::{EVENTS, METRICS};
 
-use super::{PARTIAL, Spec};
-use crate::{atomic, digest};
+use super::{PARTIAL, Spec, hash_of_input};
+use crate::{atomic, digest, sealed};
 
 pub const MANIFEST: &str = "manifest.json";
 
 /// Files that tell how a stage went, not what it made.
 const LOGS: [&str; 2] = [METRICS, EVENTS];
 
-/// Newest format this build reads and the one it writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// Newest format this build reads and the one it writes. Since 2 a manifest ends with its checksum, and says
+/// what its input hash was made from.
+pub const FORMAT_VERSION: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -26,6 +27,9 @@ pub struct Manifest {
     pub hkfr_version: String,
     /// What it was made from: outputs upstream, config, seed, files from outside.
     pub input_hash: String,
+    /// Absent before format 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<MadeFrom>,
     /// What was made: the contents of all files but logs. A forced stage that makes the same again leaves
     /// the stages after it up to date.
     pub output_hash: String,
@@ -39,6 +43,15 @@ pub struct Manifest {
     /// Seconds since 1970-01-01 UTC.
     pub finished_at: u64,
     pub files: Vec<FileEntry>,
+}
+
+/// What goes into the input hash besides the seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    pub stages: Vec<String>,
+    /// As JSON text.
+    pub config: String,
+    pub outside: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,19 +102,17 @@ impl Manifest {
         list(dir, "", &mut files)?;
         files.retain(|f| !spec.keep.contains(&f.path.as_str()));
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        // A log carries the time of every step: two trainings with the same result differ in it.
-        let is_log = |path: &str| LOGS.iter().any(|log| path.ends_with(log));
-        let contents: Vec<String> = files
-            .iter()
-            .filter(|f| !is_log(&f.path))
-            .map(|f| format!("{} {}", f.sha256, f.path))
-            .collect();
         let manifest = Self {
             format_version: FORMAT_VERSION,
             stage: spec.name.into(),
             hkfr_version: env!("CARGO_PKG_VERSION").into(),
             input_hash,
-            output_hash: digest::of_text(&contents.join("\n")),
+            made_from: Some(MadeFrom {
+                stages: spec.inputs.iter().map(|s| (*s).to_owned()).collect(),
+                config: spec.config.to_string(),
+                outside: spec.outside.clone(),
+            }),
+            output_hash: output_hash(&files),
             config: spec.config.clone(),
             seed: spec.seed,
             counts,
@@ -112,8 +123,52 @@ impl Manifest {
                 .map_or(0, |d| d.as_secs()),
             files,
         };
-        atomic::write_json(&dir.join(MANIFEST), &manifest)?;
+        sealed::write(&dir.join(MANIFEST), &manifest)?;
         Ok(manifest)
+    }
+
+    /// Whether it was made from what now stands in the stages before it; `None` where it does not say.
+    pub fn is_fresh(&self, run_dir: &Path) -> Result<Option<bool>> {
+        let expected = self.expected_input(run_dir)?;
+        Ok(expected.map(|hash| hash == self.input_hash))
+    }
+
+    fn expected_input(&self, run_dir: &Path) -> Result<Option<String>> {
+        let Some(made_from) = &self.made_from else {
+            return Ok(None);
+        };
+        let mut upstream = Vec::new();
+        for stage in &made_from.stages {
+            match Self::read(&run_dir.join(stage))? {
+                Some(manifest) => upstream.push(manifest.output_hash),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(hash_of_input(
+            &self.stage,
+            &upstream,
+            &made_from.config,
+            self.seed,
+            &made_from.outside,
+        )))
+    }
+
+    /// Writes the manifest of a stage anew whose files were changed on purpose; what it did not list before, it
+    /// does not list now. `fresh`: they are still what the stage makes of those before it.
+    pub fn reseal(mut self, run_dir: &Path, fresh: bool) -> Result<()> {
+        let dir = run_dir.join(&self.stage);
+        let mut files = Vec::new();
+        list(&dir, "", &mut files)?;
+        let known = |path: &str| self.files.iter().any(|f| f.path == path);
+        files.retain(|f| known(&f.path));
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.output_hash = output_hash(&files);
+        self.files = files;
+        if let Some(hash) = self.expected_input(run_dir)?.filter(|_| fresh) {
+            self.input_hash = hash;
+        }
+        self.format_version = FORMAT_VERSION;
+        sealed::write(&dir.join(MANIFEST), &self)
     }
 
     /// Are all files still what they were? Only one whose time of modification changed (a copied
@@ -146,6 +201,17 @@ impl Manifest {
         }
         parts.join(" · ")
     }
+}
+
+fn output_hash(files: &[FileEntry]) -> String {
+    // A log carries the time of every step: two trainings with the same result differ in it.
+    let is_log = |path: &str| LOGS.iter().any(|log| path.ends_with(log));
+    let contents: Vec<String> = files
+        .iter()
+        .filter(|f| !is_log(&f.path))
+        .map(|f| format!("{} {}", f.sha256, f.path))
+        .collect();
+    digest::of_text(&contents.join("\n"))
 }
 
 fn list(dir: &Path, prefix: &str, files: &mut Vec<FileEntry>) -> Result<()> {

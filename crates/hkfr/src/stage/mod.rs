@@ -17,16 +17,16 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use lock::RunLock;
-pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest};
+pub use lock::{ReadLock, RunLock};
+pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, MadeFrom, Manifest};
 pub use memory::{peak_mb, reset_peak};
 
 use crate::progress::{Progress, Unit};
 use crate::stop::Stop;
-use crate::{atomic, digest};
+use crate::{digest, sealed};
 
 /// Marks an unfinished directory with the input hash that its contents belong to.
-const PARTIAL: &str = "partial.json";
+pub const PARTIAL: &str = "partial.json";
 
 /// Raise it when what the stages write changes meaning: everything is then made again.
 const PIPELINE_VERSION: u32 = 1;
@@ -119,7 +119,8 @@ impl Runner {
         let resumed = !forced && partial_hash(&dir).as_ref() == Some(&input_hash);
         if !resumed {
             clear(&dir, spec.keep)?;
-            atomic::write_json(&dir.join(PARTIAL), &json!({ "input_hash": input_hash }))?;
+            let partial = json!({ "format_version": FORMAT_VERSION, "input_hash": input_hash });
+            sealed::write(&dir.join(PARTIAL), &partial)?;
         }
         eprintln!("{}{}", spec.name, if resumed { " (continued)" } else { "" });
         reset_peak();
@@ -161,16 +162,35 @@ impl Runner {
                 ),
             }
         }
-        let all = json!({
-            "pipeline": PIPELINE_VERSION,
-            "stage": spec.name,
-            "upstream": upstream,
-            "config": spec.config,
-            "seed": spec.seed,
-            "outside": spec.outside,
-        });
-        Ok(digest::of_text(&all.to_string()))
+        Ok(hash_of_input(
+            spec.name,
+            &upstream,
+            &spec.config.to_string(),
+            spec.seed,
+            &spec.outside,
+        ))
     }
+}
+
+/// `config`: as JSON text, since numbers that were written and read again may differ in the last digit.
+fn hash_of_input(
+    stage: &str,
+    upstream: &[String],
+    config: &str,
+    seed: u64,
+    outside: &[String],
+) -> String {
+    const PLACE: &str = "<config>";
+    let all = json!({
+        "pipeline": PIPELINE_VERSION,
+        "stage": stage,
+        "upstream": upstream,
+        "config": PLACE,
+        "seed": seed,
+        "outside": outside,
+    });
+    let text = all.to_string();
+    digest::of_text(&text.replacen(&format!("\"{PLACE}\""), config, 1))
 }
 
 fn partial_hash(dir: &Path) -> Option<String> {
@@ -181,7 +201,7 @@ fn partial_hash(dir: &Path) -> Option<String> {
 
 /// Empties the directory of a stage, apart from `keep`. The manifest goes first: what is half
 /// cleared must not look finished.
-fn clear(dir: &Path, keep: &[&str]) -> Result<()> {
+pub(crate) fn clear(dir: &Path, keep: &[&str]) -> Result<()> {
     fs_err::create_dir_all(dir)?;
     for first in [MANIFEST, PARTIAL] {
         match fs_err::remove_file(dir.join(first)) {

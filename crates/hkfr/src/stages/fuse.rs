@@ -23,10 +23,11 @@ use crate::stage::{Outcome, Spec};
 const BATCH: usize = 16;
 
 /// Stays when the stage is made anew: what was paid for, and what may be taken again.
-const KEEP: [&str; 4] = [
+const KEEP: [&str; 5] = [
     service::KEEP[0],
     service::KEEP[1],
     service::KEEP[2],
+    service::KEEP[3],
     refresh::EARLIER,
 ];
 
@@ -58,7 +59,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         keep: &KEEP,
     };
     let runner = session.runner.clone();
-    runner.stage(&spec, |ctx| {
+    let outcome = runner.stage(&spec, |ctx| {
         let mut store = KnowledgeStore::open(&ctx.dir.join(KNOWLEDGE))?;
         if variants.is_empty() {
             return Ok(());
@@ -101,7 +102,14 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             true => Some(Service::open(config, &dataset, &ctx.dir, &ctx.stop)?),
             false => None,
         };
-        let wording = Wording::new(&dataset, &templates);
+        let pseudonyms = match &service {
+            Some(_) => Some(service::pseudonyms(config, &dataset, true)?),
+            None => None,
+        };
+        let wording = match &pseudonyms {
+            Some(pseudonyms) => Wording::with_pseudonyms(&dataset, &templates, pseudonyms),
+            None => Wording::new(&dataset, &templates),
+        };
         let told = config.fusion.cohort_below > 0;
         let cohorts =
             told.then(|| Cohorts::new(&wording, &split.fit_before, config.fusion.cohort()));
@@ -207,7 +215,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let mut lines = Vec::new();
         store.export(&mut lines)?;
         crate::atomic::write(&ctx.dir.join("knowledge.jsonl"), &lines)
-    })
+    });
+    service::close_answers(&session.dir("fuse"))?;
+    outcome
 }
 
 /// All whose history is written out, without doubles (a case may coincide with a training instance).

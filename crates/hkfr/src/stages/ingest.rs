@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Session, fingerprint_path};
 use crate::config::DataConfig;
+use crate::forget::tombstones;
 use crate::progress::{Progress, Unit};
 use crate::stage::{Outcome, Spec};
 
@@ -47,8 +48,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     runner.stage(&spec, |ctx| {
         let mut report = IngestReport::new(data.strict);
         let spinner = Progress::new("reading the logs", Unit::Seconds, None);
-        let dataset = adapters::load(&adapter, &mut report)?;
+        let mut dataset = adapters::load(&adapter, &mut report)?;
         drop(spinner);
+        let forgotten = tombstones::leave_out(&session.config, &mut dataset, &mut report)?;
         eprint!("{}", indent(&report.to_string()));
         ensure!(
             dataset.n_events() > 0,
@@ -65,6 +67,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         ctx.count("events", dataset.n_events());
         ctx.count("kinds of behaviour", dataset.kinds.len());
         ctx.count("bad rows", report.n_bad());
+        if forgotten > 0 {
+            ctx.count("forgotten users left out", forgotten);
+        }
         session.dataset = Some(Rc::new(dataset));
         Ok(())
     })

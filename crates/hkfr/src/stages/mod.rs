@@ -39,7 +39,7 @@ pub(crate) use evaluate::{eval_config, truths};
 pub use fuse::{facts_config, fusion};
 pub use leaks::check as check_leaks;
 pub use llm::n_threads;
-pub use model::{Model, check_asset_names};
+pub use model::{Model, assets_of, check_asset_names};
 pub use recommend::{rank_all, read_runs, watch};
 pub use split::SPLIT_FILE;
 
@@ -86,6 +86,7 @@ impl Session {
     pub fn new(config: Config, fetcher: Fetcher, stop: Stop, force: &[String]) -> Result<Self> {
         let run_dir = config.run_dir();
         let lock = RunLock::acquire(&run_dir)?;
+        crate::forget::ensure_none_pending(&run_dir)?;
         Ok(Self {
             runner: Runner::new(&run_dir, stop.clone(), force),
             config,

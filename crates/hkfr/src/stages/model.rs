@@ -12,8 +12,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use hkfr_lm::{Bits, ChatLayout, Llama, QuantModel, Tokenizer};
 
 use super::Session;
-use crate::config::{Config, ModelsConfig, model_path};
-use crate::{digest, fetch};
+use crate::config::{Config, LLM_SYSTEMS, ModelsConfig, model_path};
+use crate::digest;
+use crate::fetch::{self, Asset};
 
 pub struct Model {
     pub llama: Arc<Llama>,
@@ -222,6 +223,22 @@ fn files(which: Which, path: &Path) -> Result<Vec<PathBuf>> {
     ];
     names.retain(|n| weights(n) || read.contains(&&**n));
     Ok(names.iter().map(|n| path.join(n)).collect())
+}
+
+/// The assets that a run of this config reads.
+pub fn assets_of<'a>(config: &Config, assets: &'a [Asset]) -> Result<Vec<&'a Asset>> {
+    let mut names = Vec::new();
+    if config.data.path.is_none() {
+        names.extend(config.data.adapter.asset());
+    }
+    if config.systems().any(|s| LLM_SYSTEMS.contains(&s)) {
+        names.push(&config.models.llm);
+    }
+    if super::llm::has_item_head(config) {
+        names.push(&config.models.encoder);
+    }
+    let names = names.into_iter().filter(|n| model_path(n).is_none());
+    names.map(|name| fetch::find(assets, name)).collect()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::Session;
 use super::fuse::{facts_config, fusion, instances};
 use super::llm::{Variant, n_threads, variants};
 use super::refresh::{self, Earlier, Planner};
-use super::service::{ANSWERS, spend_config};
+use super::service::{ANSWERS, close_answers, open_answers, pseudonyms, spend_config};
 use crate::args::ServiceArgs;
 use crate::config::FusionConfig;
 
@@ -32,7 +32,8 @@ struct Requests {
     distinct: Vec<(String, ChatRequest)>,
 }
 
-fn requests(session: &mut Session) -> Result<Requests> {
+/// `made`: a key of pseudonyms is made if there is none.
+fn requests(session: &mut Session, made: bool) -> Result<Requests> {
     let asks = |v: Variant| v.mode(&session.config) == Some(FusionMode::Service);
     if !variants(&session.config, false).into_iter().any(asks) {
         return Ok(Requests {
@@ -59,7 +60,8 @@ fn requests(session: &mut Session) -> Result<Requests> {
     };
     let plan = planner.plan(&all, &earlier)?;
     let instances = &plan.anew;
-    let wording = Wording::new(dataset, &templates);
+    let pseudonyms = pseudonyms(config, dataset, made)?;
+    let wording = Wording::with_pseudonyms(dataset, &templates, &pseudonyms);
     let work = |share: &[&Instance]| -> Result<Vec<(String, ChatRequest)>> {
         let facts = facts_config(config);
         let count = |text: &str| model.tokenizer.count(text);
@@ -104,7 +106,7 @@ fn is_answered(answers: &Answers, request: &ChatRequest, f: &FusionConfig) -> Re
 
 /// What a run would ask and what it may cost, for people.
 pub fn dry_run(session: &mut Session) -> Result<String> {
-    let requests = requests(session)?;
+    let requests = requests(session, false)?;
     let f = &session.config.fusion;
     let answers = Answers::open_read_only(&session.dir("fuse").join(ANSWERS))?;
     let mut open: Vec<&ChatRequest> = Vec::new();
@@ -168,15 +170,24 @@ pub fn dry_run(session: &mut Session) -> Result<String> {
 
 /// Writes or reads batch files; what came of it, for people.
 pub fn batch(session: &mut Session, args: &ServiceArgs) -> Result<String> {
-    let requests = requests(session)?;
+    let requests = requests(session, true)?;
     let f = &session.config.fusion;
     let dir = session.dir("fuse");
     fs_err::create_dir_all(&dir)?;
-    let answers = Answers::open(&dir.join(ANSWERS))?;
-    match &args.batch_out {
+    let answers = open_answers(&dir)?;
+    let said = match &args.batch_out {
         Some(path) => batch_out(&requests, f, &answers, path),
         None => batch_in(&requests, f, &answers, &args.batch_in),
-    }
+    };
+    drop(answers);
+    close_answers(&dir)?;
+    said
+}
+
+/// Whoever is forgotten is told of this file.
+fn note(answers: &Answers, path: &Path) -> Result<()> {
+    let path = std::path::absolute(path)?;
+    Ok(answers.note_batch_file(&path.to_string_lossy())?)
 }
 
 fn batch_out(
@@ -192,6 +203,7 @@ fn batch_out(
             n += 1;
         }
     }
+    note(answers, path)?;
     crate::atomic::write(path, &lines)?;
     let mut out = format!(
         "{}: {n} requests of model {}; {} are answered already\n",
@@ -220,6 +232,7 @@ fn batch_in(
     }
     let (mut out, now) = (String::new(), SystemClock::default().unix());
     for path in paths {
+        note(answers, path)?;
         let read = read_batch(path, |id| asked.get(id).copied(), answers, now)?;
         for line in read.bad.iter().chain(&read.failed) {
             eprintln!("{line}");

@@ -9,18 +9,59 @@ use anyhow::{Context, Result, bail, ensure};
 use hkfr_events::Dataset;
 use hkfr_fuse::{
     Answers, BreakerConfig, Cassette, ChatService, FusionMode, Gateway, GatewayConfig, HttpService,
-    LimitsConfig, Recorded, RetryConfig, SpendConfig, SystemClock,
+    LimitsConfig, PseudonymKey, Pseudonyms, Recorded, RetryConfig, SpendConfig, SystemClock,
 };
 
 use crate::config::{CassetteMode, Config, FusionConfig};
 use crate::stage::Manifest;
 use crate::stop::Stop;
+use crate::{key, sealed};
 
 /// Paid answers, in the directory of the stage `fuse`.
 pub const ANSWERS: &str = "answers.sqlite";
 
 /// They stay when the stage is made anew.
-pub(super) const KEEP: [&str; 3] = [ANSWERS, "answers.sqlite-wal", "answers.sqlite-shm"];
+pub const KEEP: [&str; 4] = [
+    ANSWERS,
+    "answers.sqlite-wal",
+    "answers.sqlite-shm",
+    "answers.sqlite.seal",
+];
+
+/// The store of the stage's directory, to be written to; [`close_answers`] comes after it.
+pub(super) fn open_answers(dir: &Path) -> Result<Answers> {
+    let path = dir.join(ANSWERS);
+    if let Some(Some(damage)) = sealed::damage(&path)? {
+        let path = path.display();
+        tracing::warn!(
+            "{path} was altered since it was closed: {damage}; `hkfr verify` looks at every row"
+        );
+    }
+    sealed::open(&path)?;
+    Ok(Answers::open(&path)?)
+}
+
+/// When nobody has the store open any more: what lies there is then known to the last byte.
+pub fn close_answers(dir: &Path) -> Result<()> {
+    sealed::close(&dir.join(ANSWERS))
+}
+
+/// What a service is told in place of ids. `made`: a key is made if there is none; else the pseudonyms are
+/// for counting only.
+pub(super) fn pseudonyms<'a>(
+    config: &Config,
+    dataset: &'a Dataset,
+    made: bool,
+) -> Result<Pseudonyms<'a>> {
+    let key = match made {
+        true => key::find_or_make(config)?,
+        false => match key::find(config)? {
+            Some(key) => key,
+            None => PseudonymKey::new([0; 32])?,
+        },
+    };
+    Ok(Pseudonyms::new(dataset, key, config.fusion.item_names))
+}
 
 pub(super) struct Service {
     pub gateway: Gateway,
@@ -58,7 +99,7 @@ impl Service {
         // What a cassette says is neither paid nor mixed with what was.
         let answers = match replays {
             true => Answers::in_memory()?,
-            false => Answers::open(&dir.join(ANSWERS))?,
+            false => open_answers(dir)?,
         };
         let seconds = |n: u32| Duration::from_secs(u64::from(n));
         let gateway = GatewayConfig {

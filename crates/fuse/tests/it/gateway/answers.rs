@@ -29,7 +29,7 @@ fn what_was_put_from_several_threads_is_there_after_reopening() {
                 let answers = &answers;
                 scope.spawn(move || {
                     for n in (thread..400).step_by(8) {
-                        answers.put(stored(n)).unwrap();
+                        answers.put(stored(n), None).unwrap();
                         assert!(answers.contains(&stored(n).hash).unwrap());
                     }
                 });
@@ -58,11 +58,11 @@ fn what_was_put_from_several_threads_is_there_after_reopening() {
         model: "other".into(),
         ..stored(7)
     };
-    answers.put(other).unwrap();
+    answers.put(other, None).unwrap();
     assert_eq!(answers.get(&stored(7).hash).unwrap(), Some(stored(7)));
     // While it is written, a reader sees what is committed.
     let reader = Answers::open_read_only(&path).unwrap().unwrap();
-    answers.put(stored(400)).unwrap();
+    answers.put(stored(400), None).unwrap();
     assert!(reader.contains(&stored(400).hash).unwrap());
 }
 
@@ -81,7 +81,7 @@ fn newer_and_damaged_files_are_named() {
     drop(db);
     let error = Answers::open(&path).err().unwrap().to_string();
     assert!(
-        error.contains("a.sqlite: format version 9 is newer than 1"),
+        error.contains("a.sqlite: format version 9 is newer than 2"),
         "{error}"
     );
     std::fs::write(&path, "not a database, but long enough to be taken for one").unwrap();

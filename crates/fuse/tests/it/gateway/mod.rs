@@ -1,6 +1,6 @@
 //! What the gateway promises: patience with what may pass, none with what may not, and nothing paid twice.
 
-mod answers;
+pub mod answers;
 mod batch;
 mod cassette;
 mod guards;
