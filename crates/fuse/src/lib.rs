@@ -2,6 +2,7 @@
 //! become prompts, and a language model fuses them into knowledge, which is stored with its evidence.
 
 mod builtin;
+pub mod claims;
 mod error;
 mod facts;
 mod fuser;
@@ -33,6 +34,6 @@ pub use sanitise::sanitise;
 pub use statements::{Claim, SLOTS, Slot, Statement, assemble, candidate_statements};
 pub use store::{KnowledgeKey, KnowledgeStore};
 pub use templates::TemplateSet;
-pub use verify::{false_claims, grounded_sentences};
+pub use verify::false_claims;
 pub use wording::Wording;
 pub use words::Words;

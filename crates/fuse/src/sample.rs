@@ -19,6 +19,10 @@ pub(crate) fn values(file: &str) -> Value {
         }
         "raw.jinja" => context! { profile_text => "sample", recent => vec![visit()] },
         "fusion.jinja" => context! { behaviour => "sample" },
+        "fusion-claims.jinja" => {
+            context! { data => "sample", max_claims => 16, length => 160 }
+        }
+        "fusion-again.jinja" => context! { problem => "sample" },
         _ => {
             let slots = crate::statements::SLOTS
                 .iter()

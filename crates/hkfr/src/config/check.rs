@@ -148,6 +148,9 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         ("fusion", "budget_tokens", Some(c.fusion.budget_tokens)),
         ("fusion", "max_events", Some(c.fusion.max_events)),
         ("fusion", "concurrency", Some(c.fusion.concurrency)),
+        ("fusion", "max_claims", Some(c.fusion.max_claims)),
+        ("fusion", "repeats", Some(c.fusion.repeats)),
+        ("fusion", "report_users", Some(c.fusion.report_users)),
         ("fusion", "timeout_seconds", Some(c.fusion.timeout_seconds)),
         (
             "fusion",
