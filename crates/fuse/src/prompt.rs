@@ -280,7 +280,12 @@ fn shared(name: &Arc<str>) -> Value {
 }
 
 /// The longest beginning of a text that fits, cut between words where there are any.
-pub(crate) fn truncated(text: &str, budget: usize, count: CountTokens, events_not_written: u32) -> Prompt {
+pub(crate) fn truncated(
+    text: &str,
+    budget: usize,
+    count: CountTokens,
+    events_not_written: u32,
+) -> Prompt {
     let ends: Vec<usize> = text
         .char_indices()
         .map(|(i, _)| i)

@@ -59,7 +59,13 @@ impl Fusion<'_> {
     where
         Self: 'h,
     {
-        Document::new(self.wording, history, self.facts, self.budget_tokens, self.count)
+        Document::new(
+            self.wording,
+            history,
+            self.facts,
+            self.budget_tokens,
+            self.count,
+        )
     }
 
     fn question(
@@ -117,7 +123,12 @@ impl Fusion<'_> {
         ask: Ask,
     ) -> Result<Option<Examined>> {
         let document = self.document(history)?;
-        let gate = Gate::new(self.wording, vocabulary, document.events, document.first_shown);
+        let gate = Gate::new(
+            self.wording,
+            vocabulary,
+            document.events,
+            document.first_shown,
+        );
         let question = self.question(&document, config, round)?;
         let mut counts = GateCounts::default();
         let (mut judged, mut standing) = (Vec::new(), Vec::new());
@@ -187,14 +198,19 @@ impl Fusion<'_> {
     ) -> Result<KnowledgeRecord> {
         let mut ask = |request: &ChatRequest| Ok(Some(gateway.ask(request)?));
         let examined = self.examine(history, keep_last, config, vocabulary, 0, &mut ask)?;
-        Ok(examined.expect("whoever may be asked answers or fails").record)
+        Ok(examined
+            .expect("whoever may be asked answers or fails")
+            .record)
     }
 
     /// The question, what was answered, and what is wrong with it.
     fn again(&self, question: &ChatRequest, answer: &str, problem: &str) -> Result<ChatRequest> {
         let problem = sanitise(problem, MAX_PROBLEM).0;
         let values = context! { problem };
-        let asked = self.wording.templates.render("fusion-again.jinja", values)?;
+        let asked = self
+            .wording
+            .templates
+            .render("fusion-again.jinja", values)?;
         let mut request = question.clone();
         let answer = sanitise(answer, MAX_SHOWN).0;
         for (role, content) in [(Role::Assistant, answer), (Role::User, asked)] {
@@ -237,7 +253,8 @@ impl Fusion<'_> {
         let (facts, templates) = (&document.facts, self.wording.templates);
         // Far more than fits is not looked at.
         let said = lines(said, 32 * self.knowledge_tokens);
-        let Grounded { kept, n_cut } = ground(&said, facts, standing, vocabulary, templates.words());
+        let Grounded { kept, n_cut } =
+            ground(&said, facts, standing, vocabulary, templates.words());
         counts.sentences = (kept.len() + n_cut) as u32;
         counts.sentences_cut = n_cut as u32;
         let mut text = String::new();
@@ -269,7 +286,12 @@ impl Fusion<'_> {
 /// Each line of a text sanitised: where a line ends, so does a sentence.
 fn lines(text: &str, max_chars: usize) -> String {
     let lines = text.lines().map(|line| sanitise(line, max_chars).0);
-    lines.collect::<Vec<_>>().join("\n").chars().take(max_chars).collect()
+    lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .chars()
+        .take(max_chars)
+        .collect()
 }
 
 /// The answer in what a model said, or why there is none.
@@ -291,13 +313,21 @@ fn read(said: &str, counts: &mut GateCounts) -> std::result::Result<Answer, Stri
 
 /// The claims that do not stand, for the model.
 fn told(claims: &[(MadeClaim, Verdict)]) -> Option<String> {
-    let cut = claims.iter().enumerate().filter_map(|(i, (made, verdict))| {
-        let Verdict::Unsupported(reason) = verdict else {
-            return None;
-        };
-        let (kind, value) = (made.kind.name(), sanitise(&made.value, 40).0);
-        Some(format!("claims[{i}] ({kind} {value}): {reason}"))
-    });
+    let cut = claims
+        .iter()
+        .enumerate()
+        .filter_map(|(i, (made, verdict))| {
+            let Verdict::Unsupported(reason) = verdict else {
+                return None;
+            };
+            let (kind, value) = (made.kind.name(), sanitise(&made.value, 40).0);
+            Some(format!("claims[{i}] ({kind} {value}): {reason}"))
+        });
     let cut: Vec<String> = cut.take(MAX_TOLD).collect();
-    (!cut.is_empty()).then(|| format!("these claims do not follow from their events: {}", cut.join("; ")))
+    (!cut.is_empty()).then(|| {
+        format!(
+            "these claims do not follow from their events: {}",
+            cut.join("; ")
+        )
+    })
 }

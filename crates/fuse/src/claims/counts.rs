@@ -53,7 +53,8 @@ impl<'de> Deserialize<'de> for ReasonCounts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = std::collections::BTreeMap::<Reason, u32>::deserialize(deserializer)?;
         let mut counts = Self::default();
-        map.into_iter().for_each(|(reason, n)| counts.add(reason, n));
+        map.into_iter()
+            .for_each(|(reason, n)| counts.add(reason, n));
         Ok(counts)
     }
 }

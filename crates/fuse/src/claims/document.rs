@@ -175,5 +175,6 @@ fn render(wording: &Wording, summary: &str, rows: &[Vec<Value>]) -> String {
         .iter()
         .map(|row| columns.iter().map(|&c| &row[c]).collect())
         .collect();
-    json!({"summary": summary, "chosen_by": chosen_by, "columns": names, "events": rows}).to_string()
+    json!({"summary": summary, "chosen_by": chosen_by, "columns": names, "events": rows})
+        .to_string()
 }

@@ -21,9 +21,7 @@ use crate::statements::Claim;
 use crate::wording::Wording;
 
 /// Why a claim does not stand.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// It cites nothing.
@@ -351,7 +349,9 @@ impl<'a> Gate<'a> {
             _ => (daypart, Reason::DaypartDiffers),
         };
         let words: Vec<&str> = match slot {
-            "weekday" => (0..7).map(|d| crate::facts::time::weekday(d * DAY)).collect(),
+            "weekday" => (0..7)
+                .map(|d| crate::facts::time::weekday(d * DAY))
+                .collect(),
             _ => vec!["morning", "midday", "afternoon", "evening", "night"],
         };
         let word = self.own_word(key, &words)?;

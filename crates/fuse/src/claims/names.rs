@@ -59,15 +59,18 @@ impl Vocabulary {
             .collect();
         let mut index: HashMap<[char; 2], Vec<String>> = HashMap::default();
         // A title of one spaced word ("Rain", "Heat") is a word of any text.
-        let is_sought = |title: &&String| {
-            title.contains(' ') || title.chars().next().is_some_and(is_unspaced)
-        };
+        let is_sought =
+            |title: &&String| title.contains(' ') || title.chars().next().is_some_and(is_unspaced);
         for sought in named.union(&items.iter().filter(is_sought).cloned().collect()) {
             let mut first = sought.chars();
             let (Some(a), Some(b)) = (first.next(), first.next()) else {
                 continue;
             };
-            let least = if is_unspaced(a) { MIN_UNSPACED } else { MIN_SPACED };
+            let least = if is_unspaced(a) {
+                MIN_UNSPACED
+            } else {
+                MIN_SPACED
+            };
             if sought.chars().count() >= least {
                 index.entry([a, b]).or_default().push(sought.clone());
             }

@@ -73,5 +73,9 @@ fn shingles(text: &str) -> BTreeSet<u64> {
 pub fn jaccard<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> f64 {
     let both = a.intersection(b).count();
     let any = a.len() + b.len() - both;
-    if any == 0 { 1.0 } else { both as f64 / any as f64 }
+    if any == 0 {
+        1.0
+    } else {
+        both as f64 / any as f64
+    }
 }

@@ -98,7 +98,8 @@ impl<'a> Recount<'a> {
 
     /// Of the chosen things, those before the latest third of them, and that third.
     pub fn thirds(&self) -> (&[&'a Event], &[&'a Event]) {
-        self.chosen.split_at(self.chosen.len() - self.chosen.len() / 3)
+        self.chosen
+            .split_at(self.chosen.len() - self.chosen.len() / 3)
     }
 }
 

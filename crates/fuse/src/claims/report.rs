@@ -80,7 +80,11 @@ pub fn prompt_reports<'a>(
 ) -> Vec<PromptReport> {
     let mut reports: BTreeMap<(&str, &str), PromptReport> = BTreeMap::new();
     for record in records {
-        let Some(counts) = record.cut.gate.filter(|_| record.mode == FusionMode::Service) else {
+        let Some(counts) = record
+            .cut
+            .gate
+            .filter(|_| record.mode == FusionMode::Service)
+        else {
             continue;
         };
         let key = (record.model.as_str(), record.template_hash.as_str());

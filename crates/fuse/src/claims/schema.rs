@@ -17,9 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// What a claim is about.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClaimKind {
     /// Things of a category are chosen.
@@ -215,7 +213,10 @@ fn claim(value: &Value, path: &str, faults: &mut Faults) -> Option<MadeClaim> {
         let found = ClaimKind::ALL.into_iter().find(|k| k.name() == kind);
         if found.is_none() {
             let known = ClaimKind::ALL.map(ClaimKind::name).join(", ");
-            faults.add(&at("kind"), format!("{:?} is none of {known}", short(&kind)));
+            faults.add(
+                &at("kind"),
+                format!("{:?} is none of {known}", short(&kind)),
+            );
         }
         found
     });
@@ -304,7 +305,11 @@ fn whole(
 }
 
 fn integer(value: &Value) -> Option<i64> {
-    let of_float = || value.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 1e15);
+    let of_float = || {
+        value
+            .as_f64()
+            .filter(|f| f.fract() == 0.0 && f.abs() < 1e15)
+    };
     value.as_i64().or_else(|| of_float().map(|f| f as i64))
 }
 

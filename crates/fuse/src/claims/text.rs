@@ -28,10 +28,18 @@ const DENIALS: [&str; 15] = [
     "not", "no", "never", "avoids", "avoid", "avoided", "ignores", "ignore", "dislikes", "dislike",
     "rarely", "hardly", "without", "hates", "neither",
 ];
-const DENIALS_UNSPACED: [&str; 9] = ["不", "没", "从未", "避免", "讨厌", "忽略", "无视", "避开", "拒绝"];
+const DENIALS_UNSPACED: [&str; 9] = [
+    "不", "没", "从未", "避免", "讨厌", "忽略", "无视", "避开", "拒绝",
+];
 
 const WEEKDAYS: [&str; 7] = [
-    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
 ];
 const DAYPARTS: [&str; 5] = ["morning", "midday", "afternoon", "evening", "night"];
 const BANDS: [&str; 4] = ["under 2", "2 to 5", "5 to 10", "over 10"];
@@ -83,7 +91,9 @@ fn sentences(text: &str) -> Vec<&str> {
     }
     found.push(&text[start..]);
     let trimmed = found.into_iter().map(str::trim);
-    trimmed.filter(|s| s.chars().any(char::is_alphanumeric)).collect()
+    trimmed
+        .filter(|s| s.chars().any(char::is_alphanumeric))
+        .collect()
 }
 
 fn known(facts: &Facts, standing: &[Claim], words: &Words) -> Vec<Known> {
@@ -144,7 +154,13 @@ fn known(facts: &Facts, standing: &[Claim], words: &Words) -> Vec<Known> {
 
 /// Numbers that are of no one name.
 fn numbers_of_all(facts: &Facts) -> BTreeSet<String> {
-    let counts = [facts.n_events, facts.n_orders, facts.n_chosen, facts.order_size, facts.repeat_percent];
+    let counts = [
+        facts.n_events,
+        facts.n_orders,
+        facts.n_chosen,
+        facts.order_size,
+        facts.repeat_percent,
+    ];
     let days = [facts.days_since_order, facts.order_interval];
     let mut all: BTreeSet<String> = counts.iter().map(u32::to_string).collect();
     all.extend(days.into_iter().flatten().map(|d| d.to_string()));
@@ -186,7 +202,11 @@ fn stands(
         || ["n't", "n’t"].iter().any(|d| lower.contains(d))
         || DENIALS_UNSPACED.iter().any(|d| lower.contains(d));
     // What is both (shown often, chosen after all; liked and once rated low) may be said either way.
-    let is_both = |k: &Known| known.iter().any(|o| o.name == k.name && o.chosen != k.chosen);
+    let is_both = |k: &Known| {
+        known
+            .iter()
+            .any(|o| o.name == k.name && o.chosen != k.chosen)
+    };
     if named.iter().any(|k| k.chosen == denies && !is_both(k)) {
         return false;
     }
@@ -198,7 +218,10 @@ fn says(lower: &str, name: &str) -> bool {
     if contains_words(lower, name) {
         return true;
     }
-    let spaced = name.chars().next_back().is_some_and(|c| c.is_alphabetic() && !is_unspaced(c));
+    let spaced = name
+        .chars()
+        .next_back()
+        .is_some_and(|c| c.is_alphabetic() && !is_unspaced(c));
     spaced && contains_words(lower, &format!("{name}s"))
 }
 

@@ -154,8 +154,9 @@ impl ChatRequest {
         let schema = self.schema.as_ref()?;
         let mut plain = self.clone();
         plain.schema = None;
-        let written =
-            format!("Answer with nothing but one JSON value that satisfies this JSON schema: {schema}");
+        let written = format!(
+            "Answer with nothing but one JSON value that satisfies this JSON schema: {schema}"
+        );
         if let Some(first) = plain.messages.first_mut() {
             first.content = format!("{written}\n\n{}", first.content);
         }

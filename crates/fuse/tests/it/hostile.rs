@@ -124,7 +124,9 @@ fn no_text_of_a_log_leaves_its_string() {
             count: &words,
         };
         let history = ds.history(0, AsOf::new(30 * DAY));
-        let request = fusion.request(&history, &ClaimsConfig::default(), 0).unwrap();
+        let request = fusion
+            .request(&history, &ClaimsConfig::default(), 0)
+            .unwrap();
         let [message] = &request.messages[..] else {
             panic!("{request:?}");
         };
@@ -141,7 +143,12 @@ fn no_text_of_a_log_leaves_its_string() {
             let rows = data["events"].as_array().unwrap().clone();
             let cells = |row: &Value| row.as_array().unwrap().len();
             let rows: Vec<usize> = rows.iter().map(cells).collect();
-            (keys, data["columns"].clone(), data["chosen_by"].clone(), rows)
+            (
+                keys,
+                data["columns"].clone(),
+                data["chosen_by"].clone(),
+                rows,
+            )
         };
         assert_eq!(shape(&hostile), shape(&benign), "{injection:?}");
         let text = hostile.to_string();

@@ -114,19 +114,18 @@ impl FusionConfig {
     /// The keys that decide what the knowledge, and the report about it, say. How fast and how dearly a service is asked
     /// leaves it as it is.
     pub fn decisive(&self) -> Value {
-        let service = (self.mode == FusionMode::Service)
-            .then(|| {
-                json!({
-                    "at": [self.base_url, self.model],
-                    "fallbacks": self.fallbacks,
-                    "structured": self.structured,
-                    "max_claims": self.max_claims,
-                    "reasks": self.reasks,
-                    "reask_cut": self.reask_cut,
-                    "repeats": self.repeats,
-                    "report_users": self.report_users,
-                })
-            });
+        let service = (self.mode == FusionMode::Service).then(|| {
+            json!({
+                "at": [self.base_url, self.model],
+                "fallbacks": self.fallbacks,
+                "structured": self.structured,
+                "max_claims": self.max_claims,
+                "reasks": self.reasks,
+                "reask_cut": self.reask_cut,
+                "repeats": self.repeats,
+                "report_users": self.report_users,
+            })
+        });
         json!({
             "mode": self.mode,
             "templates": self.templates,

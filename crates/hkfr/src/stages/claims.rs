@@ -13,8 +13,8 @@ use hkfr_fuse::claims::{Consistency, Examined, Portrait, prompt_reports, table};
 use hkfr_fuse::{
     ChatRequest, Fusion, KnowledgeStore, Wording, assemble, candidate_statements, facts,
 };
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 
 use super::Model;
 use super::fuse::{facts_config, fusion, instances};
@@ -28,7 +28,10 @@ const REPORT: &str = "report.json";
 /// One history a user, the latest, of at most `report_users` users.
 pub(super) fn sample<'a>(config: &Config, split: &'a Split) -> Vec<&'a Instance> {
     let mut latest: BTreeMap<u32, &Instance> = BTreeMap::new();
-    for instance in instances(split).into_iter().filter(|i| i.keep_last.is_none()) {
+    for instance in instances(split)
+        .into_iter()
+        .filter(|i| i.keep_last.is_none())
+    {
         let of_user = latest.entry(instance.user).or_insert(instance);
         if instance.as_of > of_user.as_of {
             *of_user = instance;
@@ -84,7 +87,10 @@ pub(super) fn report(
         let threads = (0..config.fusion.concurrency).map(|_| scope.spawn(work));
         let threads: Vec<_> = threads.collect();
         let ended = threads.into_iter().map(|t| t.join().expect("no panic"));
-        ended.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+        ended
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect::<Result<()>>()
     })?;
     drop(progress);
     // In the order of the sample, so that sums are the same each time.
@@ -128,7 +134,10 @@ fn look(
         let examined = fusion.examine(&history, None, claims, names, round, &mut ask)?;
         rounds.push(examined.expect("whoever may be asked answers or fails"));
     }
-    let (facts, templates) = (facts(fusion.wording, &history, fusion.facts), fusion.wording.templates);
+    let (facts, templates) = (
+        facts(fusion.wording, &history, fusion.facts),
+        fusion.wording.templates,
+    );
     let statements = candidate_statements(&facts, templates)?;
     let scores = vec![0.0; statements.len()];
     let (budget, count) = (fusion.knowledge_tokens, fusion.count);

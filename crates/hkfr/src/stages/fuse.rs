@@ -11,9 +11,9 @@ use hkfr_fuse::{
 use hkfr_rec::llm::EmbeddedScorer;
 use serde_json::json;
 
+use super::claims;
 use super::llm::{KNOWLEDGE, Variant, knowledge_models, knowledge_of, n_threads, variants};
 use super::service::{self, Service};
-use super::claims;
 use super::{Model, Session};
 use crate::config::Config;
 use crate::stage::{Outcome, Spec};

@@ -9,8 +9,8 @@ use anyhow::Result;
 use hkfr_events::Instance;
 use hkfr_fuse::claims::Vocabulary;
 use hkfr_fuse::{
-    Answered, Answers, ChatRequest, Clock, FusionMode, Spend, SystemClock, Usage, Wording, read_batch,
-    write_batch_line,
+    Answered, Answers, ChatRequest, Clock, FusionMode, Spend, SystemClock, Usage, Wording,
+    read_batch, write_batch_line,
 };
 
 use super::Session;
@@ -62,8 +62,7 @@ fn requests(session: &mut Session, answers: Option<&Answers>) -> Result<Requests
             };
             for round in 0..rounds {
                 let mut stored = |r: &ChatRequest| stored(answers, r, &config.fusion);
-                let asked =
-                    fusion.requests(&history, &claims, &vocabulary, round, &mut stored)?;
+                let asked = fusion.requests(&history, &claims, &vocabulary, round, &mut stored)?;
                 let hashed = asked.into_iter().map(|r| (r.hash(&config.fusion.model), r));
                 requests.extend(hashed);
             }

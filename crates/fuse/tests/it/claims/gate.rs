@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hkfr_events::{AsOf, Dataset, DatasetBuilder, DatasetInfo, Event, History};
 use hkfr_fuse::claims::{ClaimKind, Gate, MadeClaim, Reason, Trend, Verdict, Vocabulary};
-use hkfr_fuse::{
-    Count, Facts, FactsConfig, TemplateSet, Wording, facts, false_claims,
-};
+use hkfr_fuse::{Count, Facts, FactsConfig, TemplateSet, Wording, facts, false_claims};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -94,7 +92,10 @@ fn every_planted_lie_is_found_and_every_truth_stands() {
         let gate = Gate::new(&wording, &vocabulary, history.events(), first);
         let verdict = gate.judge(&planted.claim);
         let is_truth = planted.expect == "supported";
-        (lies, truths) = (lies + usize::from(!is_truth), truths + usize::from(is_truth));
+        (lies, truths) = (
+            lies + usize::from(!is_truth),
+            truths + usize::from(is_truth),
+        );
         seen.insert((planted.claim.kind, is_truth));
         reasons.insert(planted.expect.clone());
         if of(&verdict) != planted.expect {
@@ -111,11 +112,17 @@ fn every_planted_lie_is_found_and_every_truth_stands() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(lies >= 100 && truths >= 50, "{lies} lies, {truths} truths");
     for kind in ClaimKind::ALL {
-        assert!(seen.contains(&(kind, true)) && seen.contains(&(kind, false)), "{kind:?}");
+        assert!(
+            seen.contains(&(kind, true)) && seen.contains(&(kind, false)),
+            "{kind:?}"
+        );
     }
     // One alone cannot repeat another.
     for reason in Reason::ALL.iter().filter(|r| **r != Reason::Repeated) {
-        assert!(reasons.contains(&reason.to_string()), "no lie is a {reason}");
+        assert!(
+            reasons.contains(&reason.to_string()),
+            "no lie is a {reason}"
+        );
     }
 }
 
@@ -135,7 +142,11 @@ fn a_claim_that_is_made_twice_counts_once() {
         events: events.into(),
     };
     let mut standing = Vec::new();
-    let claims = [made("fluid milk", &[1]), made("Fluid milk", &[1, 4]), made("bread", &[2])];
+    let claims = [
+        made("fluid milk", &[1]),
+        made("Fluid milk", &[1, 4]),
+        made("bread", &[2]),
+    ];
     let verdicts = gate.judge_all(&claims, &mut standing);
     assert_eq!(
         verdicts.iter().map(of).collect::<Vec<_>>(),
@@ -157,8 +168,20 @@ fn random(log: &Log) -> Dataset {
     }
     b.user("u");
     for (item, day, what) in log {
-        let action = ["purchase", "purchase", "exposure-mailer", "rate-low", "click"][*what as usize];
-        event(&mut b, "u", &item.to_string(), action, day * DAY + 3600 * *item as i64);
+        let action = [
+            "purchase",
+            "purchase",
+            "exposure-mailer",
+            "rate-low",
+            "click",
+        ][*what as usize];
+        event(
+            &mut b,
+            "u",
+            &item.to_string(),
+            action,
+            day * DAY + 3600 * *item as i64,
+        );
     }
     b.build()
 }
@@ -177,8 +200,18 @@ fn claims_of(facts: &Facts, ds: &Dataset, history: &History) -> Vec<MadeClaim> {
     };
     let mut claims = Vec::new();
     let habits = |c: &&std::sync::Arc<Count>| c.share >= 0.25;
-    claims.extend(facts.categories.iter().map(|c| claim(ClaimKind::Category, c)));
-    claims.extend(facts.departments.iter().map(|c| claim(ClaimKind::Category, c)));
+    claims.extend(
+        facts
+            .categories
+            .iter()
+            .map(|c| claim(ClaimKind::Category, c)),
+    );
+    claims.extend(
+        facts
+            .departments
+            .iter()
+            .map(|c| claim(ClaimKind::Category, c)),
+    );
     claims.extend(facts.items.iter().map(|c| claim(ClaimKind::Item, c)));
     let bands = facts.price_bands.iter().filter(habits);
     claims.extend(bands.map(|c| claim(ClaimKind::Price, c)));
@@ -245,7 +278,12 @@ proptest! {
 }
 
 /// A claim changed so that it cannot be true.
-fn lies(made: &MadeClaim, events: &[Event], ds: &Dataset, pick: prop::sample::Index) -> Vec<MadeClaim> {
+fn lies(
+    made: &MadeClaim,
+    events: &[Event],
+    ds: &Dataset,
+    pick: prop::sample::Index,
+) -> Vec<MadeClaim> {
     let changed = |change: &dyn Fn(&mut MadeClaim)| {
         let mut lie = made.clone();
         change(&mut lie);
@@ -269,7 +307,9 @@ fn lies(made: &MadeClaim, events: &[Event], ds: &Dataset, pick: prop::sample::In
     let others: Vec<String> = match made.kind {
         ClaimKind::Category | ClaimKind::Avoided => (0..4).map(|i| format!("kind {i}")).collect(),
         ClaimKind::Item => (0..9).map(|i| format!("Product {i}")).collect(),
-        ClaimKind::Price => ["under 2", "2 to 5", "5 to 10", "over 10"].map(String::from).into(),
+        ClaimKind::Price => ["under 2", "2 to 5", "5 to 10", "over 10"]
+            .map(String::from)
+            .into(),
         ClaimKind::Weekday => ["Monday", "Tuesday", "Friday"].map(String::from).into(),
         _ => ["morning", "night"].map(String::from).into(),
     };
@@ -295,7 +335,9 @@ fn lies(made: &MadeClaim, events: &[Event], ds: &Dataset, pick: prop::sample::In
         .map(|(_, id)| id)
         .collect();
     if !foreign.is_empty() {
-        lies.push(changed(&|c| c.events.push(foreign[pick.index(foreign.len())])));
+        lies.push(changed(&|c| {
+            c.events.push(foreign[pick.index(foreign.len())])
+        }));
     }
     // What was chosen is not avoided.
     if made.kind == ClaimKind::Category && made.value != "grocery" {

@@ -13,15 +13,33 @@ fn what_models_do_to_json_is_mended() {
         format!("```json\n{plain}\n```"),
         format!("Sure! {{here}} it is:\n\n{plain}\n\nLet me know {{if}} more is needed."),
         plain.replace("]}", ",]}").replace("l.\"}", "l.\",}"),
-        plain.replace("\"kind\"", "'kind'").replace("\"item\"", "'item'"),
+        plain
+            .replace("\"kind\"", "'kind'")
+            .replace("\"item\"", "'item'"),
         plain.replace(":", " :\n").replace(",", " ,\t"),
     ] {
         let repaired = repair(&said).unwrap_or_else(|| panic!("{said}"));
-        let expected = if said.contains(" :\n") { &repaired.value } else { &good };
+        let expected = if said.contains(" :\n") {
+            &repaired.value
+        } else {
+            &good
+        };
         assert_eq!(&repaired.value, expected, "{said}");
-        assert!(validate(&repaired.value).is_ok() && !repaired.cut_off, "{said}");
+        assert!(
+            validate(&repaired.value).is_ok() && !repaired.cut_off,
+            "{said}"
+        );
     }
-    for said in ["", "no", "{", "[1]", "{\"a\": 1}x", "{{{{", "{\"claims\" []}", "{claims: []}"] {
+    for said in [
+        "",
+        "no",
+        "{",
+        "[1]",
+        "{\"a\": 1}x",
+        "{{{{",
+        "{\"claims\" []}",
+        "{claims: []}",
+    ] {
         assert_eq!(repair(said), None, "{said}");
     }
     let deep = format!("x{{\"claims\": {}", "[".repeat(100_000));
@@ -31,10 +49,19 @@ fn what_models_do_to_json_is_mended() {
 #[test]
 fn faults_are_told_by_their_paths() {
     for (answer, fault) in [
-        (json!([]), "the answer: is a list, and must be an object with claims and text"),
-        (json!({"claims": {}, "text": "x"}), "claims: is an object, and must be a list of claims"),
+        (
+            json!([]),
+            "the answer: is a list, and must be an object with claims and text",
+        ),
+        (
+            json!({"claims": {}, "text": "x"}),
+            "claims: is an object, and must be a list of claims",
+        ),
         (json!({"claims": []}), "text: is missing"),
-        (json!({"claims": [3], "text": ""}), "claims[0]: is a number, and must be an object"),
+        (
+            json!({"claims": [3], "text": ""}),
+            "claims[0]: is a number, and must be an object",
+        ),
         (
             json!({"claims": [{"kind": "item", "value": "x", "events": [1, "2"]}], "text": ""}),
             "claims[0].events[1]: is a text, and must be a whole number",
@@ -75,12 +102,17 @@ fn leaves(value: &Value, found: &mut Vec<String>) {
 }
 
 fn answer() -> impl Strategy<Value = Value> {
-    let claim = ("[a-z ]{0,9}", prop::option::of(0..999i64), prop::collection::vec(1..99i64, 0..4));
+    let claim = (
+        "[a-z ]{0,9}",
+        prop::option::of(0..999i64),
+        prop::collection::vec(1..99i64, 0..4),
+    );
     let claim = claim.prop_map(|(value, number, events)| {
         json!({"kind": "item", "value": value, "number": number, "events": events})
     });
     let claims = prop::collection::vec(claim, 0..5);
-    (claims, "[A-Za-z0-9{}'., ]{0,30}").prop_map(|(claims, text)| json!({"claims": claims, "text": text}))
+    (claims, "[A-Za-z0-9{}'., ]{0,30}")
+        .prop_map(|(claims, text)| json!({"claims": claims, "text": text}))
 }
 
 proptest! {

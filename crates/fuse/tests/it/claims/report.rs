@@ -18,12 +18,24 @@ use crate::fixture::{DAY, describe, event, info, words};
 fn users() -> Dataset {
     let mut b = DatasetBuilder::new(info());
     for i in 0..24 {
-        describe(&mut b, &i.to_string(), &format!("Product {i}"), &format!("kind {}", i % 12), 3.0);
+        describe(
+            &mut b,
+            &i.to_string(),
+            &format!("Product {i}"),
+            &format!("kind {}", i % 12),
+            3.0,
+        );
     }
     for user in 0..12 {
         for n in 0..6_i64 {
             let item = (user + 12 * (n as usize % 2) + n as usize / 3) % 24;
-            event(&mut b, &format!("u{user}"), &item.to_string(), "purchase", (4 + n) * DAY);
+            event(
+                &mut b,
+                &format!("u{user}"),
+                &item.to_string(),
+                "purchase",
+                (4 + n) * DAY,
+            );
         }
     }
     b.build()
@@ -45,7 +57,11 @@ fn row_claims(data: &Value, rows: &[usize]) -> Vec<Value> {
 fn reads(data: &Value, _: u64) -> Value {
     let claims = row_claims(data, &[0, 5]);
     let (a, b) = (&claims[0]["value"], &claims[1]["value"]);
-    let text = format!("Lately bought {}. Before that mostly {}.", a.as_str().unwrap(), b.as_str().unwrap());
+    let text = format!(
+        "Lately bought {}. Before that mostly {}.",
+        a.as_str().unwrap(),
+        b.as_str().unwrap()
+    );
     json!({"claims": claims, "text": text})
 }
 
@@ -82,23 +98,38 @@ fn report_of(model: Model, repeats: u32) -> PromptReport {
             let data = request.messages[0].content.lines().last().unwrap();
             let data: Value = serde_json::from_str(data).unwrap();
             let text = model(&data, request.seed.unwrap_or(0)).to_string();
-            let answer = ChatAnswer { text, usage: None, model: None };
-            Ok(Some(Answered { model: "m".into(), answer, from_store: false }))
+            let answer = ChatAnswer {
+                text,
+                usage: None,
+                model: None,
+            };
+            Ok(Some(Answered {
+                model: "m".into(),
+                answer,
+                from_store: false,
+            }))
         };
         let rounds: Vec<Examined> = (0..repeats)
             .map(|round| {
                 let claims = ClaimsConfig::default();
-                let examined = fusion.examine(&history, None, &claims, &vocabulary, round, &mut ask);
+                let examined =
+                    fusion.examine(&history, None, &claims, &vocabulary, round, &mut ask);
                 examined.unwrap().unwrap()
             })
             .collect();
         let f = facts(&wording, &history, &config);
         let statements = candidate_statements(&f, &templates).unwrap();
         let scores = vec![0.0; statements.len()];
-        let text = assemble(&f, &statements, &scores, &templates, 100, &words).unwrap().0;
+        let text = assemble(&f, &statements, &scores, &templates, 100, &words)
+            .unwrap()
+            .0;
         portraits.push(Portrait::new(&rounds[0], &f, &text));
         let stands = |e: &Examined| -> BTreeSet<(String, String)> {
-            e.record.claims.iter().map(|c| (c.slot.clone(), c.value.clone())).collect()
+            e.record
+                .claims
+                .iter()
+                .map(|c| (c.slot.clone(), c.value.clone()))
+                .collect()
         };
         standing.push(rounds.iter().map(stands).collect::<Vec<_>>());
         records.push(rounds.into_iter().next().unwrap().record);
@@ -114,14 +145,22 @@ fn a_model_that_reads_is_precise_and_no_more_alike_than_its_users() {
     let report = report_of(reads, 2);
     assert_eq!((report.histories, report.claims_made), (12, 24));
     assert_eq!(report.precision, Some(1.0));
-    assert_eq!(report.cut.ranked(), []);
+    assert!(report.cut.ranked().is_empty());
     let coverage = report.coverage.unwrap();
     assert!(coverage > 0.1 && coverage < 0.9, "{coverage}");
     assert_eq!(report.consistency.unwrap().mean, 1.0);
-    assert_eq!(report.warnings, Vec::<String>::new(), "{:?}", report.similarity);
+    assert_eq!(
+        report.warnings,
+        Vec::<String>::new(),
+        "{:?}",
+        report.similarity
+    );
     // Lists are told for people, and as JSON.
     let text = table(std::slice::from_ref(&report));
-    assert!(text.contains("| m | ") && text.contains("| 24 | 24 | 1.000 | "), "{text}");
+    assert!(
+        text.contains("| m | ") && text.contains("| 24 | 24 | 1.000 | "),
+        "{text}"
+    );
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["claims_supported"], 24);
 }
@@ -145,5 +184,8 @@ fn a_model_that_draws_lots_is_inconsistent() {
     let consistency = report.consistency.unwrap();
     assert_eq!((consistency.users, consistency.repeats), (12, 3));
     // Of three pairs of rounds, one agrees.
-    assert!((consistency.mean - 1.0 / 3.0).abs() < 0.2, "{consistency:?}");
+    assert!(
+        (consistency.mean - 1.0 / 3.0).abs() < 0.2,
+        "{consistency:?}"
+    );
 }

@@ -44,7 +44,9 @@ fn fuse(config: &ClaimsConfig, gateway: &Gateway) -> KnowledgeRecord {
         count: &words,
     };
     let history = ds.history(0, AsOf::new(30 * DAY));
-    let record = fusion.service(&history, None, config, &vocabulary, gateway).unwrap();
+    let record = fusion
+        .service(&history, None, config, &vocabulary, gateway)
+        .unwrap();
     assert!(false_claims(&ds, &history, &facts, &record.claims).is_empty());
     assert!(record.mode == FusionMode::Service && record.n_tokens <= 60);
     record
@@ -62,7 +64,9 @@ fn serve(answers: &[Value]) -> Server {
 
 /// A text as it is, all else as JSON.
 fn said(answer: &Value) -> String {
-    answer.as_str().map_or_else(|| answer.to_string(), str::to_owned)
+    answer
+        .as_str()
+        .map_or_else(|| answer.to_string(), str::to_owned)
 }
 
 fn milk() -> Value {
@@ -79,24 +83,46 @@ fn answer(claims: &[Value], text: &str) -> Value {
 
 #[test]
 fn good_json_becomes_claims_with_the_events_of_the_log() {
-    let good = answer(&[milk(), bread()], "Buys fluid milk on Mondays. Bought Wheat bread.");
-    for said in [good.clone(), json!(format!("```json\n{good:#}\n```\nDone."))] {
+    let good = answer(
+        &[milk(), bread()],
+        "Buys fluid milk on Mondays. Bought Wheat bread.",
+    );
+    for said in [
+        good.clone(),
+        json!(format!("```json\n{good:#}\n```\nDone.")),
+    ] {
         let server = serve(std::slice::from_ref(&said));
         let record = fuse(&ClaimsConfig::default(), &gateway(&server.url));
         assert_eq!(server.total(), 1);
-        assert_eq!(record.text, "Buys fluid milk on Mondays. Bought Wheat bread.");
+        assert_eq!(
+            record.text,
+            "Buys fluid milk on Mondays. Bought Wheat bread."
+        );
         assert_eq!((record.n_dropped, record.model.as_str()), (0, "small"));
-        let claims: Vec<_> = record.claims.iter().map(|c| (c.slot.as_str(), c.value.as_str(), c.n)).collect();
-        assert_eq!(claims, [("favourite", "fluid milk", 3), ("item", "Wheat bread", 1)]);
+        let claims: Vec<_> = record
+            .claims
+            .iter()
+            .map(|c| (c.slot.as_str(), c.value.as_str(), c.n))
+            .collect();
+        assert_eq!(
+            claims,
+            [("favourite", "fluid milk", 3), ("item", "Wheat bread", 1)]
+        );
         // Latest first, in the ids of the data set.
         let ds = household();
         let history = ds.history(0, AsOf::new(30 * DAY));
         let row = |id: usize| history.events()[id - 1].row;
         assert_eq!(record.claims[0].evidence, [row(5), row(4), row(1)]);
         let counts = record.cut.gate.unwrap();
-        assert_eq!((counts.made, counts.supported, counts.sentences_cut), (2, 2, 0));
+        assert_eq!(
+            (counts.made, counts.supported, counts.sentences_cut),
+            (2, 2, 0)
+        );
         assert_eq!(counts.repairs, u32::from(said.is_string()));
-        assert!(counts.covered >= 2 && counts.covered < counts.facts, "{counts:?}");
+        assert!(
+            counts.covered >= 2 && counts.covered < counts.facts,
+            "{counts:?}"
+        );
     }
 }
 
@@ -117,7 +143,10 @@ fn lies_are_cut_and_counted_and_truths_among_them_stay() {
     assert_eq!(record.claims.len(), 1);
     let counts = record.cut.gate.unwrap();
     assert_eq!((counts.made, counts.supported), (6, 1));
-    assert_eq!((counts.sentences, counts.sentences_cut, record.n_dropped), (4, 3, 8));
+    assert_eq!(
+        (counts.sentences, counts.sentences_cut, record.n_dropped),
+        (4, 3, 8)
+    );
     let mut reasons: Vec<_> = counts.cut.ranked().into_iter().map(|(r, _)| r).collect();
     reasons.sort();
     let expected = [
@@ -160,7 +189,10 @@ fn an_answer_that_cannot_be_read_is_asked_for_again_with_its_fault() {
     });
     let gateway = gateway(&server.url);
     let record = fuse(&ClaimsConfig::default(), &gateway);
-    assert_eq!((server.total(), record.text.as_str()), (2, "Buys fluid milk."));
+    assert_eq!(
+        (server.total(), record.text.as_str()),
+        (2, "Buys fluid milk.")
+    );
     assert_eq!(record.cut.gate.unwrap().reasks, 1);
     // Both answers are stored: nothing is paid again.
     assert_eq!(fuse(&ClaimsConfig::default(), &gateway), record);
@@ -175,12 +207,20 @@ fn a_model_that_never_answers_in_form_leaves_the_facts() {
     assert_eq!(server.total(), 2);
     let counts = record.cut.gate.unwrap();
     assert!(counts.unusable && record.claims.is_empty() && counts.reasks == 1);
-    assert!(record.text.contains("Often buys fluid milk"), "{}", record.text);
+    assert!(
+        record.text.contains("Often buys fluid milk"),
+        "{}",
+        record.text
+    );
     // Nor does text without any claim or name become knowledge.
     let server = serve(&[answer(&[milk()], "A wonderful person.")]);
     let record = fuse(&ClaimsConfig::default(), &gateway(&server.url));
     assert!(!record.cut.gate.unwrap().unusable);
-    assert!(record.text.starts_with("Often buys fluid milk. 33% bought"), "{}", record.text);
+    assert!(
+        record.text.starts_with("Often buys fluid milk. 33% bought"),
+        "{}",
+        record.text
+    );
 }
 
 #[test]
@@ -193,8 +233,13 @@ fn a_service_that_refuses_a_schema_is_asked_without_it_from_then_on() {
             counted.fetch_add(1, Ordering::Relaxed);
             return say(400, "response_format is not supported");
         }
-        assert!(asked.prompt.starts_with("Answer with nothing but one JSON value that satisfies this JSON schema: {"));
-        say(200, good("small", &answer(&[milk()], "Buys fluid milk.").to_string()))
+        assert!(asked.prompt.starts_with(
+            "Answer with nothing but one JSON value that satisfies this JSON schema: {"
+        ));
+        say(
+            200,
+            good("small", &answer(&[milk()], "Buys fluid milk.").to_string()),
+        )
     });
     let gateway = gateway(&server.url);
     let record = fuse(&ClaimsConfig::default(), &gateway);
@@ -229,9 +274,18 @@ fn a_service_that_refuses_a_schema_is_asked_without_it_from_then_on() {
     let history = ds.history(0, AsOf::new(30 * DAY));
     let gateway = self::gateway(&server.url);
     let error = fusion
-        .service(&history, None, &ClaimsConfig::default(), &vocabulary, &gateway)
+        .service(
+            &history,
+            None,
+            &ClaimsConfig::default(),
+            &vocabulary,
+            &gateway,
+        )
         .unwrap_err();
-    assert!(error.to_string().contains("does not take this request"), "{error}");
+    assert!(
+        error.to_string().contains("does not take this request"),
+        "{error}"
+    );
     assert_eq!(server.total(), 2);
 }
 
@@ -252,7 +306,9 @@ fn what_is_sent_can_be_cited_and_names_nobody() {
                 count: &words,
             };
             let history = ds.history(0, AsOf::new(30 * DAY));
-            let request = fusion.request(&history, &ClaimsConfig::default(), 0).unwrap();
+            let request = fusion
+                .request(&history, &ClaimsConfig::default(), 0)
+                .unwrap();
             assert!(request.schema.is_some() && request.seed.is_none());
             let (_, data) = request.messages[0].content.rsplit_once('\n').unwrap();
             assert!(words(data) <= budget, "{set}: {data}");
@@ -264,9 +320,14 @@ fn what_is_sent_can_be_cited_and_names_nobody() {
             // The latest come first, and no budget leaves a gap.
             for (i, row) in rows.iter().enumerate() {
                 assert_eq!(row[0], 7 - i, "{set}");
-                assert_eq!(row.as_array().unwrap().len(), data["columns"].as_array().unwrap().len());
+                assert_eq!(
+                    row.as_array().unwrap().len(),
+                    data["columns"].as_array().unwrap().len()
+                );
             }
-            let other = fusion.request(&history, &ClaimsConfig::default(), 1).unwrap();
+            let other = fusion
+                .request(&history, &ClaimsConfig::default(), 1)
+                .unwrap();
             assert_ne!(other.hash("small"), request.hash("small"));
         }
     }

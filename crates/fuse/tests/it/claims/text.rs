@@ -2,7 +2,7 @@
 
 use hkfr_events::AsOf;
 use hkfr_fuse::claims::{Vocabulary, ground};
-use hkfr_fuse::{FactsConfig, TemplateSet, Words, Wording, facts};
+use hkfr_fuse::{FactsConfig, TemplateSet, Wording, Words, facts};
 
 use crate::fixture::{DAY, describe, household, info, meals};
 
@@ -11,7 +11,11 @@ fn check(set: &str, ds: &hkfr_events::Dataset, as_of: i64, sentences: &str) {
     let templates = TemplateSet::load(set, None).unwrap();
     let words = Words::load(set, None).unwrap();
     let wording = Wording::new(ds, &templates);
-    let f = facts(&wording, &ds.history(0, AsOf::new(as_of)), &FactsConfig::default());
+    let f = facts(
+        &wording,
+        &ds.history(0, AsOf::new(as_of)),
+        &FactsConfig::default(),
+    );
     let vocabulary = Vocabulary::new(ds);
     for line in sentences.lines().map(str::trim).filter(|l| !l.is_empty()) {
         let (sign, sentence) = line.split_at(1);
@@ -64,7 +68,15 @@ fn a_sentence_says_what_is_known_or_goes() {
 
 #[test]
 fn chinese_sentences_are_held_to_the_same() {
-    let ds = meals(["小面馆", "牛肉面", "面条", "茶饮站", "珍珠奶茶", "奶茶", "辣味面"]);
+    let ds = meals([
+        "小面馆",
+        "牛肉面",
+        "面条",
+        "茶饮站",
+        "珍珠奶茶",
+        "奶茶",
+        "辣味面",
+    ]);
     // Before the last visit nothing of the other merchant was ordered.
     check(
         "food-delivery-zh",
