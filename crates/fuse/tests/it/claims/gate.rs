@@ -21,9 +21,11 @@ struct Told {
     target: String,
     level: usize,
     items: BTreeMap<String, (Vec<String>, Option<f32>)>,
-    /// Day, hour, action, scenario, item, text. Day 4 is a Monday.
-    events: Vec<(i64, i64, String, String, Option<String>, Option<String>)>,
+    events: Vec<Behaviour>,
 }
+
+/// Day (4 is a Monday), hour, action, scenario, item, text.
+type Behaviour = (i64, i64, String, String, Option<String>, Option<String>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
