@@ -1,5 +1,5 @@
 //! From a history to knowledge: by the embedded model, which chooses among true statements, by a
-//! service, which writes freely and is then checked, or not at all (`none`, the ablation).
+//! service, whose claims are then checked ([`crate::claims`]), or not at all (`none`, the ablation).
 
 use std::sync::Arc;
 
@@ -9,10 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::facts::{Facts, FactsConfig, facts};
-use crate::gateway::{ChatRequest, Gateway};
 use crate::prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
 use crate::statements::{Claim, assemble, candidate_statements, is_contested};
-use crate::verify::grounded_sentences;
 use crate::wording::Wording;
 
 /// Which model writes the knowledge.
@@ -21,7 +19,7 @@ use crate::wording::Wording;
 pub enum FusionMode {
     /// The embedded LLM chooses among statements that are true by construction.
     Embedded,
-    /// An OpenAI-compatible service writes; sentences that name what the facts do not are dropped.
+    /// An OpenAI-compatible service claims; what its evidence does not bear out is cut.
     Service,
     /// No fusion: the behaviours as text.
     None,
@@ -70,7 +68,7 @@ pub struct Fusion<'a> {
 }
 
 impl Fusion<'_> {
-    fn record(
+    pub(crate) fn record(
         &self,
         history: &History,
         keep_last: Option<u32>,
@@ -163,53 +161,6 @@ impl Fusion<'_> {
         record.prompt_tokens = (self.count)(&prompt);
         (record.text, record.claims, record.cut, record.n_dropped) =
             (text, claims, behaviour.cut, n_dropped);
-        Ok(record)
-    }
-
-    /// What a service is asked about a user: the behaviour is a string of JSON, one line whose end no
-    /// text in it can feign. It names nobody and nothing by an id ([`crate::Pseudonyms`]).
-    pub fn request(&self, history: &History) -> Result<ChatRequest> {
-        Ok(self.request_about(history)?.1)
-    }
-
-    fn request_about(&self, history: &History) -> Result<(Prompt, ChatRequest)> {
-        let (_, behaviour) = self.behaviour(self.wording.outward(), history)?;
-        let quoted = serde_json::to_string(&behaviour.text).expect("a string");
-        let prompt = self.fusion_prompt(&quoted)?;
-        let mut request = ChatRequest::prompt(prompt, self.knowledge_tokens);
-        let user = &self.wording.ds.users[history.user() as usize].id;
-        self.wording.guard(&mut request, user);
-        Ok((behaviour, request))
-    }
-
-    /// A service writes; what it invents is dropped. `vocabulary` holds the lower-case names
-    /// (categories, brands) that would be an invention if the facts don't name them. The record
-    /// carries the model that answered.
-    pub fn service(
-        &self,
-        history: &History,
-        keep_last: Option<u32>,
-        gateway: &Gateway,
-        vocabulary: &[String],
-    ) -> Result<KnowledgeRecord> {
-        let (behaviour, request) = self.request_about(history)?;
-        let prompt_tokens = request
-            .messages
-            .iter()
-            .map(|m| (self.count)(&m.content))
-            .sum();
-        let answered = gateway.ask(&request)?;
-        let facts = facts(self.wording, history, self.facts);
-        let written = self.wording.restore(&answered.answer.text);
-        let (text, n_dropped) = grounded_sentences(
-            &crate::sanitise::sanitise(&written, 4 * 8 * self.knowledge_tokens).0,
-            &facts,
-            vocabulary,
-        );
-        let mut record = self.record(history, keep_last, FusionMode::Service, answered.model);
-        record.n_tokens = (self.count)(&text);
-        record.prompt_tokens = prompt_tokens;
-        (record.text, record.cut, record.n_dropped) = (text, behaviour.cut, n_dropped);
         Ok(record)
     }
 }

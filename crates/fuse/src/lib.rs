@@ -3,6 +3,7 @@
 
 mod builtin;
 mod checksum;
+pub mod claims;
 mod cohort;
 mod error;
 mod facts;
@@ -49,6 +50,6 @@ pub use statements::{
 };
 pub use store::{KnowledgeKey, KnowledgeStore};
 pub use templates::TemplateSet;
-pub use verify::{false_claims, grounded_sentences};
+pub use verify::false_claims;
 pub use wording::Wording;
 pub use words::Words;

@@ -7,6 +7,7 @@ use hkfr_events::{Event, History, KindIdx};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 
+use crate::claims::GateCounts;
 use crate::error::{Error, Result};
 use crate::facts::{Facts, FactsView, time};
 use crate::wording::Wording;
@@ -26,6 +27,9 @@ pub struct CutCounts {
     pub names_a_list: u32,
     /// Characters cut at the end, when even the shortest form was too long.
     pub chars: u32,
+    /// What a service said, and what of it did not stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateCounts>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +95,7 @@ pub fn raw_text(
     }
 }
 
-fn profile_text(wording: &Wording, facts: &Facts) -> Result<String> {
+pub(crate) fn profile_text(wording: &Wording, facts: &Facts) -> Result<String> {
     let values = context! { profile => Value::from_serialize(&facts.profile) };
     wording.templates.render("profile.jinja", values)
 }
@@ -276,7 +280,12 @@ fn shared(name: &Arc<str>) -> Value {
 }
 
 /// The longest beginning of a text that fits, cut between words where there are any.
-fn truncated(text: &str, budget: usize, count: CountTokens, events_not_written: u32) -> Prompt {
+pub(crate) fn truncated(
+    text: &str,
+    budget: usize,
+    count: CountTokens,
+    events_not_written: u32,
+) -> Prompt {
     let ends: Vec<usize> = text
         .char_indices()
         .map(|(i, _)| i)

@@ -23,6 +23,10 @@ pub(crate) fn values(file: &str) -> Value {
             context! { chosen, members => 2, segment => vec!["age 35-44"] }
         }
         "fusion.jinja" => context! { behaviour => "sample" },
+        "fusion-claims.jinja" => {
+            context! { data => "sample", max_claims => 16, length => 160 }
+        }
+        "fusion-again.jinja" => context! { problem => "sample" },
         _ => {
             let slots = crate::statements::SLOTS
                 .iter()

@@ -20,7 +20,7 @@ pub struct Slot {
     pub pick: usize,
     /// How many a tight budget leaves for as long as another slot has more than its own number.
     pub floor: usize,
-    options: fn(&Facts) -> Counts,
+    pub(crate) options: fn(&Facts) -> Counts,
 }
 
 /// The most frequent so many options beyond `pick` are put before the model: each costs a branch.
@@ -104,7 +104,7 @@ pub const SLOTS: &[Slot] = &[
 ];
 
 /// Names that hold of at least a quarter: "shops on Monday" must not be said of one Monday in ten.
-fn common(counts: &Counts) -> Counts {
+pub(crate) fn common(counts: &Counts) -> Counts {
     counts.iter().filter(|c| c.share >= 0.25).cloned().collect()
 }
 

@@ -23,6 +23,7 @@ pub struct TemplateSet {
     env: Environment<'static>,
     /// Where each template came from, for messages.
     origins: BTreeMap<String, String>,
+    words: Words,
     hash: String,
 }
 
@@ -84,8 +85,9 @@ impl TemplateSet {
         mistakes.extend(wrong);
         let mut hash = Sha256::new();
         let mut set = Self {
-            env: environment(words, FUEL),
+            env: environment(words.clone(), FUEL),
             origins: BTreeMap::new(),
+            words,
             hash: String::new(),
         };
         for (name, text) in &texts {
@@ -131,6 +133,11 @@ impl TemplateSet {
     /// Hash of all texts of the set: knowledge made by other templates is other knowledge.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// What the set says for the program's own words.
+    pub fn words(&self) -> &Words {
+        &self.words
     }
 
     pub(crate) fn render(&self, name: &str, values: Value) -> Result<String> {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use hkfr_events::{Case, Dataset, Event, Split, UserIdx, store};
+use hkfr_fuse::claims::GateCounts;
 use hkfr_fuse::{FusionMode, KnowledgeStore};
 use hkfr_rec::tasks::read_messages;
 
@@ -197,8 +198,36 @@ fn knowledge(run: &Path, id: &str, case: &Case) -> Result<String> {
             );
             text += &wrap(&line, "    ");
         }
+        if let Some(counts) = &record.cut.gate {
+            text += &wrap(&gate(counts), "    ");
+        }
     }
     Ok(text)
+}
+
+/// What became of the answer of a service.
+fn gate(counts: &GateCounts) -> String {
+    if counts.unusable {
+        return "No answer of the service was of use: this is what the facts say.".into();
+    }
+    let mut text = format!(
+        "Of {} claims of the service {} stand, of {} sentences {}; they say {} of {} facts.",
+        counts.made,
+        counts.supported,
+        counts.sentences,
+        counts.sentences - counts.sentences_cut,
+        counts.covered,
+        counts.facts
+    );
+    let cut = counts.cut.ranked();
+    if !cut.is_empty() {
+        let cut = cut.iter().map(|(reason, n)| format!("{reason} {n}"));
+        text += &format!(" Cut: {}.", cut.collect::<Vec<_>>().join(", "));
+    }
+    if counts.reasks > 0 {
+        text += &format!(" Asked again: {}.", counts.reasks);
+    }
+    text
 }
 
 /// The instruction rows about this person, if there are any in the training data.

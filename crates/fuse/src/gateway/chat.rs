@@ -42,6 +42,8 @@ pub struct ChatRequest {
     pub schema: Option<Value>,
     /// Whom it is about, as a pseudonym: kept beside the answer, never sent, and no part of the hash.
     pub subject: Option<String>,
+    /// Of the service's draws: the same question with another one is another request.
+    pub seed: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,8 @@ pub trait ChatService: Send + Sync {
 pub enum ServiceError {
     /// The user's to mend.
     User(String),
+    /// It does not take this request, which has a schema: without one it may.
+    Schema(String),
     /// May pass.
     Transient {
         reason: String,
@@ -144,7 +148,28 @@ impl ChatRequest {
             temperature: 0.0,
             schema: None,
             subject: None,
+            seed: None,
         }
+    }
+
+    /// The same question to a service that takes no schema: it is written before the question.
+    pub fn without_schema(&self) -> Option<Self> {
+        let schema = self.schema.as_ref()?;
+        let mut plain = self.clone();
+        plain.schema = None;
+        let written = format!(
+            "Answer with nothing but one JSON value that satisfies this JSON schema: {schema}"
+        );
+        if let Some(first) = plain.messages.first_mut() {
+            first.content = format!("{written}\n\n{}", first.content);
+        }
+        Some(plain)
+    }
+
+    /// As it may be asked, the way that is tried first before the other.
+    pub fn forms(&self) -> impl Iterator<Item = std::borrow::Cow<'_, Self>> {
+        let plain = self.without_schema().map(std::borrow::Cow::Owned);
+        std::iter::once(std::borrow::Cow::Borrowed(self)).chain(plain)
     }
 
     /// What is posted to `/chat/completions`.
@@ -155,6 +180,9 @@ impl ChatRequest {
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
         });
+        if let Some(seed) = self.seed {
+            body["seed"] = seed.into();
+        }
         if let Some(schema) = &self.schema {
             body["response_format"] = json!({
                 "type": "json_schema",

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 200 with `choices` | the answer |
 //! | 200 cut short, not JSON or without choices; no answer in time; a lost connection | may pass |
+//! | 400, 422 to a question with a schema | without the schema it may pass |
 //! | 408, 409, 425, 429, 5xx | may pass, after `Retry-After` if the service says so |
 //! | all else; 429 for want of credit | the user's to mend |
 
@@ -118,6 +119,13 @@ impl ChatService for HttpService {
                     reason: format!("status {status}: {said}"),
                     busy: status == 429,
                     after,
+                });
+            }
+            // Of a question with a schema, it may be the schema that it does not take.
+            400 | 422 if request.schema.is_some() => {
+                return Err(match self.refused(status, &place, &said) {
+                    ServiceError::User(reason) => ServiceError::Schema(reason),
+                    other => other,
                 });
             }
             _ => return Err(self.refused(status, &place, &said)),

@@ -49,6 +49,7 @@ mod limits;
 mod retry;
 mod spend;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -117,6 +118,7 @@ impl Gateway {
             service,
             limits: Limits::new(limits),
             breaker: Breaker::new(config.breaker),
+            plain: AtomicBool::new(false),
         };
         let routes: Vec<Route> = services.into_iter().map(route).collect();
         for route in &routes {
@@ -169,17 +171,19 @@ impl Gateway {
 
     fn stored(&self, request: &ChatRequest) -> Result<Option<Answered>, GatewayError> {
         for route in &self.routes {
-            let hash = request.hash(route.service.model());
-            if let Some(stored) = self.answers.get(&hash)? {
-                if let Some(subject) = &request.subject {
-                    self.answers.note_subject(&hash, subject)?;
+            for form in request.forms() {
+                let hash = form.hash(route.service.model());
+                if let Some(stored) = self.answers.get(&hash)? {
+                    if let Some(subject) = &request.subject {
+                        self.answers.note_subject(&hash, subject)?;
+                    }
+                    route.service.recall(&form, &stored.answer);
+                    return Ok(Some(Answered {
+                        model: stored.model,
+                        answer: stored.answer,
+                        from_store: true,
+                    }));
                 }
-                route.service.recall(request, &stored.answer);
-                return Ok(Some(Answered {
-                    model: stored.model,
-                    answer: stored.answer,
-                    from_store: true,
-                }));
             }
         }
         Ok(None)
@@ -192,16 +196,32 @@ impl Gateway {
             let mut refused: Option<(String, String, Duration)> = None;
             for route in &self.routes {
                 let model = route.service.model();
-                let reserved = self
-                    .meter
-                    .reserve(model, request.estimate(), &self.waiting)?;
                 let url = route.service.url().to_owned();
-                match route.ask(request, &self.config.retry, &self.waiting)? {
+                let mut form = route.form(request);
+                let (ended, reserved) = loop {
+                    let reserved = self.meter.reserve(model, form.estimate(), &self.waiting)?;
+                    match route.ask(&form, &self.config.retry, &self.waiting)? {
+                        Ended::NoSchema(reason) => {
+                            let Some(plain) = form.without_schema() else {
+                                return Err(GatewayError::User { url, reason });
+                            };
+                            if !route.plain.swap(true, Ordering::Relaxed) {
+                                tracing::warn!(
+                                    "{url}: {reason}; asked without response_format from now on"
+                                );
+                            }
+                            form = Cow::Owned(plain);
+                        }
+                        ended => break (ended, reserved),
+                    }
+                };
+                match ended {
+                    Ended::NoSchema(_) => unreachable!("asked without it"),
                     Ended::Answered(answer) => {
                         self.answered.store(true, Ordering::Relaxed);
-                        let usage = request.usage(&answer);
+                        let usage = form.usage(&answer);
                         let stored = StoredAnswer {
-                            hash: request.hash(model),
+                            hash: form.hash(model),
                             model: model.to_owned(),
                             answer: answer.clone(),
                             usage,

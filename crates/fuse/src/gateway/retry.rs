@@ -4,6 +4,8 @@
 //! The deadline is over all attempts and pauses of a request at one service; waiting for one's own
 //! limits is not counted, since it says nothing about the service.
 
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
@@ -45,10 +47,14 @@ pub(super) struct Route {
     pub service: Box<dyn ChatService>,
     pub limits: Limits,
     pub breaker: Breaker,
+    /// It refused a schema: from then on it is asked without.
+    pub plain: AtomicBool,
 }
 
 pub(super) enum Ended {
     Answered(ChatAnswer),
+    /// Not as it was asked: see [`Route::form`].
+    NoSchema(String),
     Failed {
         reason: String,
         attempts: u32,
@@ -61,6 +67,13 @@ pub(super) enum Ended {
 }
 
 impl Route {
+    /// The request as this service takes it.
+    pub fn form<'r>(&self, request: &'r ChatRequest) -> Cow<'r, ChatRequest> {
+        let plain = self.plain.load(Ordering::Relaxed);
+        let plain = plain.then(|| request.without_schema()).flatten();
+        plain.map_or(Cow::Borrowed(request), Cow::Owned)
+    }
+
     pub fn ask(
         &self,
         request: &ChatRequest,
@@ -94,6 +107,11 @@ impl Route {
                     self.breaker.answered();
                     let url = self.service.url().to_owned();
                     return Err(GatewayError::User { url, reason });
+                }
+                Err(ServiceError::Schema(reason)) => {
+                    self.breaker.answered();
+                    permit.correct(0);
+                    return Ok(Ended::NoSchema(reason));
                 }
                 Err(ServiceError::Transient {
                     reason,

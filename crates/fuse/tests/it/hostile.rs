@@ -1,10 +1,12 @@
 //! Hostile text in every field of a log: the prompts keep their structure. And what names a person.
 
 use hkfr_events::{AsOf, Dataset, DatasetBuilder, Event};
+use hkfr_fuse::claims::ClaimsConfig;
 use hkfr_fuse::{
     FactsConfig, Fusion, TemplateSet, Wording, behaviour_text, facts, raw_text, redact, sanitise,
 };
 use proptest::prelude::*;
+use serde_json::Value;
 
 use crate::fixture::{DAY, describe, event, info, words};
 
@@ -106,12 +108,13 @@ fn no_text_of_a_log_changes_the_structure_of_a_prompt() {
     }
 }
 
-/// What a service is sent: the behaviour is one JSON string on the last line.
+/// What a service is sent: all that is of the log is in one JSON object on the last line, and looks the
+/// same whatever it says.
 #[test]
 fn no_text_of_a_log_leaves_its_string() {
     let templates = TemplateSet::load("generic", None).unwrap();
-    for injection in injections() {
-        let ds = household(&injection);
+    let asked = |text: &str| -> (String, Value) {
+        let ds = household(text);
         let wording = Wording::new(&ds, &templates);
         let fusion = Fusion {
             wording: &wording,
@@ -121,14 +124,37 @@ fn no_text_of_a_log_leaves_its_string() {
             count: &words,
         };
         let history = ds.history(0, AsOf::new(30 * DAY));
-        let request = fusion.request(&history).unwrap();
+        let request = fusion
+            .request(&history, &ClaimsConfig::default(), 0)
+            .unwrap();
         let [message] = &request.messages[..] else {
             panic!("{request:?}");
         };
         let (asked, data) = message.content.rsplit_once('\n').unwrap();
-        assert!(asked.starts_with("You study one user's behaviour.") && !asked.contains('"'));
-        let behaviour: String = serde_json::from_str(data).unwrap();
-        assert_eq!(behaviour, fusion.prompt(&history).unwrap().1.text);
+        (asked.to_owned(), serde_json::from_str(data).unwrap())
+    };
+    let (question, benign) = asked("plain words");
+    assert!(question.starts_with("You study one user's behaviour.") && !question.contains('"'));
+    for injection in injections() {
+        let (hostile_question, hostile) = asked(&injection);
+        assert_eq!(hostile_question, question, "{injection:?}");
+        let shape = |data: &Value| {
+            let keys: Vec<String> = data.as_object().unwrap().keys().cloned().collect();
+            let rows = data["events"].as_array().unwrap().clone();
+            let cells = |row: &Value| row.as_array().unwrap().len();
+            let rows: Vec<usize> = rows.iter().map(cells).collect();
+            (
+                keys,
+                data["columns"].clone(),
+                data["chosen_by"].clone(),
+                rows,
+            )
+        };
+        assert_eq!(shape(&hostile), shape(&benign), "{injection:?}");
+        let text = hostile.to_string();
+        let marks = ["<", ">", "[INST]", "[/INST]", "[SYSTEM]"];
+        assert_eq!(marks.iter().find(|m| text.contains(**m)), None, "{text}");
+        assert!(text.chars().all(is_plain), "{text}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What fusion promises: no event at or after the cut-off, nothing untrue, budgets kept, templates checked.
 
+mod claims;
 mod cohort;
 mod fixture;
 mod fresh;

@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use hkfr_events::{AsOf, Dataset, DatasetBuilder, Event};
+use hkfr_fuse::claims::{ClaimsConfig, Verdict, Vocabulary};
 use hkfr_fuse::{
-    Answers, Cassette, CassetteMode, ChatService, FactsConfig, Fusion, Gateway, GatewayConfig,
-    HttpService, ItemNames, LimitsConfig, PseudonymKey, Pseudonyms, Recorded, SystemClock,
-    TemplateSet, Wording, write_batch_line,
+    Answers, Cassette, CassetteMode, ChatRequest, ChatService, FactsConfig, Fusion, Gateway,
+    GatewayConfig, HttpService, ItemNames, LimitsConfig, PseudonymKey, Pseudonyms, Recorded,
+    SystemClock, TemplateSet, Wording, write_batch_line,
 };
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::fixture::{DAY, info, words};
 use crate::server::{Server, good, say};
@@ -116,9 +118,9 @@ fn check(item_names: ItemNames) {
 
     // Without pseudonyms the same text holds the ids: the marks are where they can be seen.
     let open = Wording::new(&ds, &templates);
-    let plain = fusion(&open).request(&history).unwrap().messages[0]
-        .content
-        .clone();
+    let claims = ClaimsConfig::default();
+    let plain = fusion(&open).request(&history, &claims, 0).unwrap();
+    let plain = plain.messages[0].content.clone();
     for id in [USER, FRIEND, UNTITLED, PLACE] {
         assert!(leaks(&plain).contains(&id), "{id} is not in {plain}");
     }
@@ -146,8 +148,21 @@ fn check(item_names: ItemNames) {
                 .to_owned()
         };
         let (item, place, user) = (told("item-"), told("place-"), told("user-"));
+        let data = asked.prompt.lines().last().unwrap();
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        let columns = data["columns"].as_array().unwrap();
+        let column = columns.iter().position(|c| c == "item").unwrap();
+        let rows = data["events"].as_array().unwrap();
+        let row = rows.iter().find(|r| r[column].to_string().contains(&item));
+        let row = row.expect("the item is in a row");
         let text = format!("They buy {item} at {place}, says {user}.");
-        say(200, good("m", &text))
+        let claims = [("item", &row[column]), ("category", &"soft drinks".into())];
+        let claims =
+            claims.map(|(kind, value)| json!({"kind": kind, "value": value, "events": [row[0]]}));
+        say(
+            200,
+            good("m", &json!({"claims": claims, "text": text}).to_string()),
+        )
     });
     let tape = dir.path().join("cassette.jsonl");
     let http: Box<dyn ChatService> = Box::new(HttpService::new(&server.url, None, "m").unwrap());
@@ -162,11 +177,19 @@ fn check(item_names: ItemNames) {
         Arc::default(),
     )
     .unwrap();
-    let record = fusion.service(&history, None, &gateway, &[]).unwrap();
+    let vocabulary = Vocabulary::new(&ds);
+    let mut ask = |request: &ChatRequest| Ok(Some(gateway.ask(request)?));
+    let examined = fusion.examine(&history, None, &claims, &vocabulary, 0, &mut ask);
+    let examined = examined.unwrap().unwrap();
     drop(gateway);
 
     let mut batch = Vec::new();
-    write_batch_line(&mut batch, &fusion.request(&history).unwrap(), "m").unwrap();
+    write_batch_line(
+        &mut batch,
+        &fusion.request(&history, &claims, 0).unwrap(),
+        "m",
+    )
+    .unwrap();
     let batch = String::from_utf8(batch).unwrap();
     let sent = sent.lock().unwrap().clone();
     assert_eq!(sent.len(), 1);
@@ -184,9 +207,15 @@ fn check(item_names: ItemNames) {
     assert_eq!(sent[0].contains("Cola"), item_names == ItemNames::Titles);
 
     // What came back has the names again; a user stays a pseudonym.
-    assert!(record.text.contains(PLACE), "{}", record.text);
-    assert!(!record.text.contains("item-"), "{}", record.text);
-    assert!(record.text.contains("user-"), "{}", record.text);
+    let said = &examined.said;
+    assert!(said.contains(PLACE) && said.contains("user-"), "{said}");
+    assert!(!said.contains("item-"), "{said}");
+    for (claim, verdict) in &examined.claims {
+        assert!(
+            matches!(verdict, Verdict::Supported(_)),
+            "{claim:?}: {verdict:?}"
+        );
+    }
     // It is found by whom it is about.
     let answers = Answers::open(&store).unwrap();
     let subject = key().user(USER);

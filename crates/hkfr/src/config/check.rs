@@ -149,6 +149,9 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         ("fusion", "max_events", Some(c.fusion.max_events)),
         ("fusion", "cohort_min", Some(c.fusion.cohort_min)),
         ("fusion", "concurrency", Some(c.fusion.concurrency)),
+        ("fusion", "max_claims", Some(c.fusion.max_claims)),
+        ("fusion", "repeats", Some(c.fusion.repeats)),
+        ("fusion", "report_users", Some(c.fusion.report_users)),
         ("fusion", "timeout_seconds", Some(c.fusion.timeout_seconds)),
         (
             "fusion",

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use hkfr_fuse::CohortConfig;
+use hkfr_fuse::claims::ClaimsConfig;
+pub use hkfr_fuse::claims::Structured;
 pub use hkfr_fuse::{CassetteMode, CohortBy, FusionMode, ItemNames, Price};
 use hkfr_lm::Precision;
 pub use hkfr_lm::Targets;
@@ -29,6 +31,12 @@ pub struct FusionConfig {
     pub base_url: String,
     pub api_key_env: String,
     pub model: String,
+    pub structured: Structured,
+    pub max_claims: u32,
+    pub reasks: u32,
+    pub reask_cut: bool,
+    pub repeats: u32,
+    pub report_users: u32,
     pub concurrency: u32,
     pub timeout_seconds: u32,
     pub retries: u32,
@@ -76,6 +84,12 @@ impl Default for FusionConfig {
             base_url: "http://127.0.0.1:8000/v1".into(),
             api_key_env: "HKFR_API_KEY".into(),
             model: "gpt-4o-mini".into(),
+            structured: Structured::Auto,
+            max_claims: 16,
+            reasks: 1,
+            reask_cut: false,
+            repeats: 1,
+            report_users: 100,
             concurrency: 4,
             timeout_seconds: 60,
             retries: 5,
@@ -103,11 +117,32 @@ impl FusionConfig {
         std::iter::once(self.model.as_str()).chain(fallbacks)
     }
 
-    /// The keys that decide what the knowledge says. How fast and how dearly a service is asked
+    /// How a service is asked for claims.
+    pub fn claims(&self) -> ClaimsConfig {
+        ClaimsConfig {
+            structured: self.structured,
+            reasks: self.reasks,
+            reask_cut: self.reask_cut,
+            max_claims: self.max_claims,
+        }
+    }
+
+    /// The keys that decide what the knowledge, and the report about it, say. How fast and how dearly a service is asked
     /// leaves it as it is.
     pub fn decisive(&self) -> Value {
-        let service = (self.mode == FusionMode::Service)
-            .then(|| json!([self.base_url, self.model, self.fallbacks, self.item_names]));
+        let service = (self.mode == FusionMode::Service).then(|| {
+            json!({
+                "at": [self.base_url, self.model],
+                "fallbacks": self.fallbacks,
+                "item_names": self.item_names,
+                "structured": self.structured,
+                "max_claims": self.max_claims,
+                "reasks": self.reasks,
+                "reask_cut": self.reask_cut,
+                "repeats": self.repeats,
+                "report_users": self.report_users,
+            })
+        });
         json!({
             "mode": self.mode,
             "templates": self.templates,

@@ -12,7 +12,8 @@ use hkfr_fuse::{
 use hkfr_rec::llm::EmbeddedScorer;
 use serde_json::json;
 
-use super::llm::{KNOWLEDGE, Source, n_threads, variants};
+use super::claims;
+use super::llm::{KNOWLEDGE, Source, Variant, n_threads, variants};
 use super::refresh::{self, Earlier, Planner, n_choices};
 use super::service::{self, Service};
 use super::{Model, Session};
@@ -98,7 +99,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         }
         let progress = ctx.progress("fusing", "histories", Some((jobs.len() + n_done) as u64));
         progress.skip(n_done as u64);
-        let service = match jobs.iter().any(|(_, mode)| *mode == FusionMode::Service) {
+        let serves = |v: &Variant| v.mode(config) == Some(FusionMode::Service);
+        let service = match variants.iter().any(serves) {
             true => Some(Service::open(config, &dataset, &ctx.dir, &ctx.stop)?),
             false => None,
         };
@@ -176,6 +178,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             );
         }
         if let Some(service) = &service {
+            claims::report(ctx, config, &model, &wording, &split, service, &store)?;
             let spent = service.gateway.spent();
             ctx.count("paid answers", spent.answers);
             ctx.count("paid tokens", spent.usage.total());
@@ -294,7 +297,8 @@ impl Worker<'_> {
             let record = match (mode, self.service) {
                 (FusionMode::Embedded, _) => fusion.embedded(&history, keep_last, &mut scorer),
                 (FusionMode::Service, Some(service)) => {
-                    fusion.service(&history, keep_last, &service.gateway, &service.vocabulary)
+                    let (claims, names) = (&service.claims, &service.vocabulary);
+                    fusion.service(&history, keep_last, claims, names, &service.gateway)
                 }
                 _ => fusion.none(&history, keep_last),
             };

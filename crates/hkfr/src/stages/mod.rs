@@ -6,6 +6,7 @@
 //! split) is loaded once, by [`Session::dataset`] and [`Session::split`], and not at all if every
 //! stage is up to date.
 
+mod claims;
 mod cut_offs;
 mod evaluate;
 mod fuse;

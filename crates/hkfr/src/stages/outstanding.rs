@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use hkfr_events::Instance;
+use hkfr_fuse::claims::Vocabulary;
 use hkfr_fuse::{
-    Answers, ChatRequest, Clock, FusionMode, Spend, SystemClock, Usage, Wording, read_batch,
-    write_batch_line,
+    Answered, Answers, ChatRequest, Clock, FusionMode, Spend, SystemClock, Usage, Wording,
+    read_batch, write_batch_line,
 };
 
 use super::Session;
@@ -32,8 +33,9 @@ struct Requests {
     distinct: Vec<(String, ChatRequest)>,
 }
 
+/// With the repeats of the report's sample, and as far as the answers are known with what is asked again.
 /// `made`: a key of pseudonyms is made if there is none.
-fn requests(session: &mut Session, made: bool) -> Result<Requests> {
+fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Result<Requests> {
     let asks = |v: Variant| v.mode(&session.config) == Some(FusionMode::Service);
     if !variants(&session.config, false).into_iter().any(asks) {
         return Ok(Requests {
@@ -60,6 +62,9 @@ fn requests(session: &mut Session, made: bool) -> Result<Requests> {
     };
     let plan = planner.plan(&all, &earlier)?;
     let instances = &plan.anew;
+    let sampled = super::claims::sample(config, &split);
+    let claims = config.fusion.claims();
+    let vocabulary = Vocabulary::new(dataset);
     let pseudonyms = pseudonyms(config, dataset, made)?;
     let wording = Wording::with_pseudonyms(dataset, &templates, &pseudonyms);
     let work = |share: &[&Instance]| -> Result<Vec<(String, ChatRequest)>> {
@@ -69,8 +74,17 @@ fn requests(session: &mut Session, made: bool) -> Result<Requests> {
         let mut requests = Vec::new();
         for instance in share {
             stop.check()?;
-            let request = fusion.request(&instance.history(dataset))?;
-            requests.push((request.hash(&config.fusion.model), request));
+            let history = instance.history(dataset);
+            let rounds = match sampled.iter().any(|s| std::ptr::eq(*s, *instance)) {
+                true => config.fusion.repeats,
+                false => 1,
+            };
+            for round in 0..rounds {
+                let mut stored = |r: &ChatRequest| stored(answers, r, &config.fusion);
+                let asked = fusion.requests(&history, &claims, &vocabulary, round, &mut stored)?;
+                let hashed = asked.into_iter().map(|r| (r.hash(&config.fusion.model), r));
+                requests.extend(hashed);
+            }
         }
         Ok(requests)
     };
@@ -95,27 +109,37 @@ fn requests(session: &mut Session, made: bool) -> Result<Requests> {
     })
 }
 
-fn is_answered(answers: &Answers, request: &ChatRequest, f: &FusionConfig) -> Result<bool> {
+/// The answer of any model to either form of the request.
+fn stored(
+    answers: Option<&Answers>,
+    request: &ChatRequest,
+    f: &FusionConfig,
+) -> hkfr_fuse::Result<Option<Answered>> {
+    let Some(answers) = answers else {
+        return Ok(None);
+    };
     for model in f.service_models() {
-        if answers.contains(&request.hash(model))? {
-            return Ok(true);
+        for form in request.forms() {
+            if let Some(stored) = answers.get(&form.hash(model))? {
+                return Ok(Some(Answered {
+                    model: stored.model,
+                    answer: stored.answer,
+                    from_store: true,
+                }));
+            }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// What a run would ask and what it may cost, for people.
 pub fn dry_run(session: &mut Session) -> Result<String> {
-    let requests = requests(session, false)?;
-    let f = &session.config.fusion;
     let answers = Answers::open_read_only(&session.dir("fuse").join(ANSWERS))?;
+    let requests = requests(session, answers.as_ref(), false)?;
+    let f = &session.config.fusion;
     let mut open: Vec<&ChatRequest> = Vec::new();
     for (_, request) in &requests.distinct {
-        let answered = match &answers {
-            Some(answers) => is_answered(answers, request, f)?,
-            None => false,
-        };
-        if !answered {
+        if stored(answers.as_ref(), request, f)?.is_none() {
             open.push(request);
         }
     }
@@ -170,11 +194,11 @@ pub fn dry_run(session: &mut Session) -> Result<String> {
 
 /// Writes or reads batch files; what came of it, for people.
 pub fn batch(session: &mut Session, args: &ServiceArgs) -> Result<String> {
-    let requests = requests(session, true)?;
-    let f = &session.config.fusion;
     let dir = session.dir("fuse");
     fs_err::create_dir_all(&dir)?;
     let answers = open_answers(&dir)?;
+    let requests = requests(session, Some(&answers), true)?;
+    let f = &session.config.fusion;
     let said = match &args.batch_out {
         Some(path) => batch_out(&requests, f, &answers, path),
         None => batch_in(&requests, f, &answers, &args.batch_in),
@@ -198,7 +222,7 @@ fn batch_out(
 ) -> Result<String> {
     let (mut lines, mut n) = (Vec::new(), 0);
     for (_, request) in &requests.distinct {
-        if !is_answered(answers, request, f)? {
+        if stored(Some(answers), request, f)?.is_none() {
             write_batch_line(&mut lines, request, &f.model)?;
             n += 1;
         }
@@ -227,7 +251,9 @@ fn batch_in(
     let mut asked: HashMap<String, (&ChatRequest, &str)> = HashMap::new();
     for model in f.service_models() {
         for (_, request) in &requests.distinct {
-            asked.insert(request.hash(model), (request, model));
+            for form in request.forms() {
+                asked.insert(form.hash(model), (request, model));
+            }
         }
     }
     let (mut out, now) = (String::new(), SystemClock::default().unix());
@@ -249,7 +275,7 @@ fn batch_in(
     }
     let mut open = 0;
     for (_, request) in &requests.distinct {
-        open += usize::from(!is_answered(answers, request, f)?);
+        open += usize::from(stored(Some(answers), request, f)?.is_none());
     }
     let n = requests.distinct.len();
     writeln!(out, "{} of {n} requests are answered", n - open)?;

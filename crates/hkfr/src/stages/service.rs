@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use hkfr_events::Dataset;
+use hkfr_fuse::claims::{ClaimsConfig, Vocabulary};
 use hkfr_fuse::{
     Answers, BreakerConfig, Cassette, ChatService, FusionMode, Gateway, GatewayConfig, HttpService,
     LimitsConfig, PseudonymKey, Pseudonyms, Recorded, RetryConfig, SpendConfig, SystemClock,
@@ -66,7 +67,8 @@ pub(super) fn pseudonyms<'a>(
 pub(super) struct Service {
     pub gateway: Gateway,
     /// Names whose unfounded mention is an invention.
-    pub vocabulary: Vec<String>,
+    pub vocabulary: Vocabulary,
+    pub claims: ClaimsConfig,
 }
 
 impl Service {
@@ -117,18 +119,10 @@ impl Service {
             spend: spend_config(f),
         };
         let clock = Arc::new(SystemClock::default());
-        let mut vocabulary: Vec<String> = dataset
-            .items
-            .iter()
-            .flat_map(|i| &i.categories)
-            .filter(|c| c.len() > 3)
-            .map(|c| c.to_lowercase())
-            .collect();
-        vocabulary.sort();
-        vocabulary.dedup();
         Ok(Self {
             gateway: Gateway::new(gateway, services, answers, clock, stop.flag())?,
-            vocabulary,
+            vocabulary: Vocabulary::new(dataset),
+            claims: f.claims(),
         })
     }
 }

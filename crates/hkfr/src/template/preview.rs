@@ -5,7 +5,9 @@
 
 use anyhow::{Result, ensure};
 use hkfr_events::{AsOf, Dataset, Instance, Split, UserIdx};
-use hkfr_fuse::{CutCounts, TemplateSet, Wording, assemble, candidate_statements, raw_text};
+use hkfr_fuse::{
+    CutCounts, FusionMode, TemplateSet, Wording, assemble, candidate_statements, raw_text,
+};
 use hkfr_lm::{Gguf, Tokenizer};
 use hkfr_rec::tasks::{ItemSampler, Next, RowsConfig, TaskSet};
 
@@ -68,6 +70,12 @@ pub fn preview(config: &Config, id: &str, as_of: Option<i64>, cache: &Cache) -> 
     };
     section("Behaviour text", &behaviour.text, cut(behaviour.cut));
     section("Fusion prompt", &prompt, String::new());
+    if config.fusion.mode == FusionMode::Service {
+        let request = fusion.request(&history, &config.fusion.claims(), 0)?;
+        let asked = request.messages.iter().map(|m| m.content.as_str());
+        let asked = asked.collect::<Vec<_>>().join("\n");
+        section("What the service is asked", &asked, String::new());
+    }
     let cut_statements = match n_cut {
         0 => String::new(),
         n => format!("; {n} statements cut"),

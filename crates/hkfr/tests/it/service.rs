@@ -19,15 +19,18 @@ fn served(dir: &Path, url: &str, keys: &str) {
     prepare(dir);
     change(dir, "toy.toml", |text| {
         let fusion = format!(
-            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{url}\"\nmodel = \"small\"\nretries = 1\n{keys}\n[tuning]"
+            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{url}\"\nmodel = \"small\"\nretries = 1\nbudget_tokens = 2000\n{keys}\n[tuning]"
         );
         text.replace(SYSTEMS, SYSTEMS_FUSED)
             .replace("[tuning]", &fusion)
     });
 }
 
+/// An answer of use, about nobody.
+const SAID: &str = r#"{"claims": [], "text": "They like things."}"#;
+
 fn good_server() -> Server {
-    Server::start(|_| say(200, good("small-2024", "They like things.")))
+    Server::start(|_| say(200, good("small-2024", SAID)))
 }
 
 fn fuse(dir: &Path, more: &[&str]) -> (Option<i32>, String, String) {
@@ -80,7 +83,7 @@ fn a_dry_run_tells_the_cost_and_leaves_no_trace() {
         panic!("{out}")
     };
     assert!(histories >= requests && requests == open, "{out}");
-    assert!(output == open * 160.0, "{out}");
+    assert!(output == open * (2.0 * 160.0 + 64.0 * 16.0), "{out}");
     assert!(
         (cost - (input + 2.0 * output) / 1000.0).abs() < 1e-3,
         "{out}"
@@ -126,11 +129,15 @@ fn a_run_stops_at_the_cap_and_goes_on_when_it_is_raised() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     let server = good_server();
-    served(dir, &server.url, &format!("{PRICES}\nmax_cost = 1.0"));
+    served(
+        dir,
+        &server.url,
+        &format!("{PRICES}\nmax_claims = 1\nmax_cost = 2.8"),
+    );
     let (code, _, err) = fuse(dir, &[]);
     assert_eq!(code, Some(1));
     assert!(
-        err.contains("the cap max_cost = 1 is reached: ")
+        err.contains("the cap max_cost = 2.8 is reached: ")
             && err.contains("raise [fusion] max_cost"),
         "{err}"
     );
@@ -141,7 +148,7 @@ fn a_run_stops_at_the_cap_and_goes_on_when_it_is_raised() {
     assert!(err.contains("is reached"), "{err}");
     assert!((paid..=50).contains(&server.total()), "{}", server.total());
     change(dir, "toy.toml", |t| {
-        t.replace("max_cost = 1.0", "max_cost = 1000.0")
+        t.replace("max_cost = 2.8", "max_cost = 1000.0")
     });
     let (code, _, err) = fuse(dir, &[]);
     assert_eq!(code, Some(0), "{err}");
@@ -157,7 +164,7 @@ fn what_fails_is_listed_and_asked_again_and_a_fallback_is_named() {
         let first = asked.before < 2 && asked.prompt.contains("Thing number 3");
         match first {
             true => say(500, "out of order"),
-            false => say(200, good("small", "They like things.")),
+            false => say(200, good("small", SAID)),
         }
     });
     let key = "api_key_env = \"HKFR_TEST_NO_KEY\"\nbreaker_failures = 1000\nconcurrency = 16";
@@ -180,7 +187,7 @@ fn what_fails_is_listed_and_asked_again_and_a_fallback_is_named() {
     let other = Server::start(|asked| {
         assert_eq!(asked.body["model"], "large");
         assert_eq!(asked.authorization, None);
-        say(200, good("large", "They like things."))
+        say(200, good("large", SAID))
     });
     // The first service's key is no business of the other's.
     let keys = format!(
@@ -193,6 +200,106 @@ fn what_fails_is_listed_and_asked_again_and_a_fallback_is_named() {
     let lines = knowledge(dir);
     assert!(lines.lines().all(|l| l.contains(r#""model":"large""#)));
     assert!(broken.total() < 10, "{}", broken.total());
+}
+
+/// Says what the latest behaviour was of, and that all of them are of category 0 on a Sunday.
+fn half_a_liar() -> Server {
+    Server::start(|asked| {
+        let data: Value = serde_json::from_str(asked.prompt.lines().last().unwrap()).unwrap();
+        let columns = data["columns"].as_array().unwrap();
+        let category = columns.iter().position(|c| c == "category").unwrap();
+        let latest = &data["events"][0];
+        let truth = json!({"kind": "category", "value": latest[category], "events": [latest[0]]});
+        let lie = json!({"kind": "category", "value": "category 9", "events": [latest[0]]});
+        let text = "They like things. They like category 9.";
+        let answer = json!({"claims": [truth, lie], "text": text});
+        say(200, good("small", &answer.to_string()))
+    })
+}
+
+#[test]
+fn the_report_tells_how_good_the_claims_are() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let server = half_a_liar();
+    served(dir, &server.url, "repeats = 2\nreport_users = 6");
+    run(dir, &["split", "toy.toml"]);
+    let (_, out, err) = fuse(dir, &["--dry-run"]);
+    let (code, _, err_of_run) = fuse(dir, &[]);
+    assert_eq!(code, Some(0), "{err_of_run}");
+    assert!(err_of_run.contains("0.500 precision"), "{err_of_run}");
+    // The repeats of six users were among what was foretold.
+    let foretold = format!("{} requests, 0 of them answered", server.total());
+    assert!(out.contains(&foretold), "{out}{err}");
+    let report = std::fs::read(dir.join("out/toy/fuse/report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let report = &report[0];
+    assert_eq!(
+        (&report["model"], &report["precision"]),
+        (&json!("small"), &json!(0.5))
+    );
+    assert_eq!(
+        report["cut"],
+        json!({"not-in-catalogue": report["histories"]})
+    );
+    assert_eq!(
+        report["consistency"],
+        json!({"users": 6, "repeats": 2, "mean": 1.0})
+    );
+    assert_eq!(report["similarity"]["users"], 6);
+    // Whatever the facts, the text is the same.
+    assert_eq!(report["similarity"]["text"]["mean"], 1.0);
+    assert!(
+        err_of_run.contains("says the same of different users: their texts"),
+        "{err_of_run}"
+    );
+    let table = std::fs::read_to_string(dir.join("out/toy/fuse/report.md")).unwrap();
+    assert!(table.contains("- cut: not-in-catalogue "), "{table}");
+    // Nothing is asked for the report of a run that is made anew.
+    let (asked, written) = (server.total(), knowledge(dir));
+    fuse(dir, &["--force", "fuse"]);
+    assert_eq!((server.total(), knowledge(dir)), (asked, written));
+    // One person: what stands of two claims.
+    let (_, out, err) = run(dir, &["show", "user", "u0", "--config", "toy.toml"]);
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        out.contains("Of 2 claims of the service 1 stand, of 2 sentences 0;"),
+        "{out}{err}"
+    );
+    assert!(out.contains("Cut: not-in-catalogue 1."), "{out}");
+}
+
+/// Batch files hold what is to be asked again, once the answers that cannot be read are there.
+#[test]
+fn what_is_asked_again_goes_out_with_the_next_batch() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    served(dir, "http://127.0.0.1:9/v1", "");
+    let answered = |text: &str| {
+        let (_, out, err) = fuse(dir, &["--batch-out", "batch.jsonl"]);
+        assert!(out.starts_with("batch.jsonl: "), "{out}{err}");
+        let batch = std::fs::read_to_string(dir.join("batch.jsonl")).unwrap();
+        let mut output = String::new();
+        for line in batch.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let body: Value = serde_json::from_str(&good("small", text)).unwrap();
+            let response = json!({"status_code": 200, "body": body});
+            output += &format!(
+                "{}\n",
+                json!({"custom_id": line["custom_id"], "response": response, "error": null})
+            );
+        }
+        std::fs::write(dir.join("output.jsonl"), output).unwrap();
+        let (code, _, err) = fuse(dir, &["--batch-in", "output.jsonl"]);
+        assert_eq!(code, Some(0), "{err}");
+        batch.lines().count()
+    };
+    let first = answered("What do you mean?");
+    assert_eq!(answered(SAID), first);
+    let (code, _, err) = fuse(dir, &[]);
+    assert_eq!(code, Some(0), "{err}");
+    // Two histories may have one question.
+    assert!(knowledge(dir).matches(r#""reasks":1"#).count() >= first);
 }
 
 #[test]
@@ -212,7 +319,7 @@ fn batch_files_go_out_and_come_in_as_paid() {
     let mut output = String::from("noise\n");
     for line in batch.lines().skip(1) {
         let line: Value = serde_json::from_str(line).unwrap();
-        let body: Value = serde_json::from_str(&good("small", "They like things.")).unwrap();
+        let body: Value = serde_json::from_str(&good("small", SAID)).unwrap();
         let response = json!({"status_code": 200, "body": body});
         let line = json!({"custom_id": line["custom_id"], "response": response, "error": null});
         output += &format!("{line}\n");
@@ -322,7 +429,7 @@ fn a_killed_run_pays_for_nothing_twice() {
     let dir = temp.path();
     let server = Server::start(|_| {
         std::thread::sleep(Duration::from_millis(10));
-        say(200, good("small", "They like things."))
+        say(200, good("small", SAID))
     });
     served(dir, &server.url, "concurrency = 2");
     run(dir, &["split", "toy.toml"]);

@@ -1,0 +1,7 @@
+//! Claims of a service: what the gate lets through, how answers are mended, and what is reported.
+
+mod gate;
+mod repair;
+mod report;
+mod service;
+mod text;
