@@ -108,7 +108,7 @@ impl Dataset {
     pub fn history(&self, user: UserIdx, as_of: AsOf) -> History<'_> {
         let events = self.user_events(user);
         let n = events.partition_point(|e| e.ts < as_of.seconds());
-        History::new(user, as_of, &events[..n])
+        History::new(user, &self.users[user as usize], as_of, &events[..n])
     }
 
     /// All events of a user. Only splits may look past a cut-off.

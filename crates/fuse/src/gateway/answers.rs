@@ -218,6 +218,25 @@ impl Answers {
         Ok(())
     }
 
+    /// Takes all answers of another such file that are not here yet.
+    pub fn absorb(&self, other: &Path) -> Result<()> {
+        let writer = self.writer();
+        let taken = (|| {
+            let db = &writer.db;
+            db.execute("ATTACH DATABASE ?1 AS other", [other.to_string_lossy()])?;
+            let taken = db.execute(
+                "INSERT OR IGNORE INTO answers SELECT * FROM other.answers",
+                [],
+            );
+            db.execute("DETACH DATABASE other", [])?;
+            taken
+        })();
+        taken.map(|_| ()).map_err(|source| GatewayError::Answers {
+            path: other.into(),
+            source,
+        })
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let result = match &self.reader {
             Some(reader) => read(&reader.lock().expect("no panic under the lock")),

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use hkfr_events::store::Shard;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -83,6 +84,8 @@ pub struct Runner {
     run_dir: PathBuf,
     stop: Stop,
     force: Vec<String>,
+    /// Of which the named stages take the users only, in directories of their own.
+    shard: Option<(Shard, &'static [&'static str])>,
 }
 
 impl Runner {
@@ -92,11 +95,27 @@ impl Runner {
             run_dir: run_dir.into(),
             stop,
             force: force.to_vec(),
+            shard: None,
         }
     }
 
+    /// The stages named here are of one shard: `ingest` lies in `ingest-shard-2-of-3`.
+    pub fn of_shard(self, shard: Shard, stages: &'static [&'static str]) -> Self {
+        let shard = Some((shard, stages));
+        Self { shard, ..self }
+    }
+
+    /// Of the users of this stage; `None`: all.
+    pub fn shard(&self, stage: &str) -> Option<Shard> {
+        let (shard, stages) = self.shard?;
+        stages.contains(&stage).then_some(shard)
+    }
+
     pub fn dir(&self, stage: &str) -> PathBuf {
-        self.run_dir.join(stage)
+        match self.shard(stage) {
+            Some(shard) => self.run_dir.join(format!("{stage}-{}", shard.slug())),
+            None => self.run_dir.join(stage),
+        }
     }
 
     /// Skips, resumes or runs a stage; the manifest is written last.
@@ -121,7 +140,13 @@ impl Runner {
             clear(&dir, spec.keep)?;
             atomic::write_json(&dir.join(PARTIAL), &json!({ "input_hash": input_hash }))?;
         }
-        eprintln!("{}{}", spec.name, if resumed { " (continued)" } else { "" });
+        let shard = self.shard(spec.name).map(|s| format!(" of shard {s}"));
+        eprintln!(
+            "{}{}{}",
+            spec.name,
+            shard.unwrap_or_default(),
+            if resumed { " (continued)" } else { "" }
+        );
         reset_peak();
         let started = Instant::now();
         let mut ctx = StageContext {
@@ -149,7 +174,8 @@ impl Runner {
         Ok(Outcome::Ran)
     }
 
-    fn input_hash(&self, spec: &Spec) -> Result<String> {
+    /// What a stage is made from, as its manifest has it.
+    pub fn input_hash(&self, spec: &Spec) -> Result<String> {
         let mut upstream = Vec::new();
         for &input in spec.inputs {
             match Manifest::read(&self.dir(input))? {
@@ -161,7 +187,7 @@ impl Runner {
                 ),
             }
         }
-        let all = json!({
+        let mut all = json!({
             "pipeline": PIPELINE_VERSION,
             "stage": spec.name,
             "upstream": upstream,
@@ -169,6 +195,9 @@ impl Runner {
             "seed": spec.seed,
             "outside": spec.outside,
         });
+        if let Some(shard) = self.shard(spec.name) {
+            all["shard"] = json!(shard);
+        }
         Ok(digest::of_text(&all.to_string()))
     }
 }

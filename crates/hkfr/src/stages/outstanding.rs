@@ -13,7 +13,7 @@ use hkfr_fuse::{
 };
 
 use super::Session;
-use super::fuse::{facts_config, fusion, instances};
+use super::fuse::{facts_config, fusion, instances_of};
 use super::llm::{Variant, n_threads, variants};
 use super::service::{ANSWERS, spend_config};
 use crate::args::ServiceArgs;
@@ -41,7 +41,7 @@ fn requests(session: &mut Session) -> Result<Requests> {
     let (model, templates) = (session.model()?, session.templates()?);
     let (config, stop) = (&session.config, &session.stop);
     let (dataset, model) = (&*dataset, &*model);
-    let instances = instances(&split);
+    let instances = instances_of(session, dataset, &split);
     let wording = Wording::new(dataset, &templates);
     let work = |share: &[&Instance]| -> Result<Vec<(String, ChatRequest)>> {
         let facts = facts_config(config);
