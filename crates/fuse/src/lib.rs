@@ -15,6 +15,7 @@ mod store;
 mod templates;
 pub mod texts;
 mod verify;
+mod views;
 mod wording;
 mod words;
 

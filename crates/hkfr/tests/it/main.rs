@@ -7,6 +7,7 @@ mod fetch;
 mod leak;
 mod models;
 mod order;
+mod scale;
 mod search;
 // Shared with the tests of hkfr-fuse, which use more of it.
 #[allow(dead_code)]

@@ -28,7 +28,7 @@ mod config;
 mod rows;
 mod time;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 pub use config::{EventsMapping, FileFormat, ItemsMapping, MappingConfig, UsersMapping};
@@ -160,6 +160,8 @@ fn events(sink: &mut impl Target, path: &Path, mapping: &EventsMapping) -> Resul
     let value_at = columns.add_if(&mapping.value);
     let place_at = columns.add_if(&mapping.place);
     let mut rows = Rows::open(path, mapping.format, columns)?;
+    // The kinds that were seen, by their three words.
+    let (mut kinds, mut key) = (HashMap::new(), String::new());
     while let Some((line, row)) = rows.next_row(sink.report())? {
         let (Some(user), Some(time)) = (&row[user_at], &row[time_at]) else {
             sink.report()
@@ -172,7 +174,7 @@ fn events(sink: &mut impl Target, path: &Path, mapping: &EventsMapping) -> Resul
             continue;
         };
         let (Some(subject), Some(action), Some(scenario)) =
-            (subject.of(&row), action.of(&row), scenario.of(&row))
+            (subject.of(row), action.of(row), scenario.of(row))
         else {
             sink.report()
                 .bad_row(path, line, "subject, action or scenario is empty", "")?;
@@ -198,8 +200,21 @@ fn events(sink: &mut impl Target, path: &Path, mapping: &EventsMapping) -> Resul
         };
         let text = text.map(|t| sink.report().clean(t).into_owned().into_boxed_str());
         let [subject, action, scenario] =
-            [subject, action, scenario].map(|k| sink.report().clean(k).into_owned());
-        let kind = sink.names().kind(&subject, &action, &scenario);
+            [subject, action, scenario].map(|k| sink.report().clean(k));
+        key.clear();
+        for part in [&subject, &action, &scenario] {
+            key.push_str(part);
+            // No text that was cleaned has one.
+            key.push('\0');
+        }
+        let kind = match kinds.get(&key) {
+            Some(&kind) => kind,
+            None => {
+                let kind = sink.names().kind(&subject, &action, &scenario);
+                kinds.insert(key.clone(), kind);
+                kind
+            }
+        };
         if sink.names().n_kinds() > MAX_KINDS {
             return Err(Error::Config(format!(
                 "{}:{line}: more than {MAX_KINDS} kinds of behaviour (subject × action × scenario): a \
@@ -275,7 +290,7 @@ fn items(sink: &mut impl Target, path: &Path, mapping: &ItemsMapping) -> Result<
                     .map(str::to_owned),
             );
         }
-        let attributes = attributes(sink.report(), &mapping.attributes, &attribute_at, &row);
+        let attributes = attributes(sink.report(), &mapping.attributes, &attribute_at, row);
         let index = sink.names().item(&id);
         let item = sink.names().item_mut(index);
         item.title = title;
@@ -296,7 +311,7 @@ fn users(sink: &mut impl Target, path: &Path, mapping: &UsersMapping) -> Result<
             sink.report().bad_row(path, line, "id is empty", "")?;
             continue;
         };
-        let attributes = attributes(sink.report(), &mapping.attributes, &attribute_at, &row);
+        let attributes = attributes(sink.report(), &mapping.attributes, &attribute_at, row);
         sink.profile((path, line), id, attributes)?;
     }
     Ok(())
