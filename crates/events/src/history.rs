@@ -50,6 +50,7 @@ impl<'a> History<'a> {
         }
     }
 
+    /// The index in the data set or, read user by user, the position in `users.parquet`.
     pub fn user(&self) -> UserIdx {
         self.user
     }

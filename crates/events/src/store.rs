@@ -62,6 +62,9 @@ struct Info {
     n_items: usize,
     n_events: usize,
     partitions: usize,
+    /// Users come by partition and id, and not in the order in which the log first names them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    users_by_id: bool,
     /// Of all events of the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_ts: Option<i64>,
@@ -81,6 +84,7 @@ impl Info {
             n_items: dataset.n_items(),
             n_events: dataset.n_events(),
             partitions: PARTITIONS,
+            users_by_id: false,
             last_ts,
             shard: None,
         }
@@ -162,13 +166,14 @@ fn part(parts: &Path, p: usize) -> PathBuf {
     parts.join(format!("part-{p:03}.parquet"))
 }
 
-/// Reads what [`write`] wrote: the same indices, the same event ids, the same order.
+/// Reads what [`write`] wrote: the same indices, the same event ids, the same order. Where users lie by id, their
+/// indices are by first event, as if the log had been read into memory: who comes later shifts nobody.
 ///
 /// # Errors
 /// [`Error::Version`] for a newer format; [`Error::BadFile`] if the directory is no complete data set.
 pub fn read(dir: &Path) -> Result<Dataset> {
     let (path, info) = (dir.join("info.json"), read_info(dir)?);
-    let mut builder = DatasetBuilder::new(info.info);
+    let mut builder = DatasetBuilder::new(info.info.clone());
     for kind in &info.kinds {
         builder.kind(&kind.subject, &kind.action, &kind.scenario);
     }
@@ -179,6 +184,9 @@ pub fn read(dir: &Path) -> Result<Dataset> {
     tables::read_items(&mut builder, &dir.join("items.parquet"))?;
     for p in 0..info.partitions {
         events::read_part(&mut builder, &part(&dir.join("events"), p))?;
+    }
+    if info.users_by_id {
+        builder.users_by_first_event();
     }
     let dataset = builder.build();
     let found = (dataset.n_users(), dataset.n_items(), dataset.n_events());

@@ -168,7 +168,7 @@ pub struct Users<'s> {
     store: &'s Store,
     p: usize,
     profiles: Table,
-    /// Of this partition, with their indices in the whole data set.
+    /// Of this partition, with their positions in `users.parquet`.
     next: VecDeque<(UserIdx, Profile)>,
     n_profiles: UserIdx,
     events: Table,

