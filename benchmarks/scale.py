@@ -106,12 +106,17 @@ def main():
     result["command"] = f"python benchmarks/scale.py DIR --events {events} --memory-mb {args.memory_mb}"
     if args.note:
         result["note"] = args.note
-    per_million = lambda step: [round(c["steps"][step]["seconds"] / c["events"] * 1e6, 3) for c in curve]  # noqa: E731
+
+    def per_million(step, key):
+        return [round(c["steps"][step][key] / c["events"] * 1e6, 3) for c in curve]
+
+    steps = ("ingest", "prompts")
     result |= {
         "memory_mb": args.memory_mb,
         "threads": len(os.sched_getaffinity(0)),
         "curve": curve,
-        "seconds_a_million_events": {step: per_million(step) for step in ("ingest", "prompts")},
+        "seconds_a_million_events": {step: per_million(step, "seconds") for step in steps},
+        "processor_seconds_a_million_events": {step: per_million(step, "processor_seconds") for step in steps},
     }
     turns.finish(result, True)
 
