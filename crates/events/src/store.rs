@@ -132,6 +132,18 @@ impl Files {
     }
 }
 
+/// What is not published is removed, whatever ended the writing.
+impl Drop for Files {
+    fn drop(&mut self) {
+        if !self.published {
+            for file in &self.paths {
+                // The first error is the one to report.
+                let _ = fs_err::remove_file(atomic::temporary(file));
+            }
+        }
+    }
+}
+
 /// Writes the data set; other files in `dir` are left alone.
 ///
 /// # Errors

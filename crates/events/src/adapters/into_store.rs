@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::sink::{Target, fingerprint, no_events};
-use super::{IngestLimits, Ingested};
+use super::{IngestLimits, IngestStep, Ingested};
 use crate::dataset::{DatasetBuilder, DatasetInfo, Event, Profile};
 use crate::error::{Error, Result};
 use crate::report::{IngestReport, MAX_SHOWN};
@@ -21,6 +21,8 @@ pub(super) struct IntoStore<'r, 'l> {
     sorter: Sorter,
     /// Rows that became events, those of other shards included: the next event's id.
     n_rows: u32,
+    /// Those of this shard.
+    n_mine: u64,
     last_ts: Option<i64>,
     /// For messages about profiles.
     users_path: PathBuf,
@@ -39,6 +41,7 @@ impl<'r, 'l> IntoStore<'r, 'l> {
             sorter: Sorter::new(dir.join("sorting"), PARTITIONS, limits.memory),
             limits,
             n_rows: 0,
+            n_mine: 0,
             last_ts: None,
             users_path: PathBuf::new(),
         }
@@ -55,13 +58,14 @@ impl<'r, 'l> IntoStore<'r, 'l> {
         let names = self.names.build();
         let mut writer = StreamWriter::create(dir, &names)?;
         let mut own = IngestReport::new(self.report.strict);
-        let (limits, spilled) = (self.limits, self.sorter.spilled());
+        let (limits, spilled, n_mine) = (self.limits, self.sorter.spilled(), self.n_mine);
         let mut tidy = Tidy::default();
         self.sorter.finish(|p, mut group| {
             tidy.events(&mut group, &mut own);
             let profile = profile(&group, &self.users_path, &mut own)?;
             writer.user(p, profile, &group.events)?;
-            match (limits.go_on)(0) {
+            let step = IngestStep::Wrote(writer.n_events() as u64, n_mine);
+            match (limits.go_on)(step) {
                 true => Ok(()),
                 false => Err(Error::Stopped),
             }
@@ -95,12 +99,15 @@ impl Target for IntoStore<'_, '_> {
             Error::Config("the log has more than 4,294,967,295 events: ingest it in parts".into())
         })?;
         self.last_ts = self.last_ts.max(Some(event.ts));
-        if row % 4096 == 0 && !(self.limits.go_on)(u64::from(row)) {
+        if row % 4096 == 0 && !(self.limits.go_on)(IngestStep::Read(row.into())) {
             return Err(Error::Stopped);
         }
         match self.limits.shard {
             Some(shard) if !shard.holds(user) => Ok(()),
-            _ => self.sorter.event(user, Event { row, ..event }),
+            _ => {
+                self.n_mine += 1;
+                self.sorter.event(user, Event { row, ..event })
+            }
         }
     }
 

@@ -64,8 +64,17 @@ pub struct IngestLimits<'a> {
     pub memory: usize,
     /// Only these users; `None`: all.
     pub shard: Option<Shard>,
-    /// Asked now and then with the number of rows so far (0 while sorting): go on?
-    pub go_on: &'a mut dyn FnMut(u64) -> bool,
+    /// Told now and then how far it is, and asked: go on?
+    pub go_on: &'a mut dyn FnMut(IngestStep) -> bool,
+}
+
+/// How far an ingest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IngestStep {
+    /// Rows.
+    Read(u64),
+    /// Events in the order of the store, of so many.
+    Wrote(u64, u64),
 }
 
 /// What an ingest wrote.
@@ -102,7 +111,7 @@ pub fn ingest(
         )));
     }
     let dataset = load(config, report)?;
-    if !(limits.go_on)(report.rows_read) {
+    if !(limits.go_on)(IngestStep::Read(report.rows_read)) {
         return Err(Error::Stopped);
     }
     store::write(&dataset, dir)?;

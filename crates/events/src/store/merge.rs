@@ -17,11 +17,12 @@ pub struct Merged {
     pub kinds: usize,
 }
 
-/// Merges the stores in `dirs`, in any order, into `out`. `go_on` is asked after every user.
+/// Merges the stores in `dirs`, in any order, into `out`. `go_on` is told the number of events after every user, and
+/// asked.
 ///
 /// # Errors
 /// Shards that are missing, doubled, or were not made from one log; I/O and Parquet errors.
-pub fn merge(dirs: &[PathBuf], out: &Path, go_on: &mut dyn FnMut() -> bool) -> Result<Merged> {
+pub fn merge(dirs: &[PathBuf], out: &Path, go_on: &mut dyn FnMut(usize) -> bool) -> Result<Merged> {
     let mut stores = Vec::new();
     for dir in dirs {
         let store = Store::open(dir)?;
@@ -73,7 +74,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, go_on: &mut dyn FnMut() -> bool) -> R
             }
             last = Some(profile.id.clone());
             writer.user(p, profile, &events)?;
-            if !go_on() {
+            if !go_on(writer.n_events()) {
                 return Err(Error::Stopped);
             }
         }

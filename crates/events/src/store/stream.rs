@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::events::{Names, PartWriter};
 use super::tables::{self, CHUNK};
 use super::{Files, Info, PARTITIONS, Shard, publish};
-use crate::atomic;
 use crate::dataset::{Dataset, Event, Profile};
 use crate::error::Result;
 
@@ -103,17 +102,5 @@ impl<'n> StreamWriter<'n> {
             ..Info::of(self.names, last_ts)
         };
         publish(self.files, &info)
-    }
-}
-
-/// What is not published is removed, whatever ended the writing.
-impl Drop for Files {
-    fn drop(&mut self) {
-        if !self.published {
-            for file in &self.paths {
-                // The first error is the one to report.
-                let _ = fs_err::remove_file(atomic::temporary(file));
-            }
-        }
     }
 }

@@ -227,7 +227,7 @@ proptest! {
             dirs.push(out);
         }
         let merged = dir.path().join("merged");
-        store::merge(&dirs, &merged, &mut || true).unwrap();
+        store::merge(&dirs, &merged, &mut |_| true).unwrap();
         prop_assert!(files(&merged) == files(&whole));
         let mut report = scanned.unwrap();
         report.absorb(&owns);
@@ -256,7 +256,7 @@ fn shards_that_do_not_belong_together_are_refused() {
     let out = dir.path().join("out");
     let error = |dirs: &[&PathBuf]| {
         let dirs: Vec<PathBuf> = dirs.iter().map(|d| (*d).clone()).collect();
-        let error = store::merge(&dirs, &out, &mut || true).unwrap_err();
+        let error = store::merge(&dirs, &out, &mut |_| true).unwrap_err();
         assert!(!out.join("info.json").exists());
         error.to_string()
     };

@@ -5,13 +5,12 @@ use std::rc::Rc;
 
 use anyhow::{Result, ensure};
 use hkfr_events::IngestReport;
-use hkfr_events::adapters::{self, IngestLimits};
+use hkfr_events::adapters::{self, IngestLimits, IngestStep};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Session, fingerprint_path};
 use crate::config::DataConfig;
-use crate::progress::{Progress, Unit};
 use crate::stage::{Outcome, Spec, StageContext};
 
 /// What was read, kept, skipped and bad.
@@ -63,14 +62,23 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let runner = session.runner.clone();
     runner.stage(&spec, |ctx| {
         let mut report = IngestReport::new(strict);
-        let progress = Progress::new("reading the logs", Unit::Things("rows"), None);
+        let mut progress = ctx.progress("reading the logs", "rows", None);
+        let mut sorts = false;
         let shard = runner.shard("ingest");
         let stop = ctx.stop.clone();
         let limits = IngestLimits {
             memory,
             shard,
-            go_on: &mut |rows| {
-                progress.set(rows);
+            go_on: &mut |step| {
+                match step {
+                    IngestStep::Read(rows) => progress.set(rows),
+                    IngestStep::Wrote(events, of) => {
+                        if !std::mem::replace(&mut sorts, true) {
+                            progress = ctx.progress("sorting by user", "events", Some(of));
+                        }
+                        progress.set(events);
+                    }
+                }
                 !stop.requested()
             },
         };

@@ -124,7 +124,12 @@ fn merge_ingest(ctx: &mut StageContext, dirs: &[PathBuf]) -> Result<()> {
         );
     }
     let stop = ctx.stop.clone();
-    let merged = store::merge(dirs, &ctx.dir, &mut || !stop.requested());
+    let progress = ctx.progress("merging", "events", None);
+    let merged = store::merge(dirs, &ctx.dir, &mut |events| {
+        progress.set(events as u64);
+        !stop.requested()
+    });
+    drop(progress);
     ctx.stop.check()?;
     let merged = merged?;
     let mut report = log.context("no shards")?;
