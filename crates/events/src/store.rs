@@ -20,7 +20,7 @@
 //! | `event_id` | uint32 | unique in the data set; what evidence refers to |
 //!
 //! The users of a part come in the order of `users.parquet`. In a store that was written by the external
-//! sort ([`sort`]) that is the order of partition and id, and the parts say so in their `sorting_columns`.
+//! sort (`store/sort/`) that is the order of partition and id, and the parts say so in their `sorting_columns`.
 //!
 //! All files are written under temporary names first and renamed at the end, `info.json` last: a full disk or a
 //! kill leaves the older data set in place, or a directory that says it is incomplete.
