@@ -99,7 +99,7 @@ impl Target for IntoStore<'_, '_> {
             Error::Config("the log has more than 4,294,967,295 events: ingest it in parts".into())
         })?;
         self.last_ts = self.last_ts.max(Some(event.ts));
-        if row % 4096 == 0 && !(self.limits.go_on)(IngestStep::Read(row.into())) {
+        if row.is_multiple_of(4096) && !(self.limits.go_on)(IngestStep::Read(row.into())) {
             return Err(Error::Stopped);
         }
         match self.limits.shard {

@@ -103,32 +103,33 @@ impl Buffer {
         events.sort_unstable_by_key(|e| (e.user, e.ts, e.row));
         profiles.iter_mut().for_each(|p| p.0 = rank[p.0 as usize]);
         profiles.sort_unstable_by_key(|p| (p.0, p.1));
+        let users: Vec<(usize, Rc<str>)> = users.into_iter().map(|(p, id, _)| (p, id)).collect();
         Sorted {
-            users: users
-                .into_iter()
-                .map(|(p, id, _)| (p, id))
-                .collect::<Vec<_>>()
-                .into_iter()
-                .enumerate()
-                .peekable(),
+            users: users.into_iter().peekable(),
+            next: 0,
             events: events.into_iter().peekable(),
             profiles: profiles.into_iter().peekable(),
         }
     }
 }
 
+type Rows<T> = std::iter::Peekable<std::vec::IntoIter<T>>;
+
 /// A buffer's users by (partition, id), with their rows.
 pub(super) struct Sorted {
-    users: std::iter::Peekable<std::iter::Enumerate<std::vec::IntoIter<(usize, Rc<str>)>>>,
-    events: std::iter::Peekable<std::vec::IntoIter<Event>>,
-    profiles: std::iter::Peekable<std::vec::IntoIter<(UserIdx, u32, Box<str>)>>,
+    users: Rows<(usize, Rc<str>)>,
+    /// What the rows of the next user have in the place of a user.
+    next: UserIdx,
+    events: Rows<Event>,
+    profiles: Rows<(UserIdx, u32, Box<str>)>,
 }
 
 impl Sorted {
     /// The next user of partition `p`; partitions must be asked for in order.
     pub fn next(&mut self, p: usize) -> Option<Group> {
-        let (rank, (_, id)) = self.users.next_if(|(_, (of, _))| *of == p)?;
-        let rank = rank as UserIdx;
+        let (_, id) = self.users.next_if(|(of, _)| *of == p)?;
+        let rank = self.next;
+        self.next += 1;
         let mut group = Group {
             user: String::from(&*id),
             ..Group::default()
