@@ -110,8 +110,8 @@ pub fn prompts(session: &mut Session, args: &PromptsOptions) -> Result<Outcome> 
                     })
                 })
                 .collect();
-            let joined = threads.into_iter().map(|t| t.join());
-            joined.map(|r| r.expect("no panic")).collect::<Result<()>>()
+            let mut joined = threads.into_iter().map(|t| t.join());
+            joined.try_for_each(|r| r.expect("no panic"))
         })?;
         drop(progress);
         let origin = Origin {
