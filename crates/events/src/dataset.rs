@@ -108,7 +108,7 @@ impl Dataset {
     pub fn history(&self, user: UserIdx, as_of: AsOf) -> History<'_> {
         let events = self.user_events(user);
         let n = events.partition_point(|e| e.ts < as_of.seconds());
-        History::new(user, as_of, &events[..n])
+        History::new(user, &self.users[user as usize], as_of, &events[..n])
     }
 
     /// All events of a user. Only splits may look past a cut-off.
@@ -246,6 +246,27 @@ impl DatasetBuilder {
         self.place_ids.insert(name.to_owned(), p);
         self.places.push(name.to_owned());
         p
+    }
+
+    /// Indices in the order of the users' first events; those without any come last.
+    pub(crate) fn users_by_first_event(&mut self) {
+        let mut first = vec![u32::MAX; self.users.len()];
+        for e in &self.events {
+            let first = &mut first[e.user as usize];
+            *first = e.row.min(*first);
+        }
+        let mut order: Vec<UserIdx> = (0..self.users.len() as UserIdx).collect();
+        order.sort_by_key(|&u| first[u as usize]);
+        let mut rank = vec![0; order.len()];
+        for (r, &u) in order.iter().enumerate() {
+            rank[u as usize] = r as UserIdx;
+        }
+        let users = order.iter();
+        let users = users.map(|&u| std::mem::take(&mut self.users[u as usize]));
+        self.users = users.collect();
+        let ids = self.user_ids.values_mut();
+        let events = self.events.iter_mut().map(|e| &mut e.user);
+        ids.chain(events).for_each(|u| *u = rank[*u as usize]);
     }
 
     /// Adds an event that already has its `row`: the event store keeps ids.

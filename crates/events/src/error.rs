@@ -17,6 +17,9 @@ pub enum Error {
     BadFile { path: PathBuf, reason: String },
     #[error("{0}")]
     Config(String),
+    /// The caller asked for it.
+    #[error("stopped")]
+    Stopped,
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error("{path}: {source}")]

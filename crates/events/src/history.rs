@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Event, UserIdx};
+use crate::dataset::{Event, Profile, UserIdx};
 
 /// A cut-off in seconds (local time of the log). What is derived from a history carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,29 +22,42 @@ impl AsOf {
 
 /// A user's events strictly before [`History::as_of`], oldest first.
 ///
-/// Made only by [`crate::Dataset::history`]; narrowed, never widened.
+/// Made only by [`crate::Dataset::history`] and [`crate::store::UserEvents::history`]; narrowed, never widened.
 #[derive(Debug, Clone, Copy)]
 pub struct History<'a> {
     user: UserIdx,
+    profile: &'a Profile,
     as_of: AsOf,
     events: &'a [Event],
 }
 
 impl<'a> History<'a> {
-    pub(crate) fn new(user: UserIdx, as_of: AsOf, events: &'a [Event]) -> Self {
+    pub(crate) fn new(
+        user: UserIdx,
+        profile: &'a Profile,
+        as_of: AsOf,
+        events: &'a [Event],
+    ) -> Self {
         assert!(
             events.last().is_none_or(|e| e.ts < as_of.0),
             "an event at or after the cut-off reached a history"
         );
         Self {
             user,
+            profile,
             as_of,
             events,
         }
     }
 
+    /// The index in the data set or, read user by user, the position in `users.parquet`.
     pub fn user(&self) -> UserIdx {
         self.user
+    }
+
+    /// Whose events these are.
+    pub fn profile(&self) -> &'a Profile {
+        self.profile
     }
 
     pub fn as_of(&self) -> AsOf {

@@ -102,6 +102,40 @@ impl IngestReport {
         *self.skipped.entry(reason.to_owned()).or_default() += 1;
     }
 
+    /// Counts a row that is dropped because an earlier one is equal to it.
+    pub(crate) fn repeated(&mut self) {
+        self.duplicates += 1;
+        self.skip("exact duplicate of an earlier row");
+    }
+
+    /// Adds what another part of the same reading counted, such as another shard.
+    pub fn absorb(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.bad, &other.bad),
+            (&mut self.skipped, &other.skipped),
+        ] {
+            for (reason, n) in theirs {
+                *mine.entry(reason.clone()).or_default() += n;
+            }
+        }
+        for (mine, theirs) in [
+            (&mut self.rows_read, other.rows_read),
+            (&mut self.rows_kept, other.rows_kept),
+            (&mut self.duplicates, other.duplicates),
+            (&mut self.out_of_order, other.out_of_order),
+            (&mut self.equal_timestamps, other.equal_timestamps),
+            (&mut self.control_characters, other.control_characters),
+            (&mut self.texts_cut, other.texts_cut),
+        ] {
+            *mine += theirs;
+        }
+        self.first_bad.extend(other.first_bad.iter().cloned());
+        self.first_bad
+            .sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        self.first_bad.truncate(MAX_SHOWN);
+        self.notes.extend(other.notes.iter().cloned());
+    }
+
     /// Text as it may enter the data set: no control characters, bounded length, trimmed.
     /// Markup, template syntax and chat markers stay: they are escaped where text is rendered.
     pub fn clean<'t>(&mut self, text: &'t str) -> Cow<'t, str> {

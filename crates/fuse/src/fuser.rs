@@ -76,7 +76,7 @@ impl Fusion<'_> {
         model: String,
     ) -> KnowledgeRecord {
         KnowledgeRecord {
-            user: self.wording.ds.users[history.user() as usize].id.clone(),
+            user: history.profile().id.clone(),
             as_of: history.as_of().seconds(),
             keep_last,
             template_hash: self.wording.templates.hash().into(),

@@ -23,6 +23,7 @@ mod store;
 mod templates;
 pub mod texts;
 mod verify;
+mod views;
 mod wording;
 mod words;
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::claims::GateCounts;
 use crate::error::{Error, Result};
-use crate::facts::{Facts, FactsView, time};
+use crate::facts::{Facts, FactsView};
+use crate::views::{BehaviourView, ItemView, LineView, VisitView};
 use crate::wording::Wording;
 
 /// Items that one line lists; more are counted in the line.
@@ -49,23 +50,25 @@ pub fn behaviour_text(
 ) -> Result<Prompt> {
     let mut visits = Visits::of(wording, history);
     let profile_text = profile_text(wording, facts)?;
-    let render = |keep: usize, recent: &[Value]| {
-        let facts = Value::from_object(FactsView {
-            facts: Arc::clone(facts),
-            keep,
+    let profile_text = Value::from(profile_text);
+    let view = |keep| Value::from_object(FactsView::new(Arc::clone(facts), keep));
+    let render = |facts: &Value, recent: &[Value]| {
+        let values = Value::from_object(BehaviourView {
+            profile_text: profile_text.clone(),
+            facts: Some(facts.clone()),
+            recent: Value::from(recent.to_vec()),
         });
-        let profile_text = profile_text.as_str();
-        let values = context! { profile_text, facts, recent };
         wording.templates.render("behaviour.jinja", values)
     };
     let longest = facts.categories.len().max(facts.items.len());
     for keep in [usize::MAX, 8, 5, 3, 1] {
-        if let Some(mut prompt) = visits.fit(budget, count, &|recent| render(keep, recent))? {
+        let facts = view(keep);
+        if let Some(mut prompt) = visits.fit(budget, count, &|recent| render(&facts, recent))? {
             prompt.cut.names_a_list = longest.saturating_sub(keep) as u32;
             return Ok(prompt);
         }
     }
-    let shortest = render(1, &[])?;
+    let shortest = render(&view(1), &[])?;
     Ok(truncated(&shortest, budget, count, visits.events_from(0)))
 }
 
@@ -78,10 +81,13 @@ pub fn raw_text(
     count: CountTokens,
 ) -> Result<Prompt> {
     let mut visits = Visits::of(wording, history);
-    let profile_text = profile_text(wording, facts)?;
+    let profile_text = Value::from(profile_text(wording, facts)?);
     let render = |recent: &[Value]| {
-        let profile_text = profile_text.as_str();
-        let values = context! { profile_text, recent };
+        let values = Value::from_object(BehaviourView {
+            profile_text: profile_text.clone(),
+            facts: None,
+            recent: Value::from(recent.to_vec()),
+        });
         wording.templates.render("raw.jinja", values)
     };
     let all = visits.events_from(0);
@@ -137,7 +143,7 @@ impl<'w> Visits<'w> {
         let n = n.min(self.events.len());
         while self.worded.len() < n {
             let visit = self.word(self.events[self.worded.len()])?;
-            self.worded.push(visit);
+            self.worded.push(Value::from_object(visit));
         }
         Ok(&self.worded[..n])
     }
@@ -194,8 +200,8 @@ impl<'w> Visits<'w> {
     fn estimate(&mut self, tokens: usize, most: usize, count: CountTokens) -> Result<usize> {
         let mut left = tokens;
         for n in 0..most {
-            // Its time, place and punctuation are some more.
-            match left.checked_sub(self.line_tokens(n, count)? + 4) {
+            // Its time, place and punctuation are some more: "12 days ago, Friday morning: ".
+            match left.checked_sub(self.line_tokens(n, count)? + 8) {
                 Some(rest) => left = rest,
                 None => return Ok(n.max(1)),
             }
@@ -216,7 +222,7 @@ impl<'w> Visits<'w> {
     }
 
     /// A line a kind of behaviour.
-    fn word(&self, events: &[Event]) -> Result<Value> {
+    fn word(&self, events: &[Event]) -> Result<VisitView> {
         let ts = events[0].ts;
         let mut kinds: Vec<KindIdx> = Vec::new();
         for e in events {
@@ -234,49 +240,48 @@ impl<'w> Visits<'w> {
                 .render(template, self.line(kind, &of_kind))?;
             lines.push(Value::from(line));
         }
-        Ok(context! {
-            days_ago => time::days_between(ts, self.as_of),
-            weekday => time::weekday(ts),
-            daypart => time::daypart(ts),
-            place => self.place(events.iter()),
-            lines => Value::from(lines),
+        Ok(VisitView {
+            ts,
+            as_of: self.as_of,
+            place: self.place(events.iter()),
+            lines: Value::from(lines),
         })
     }
 
-    fn place<'e>(&self, mut events: impl Iterator<Item = &'e Event>) -> Value {
-        let place = events.find_map(|e| e.place);
-        place.map_or(().into(), |p| shared(self.wording.place(p)))
+    fn place<'e>(&self, mut events: impl Iterator<Item = &'e Event>) -> Option<Arc<str>> {
+        let place = events.find_map(|e| e.place)?;
+        Some(Arc::clone(self.wording.place(place)))
     }
 
     /// What the template of a line is given.
     fn line(&self, kind: KindIdx, events: &[&Event]) -> Value {
         let words = self.wording.kind(kind);
-        let ts = events[0].ts;
         let with_item = || events.iter().filter_map(|e| Some((e.item?, e.value)));
         let items = with_item().take(ITEMS_A_LINE).map(|(item, value)| {
             let names = self.wording.item(item);
             let category = names.category.as_ref().unwrap_or(&names.title);
-            let (title, category) = (shared(&names.title), shared(category));
-            context! { title, category, value }
+            Value::from_object(ItemView {
+                title: Arc::clone(&names.title),
+                category: Arc::clone(category),
+                value,
+            })
         });
         let texts = events.iter().filter_map(|e| e.text.as_deref());
-        context! {
-            subject => shared(&words.subject),
-            action => shared(&words.action),
-            scenario => shared(&words.scenario),
-            items => items.collect::<Value>(),
-            more => with_item().count().saturating_sub(ITEMS_A_LINE),
-            texts => texts.take(ITEMS_A_LINE).map(|t| self.wording.text(t)).collect::<Value>(),
-            place => self.place(events.iter().copied()),
-            weekday => time::weekday(ts),
-            daypart => time::daypart(ts),
-            days_ago => time::days_between(ts, self.as_of),
-        }
+        Value::from_object(LineView {
+            ts: events[0].ts,
+            as_of: self.as_of,
+            subject: Arc::clone(&words.subject),
+            action: Arc::clone(&words.action),
+            scenario: Arc::clone(&words.scenario),
+            items: items.collect::<Value>(),
+            more: with_item().count().saturating_sub(ITEMS_A_LINE),
+            texts: texts
+                .take(ITEMS_A_LINE)
+                .map(|t| self.wording.text(t))
+                .collect::<Value>(),
+            place: self.place(events.iter().copied()),
+        })
     }
-}
-
-fn shared(name: &Arc<str>) -> Value {
-    Value::from(Arc::clone(name))
 }
 
 /// The longest beginning of a text that fits, cut between words where there are any.

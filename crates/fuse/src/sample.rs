@@ -93,8 +93,5 @@ fn facts() -> Value {
         mean_rating: Some(3.5),
         disliked: some(),
     };
-    Value::from_object(FactsView {
-        facts: Arc::new(facts),
-        keep: usize::MAX,
-    })
+    Value::from_object(FactsView::new(Arc::new(facts), usize::MAX))
 }

@@ -219,10 +219,7 @@ pub fn assemble(
             let picked = picks.into_iter().map(|s| Arc::clone(&s.fact));
             chosen.insert(slot.name, picked.map(Value::from_dyn_object).collect());
         }
-        let facts = Value::from_object(FactsView {
-            facts: Arc::clone(facts),
-            keep: usize::MAX,
-        });
+        let facts = Value::from_object(FactsView::new(Arc::clone(facts), usize::MAX));
         let text = templates.render("knowledge.jinja", context! { facts, chosen })?;
         if claims.is_empty() || count(&text) <= budget {
             return Ok((text, claims, n_cut));

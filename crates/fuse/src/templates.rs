@@ -84,8 +84,13 @@ impl TemplateSet {
         let (words, wrong) = Words::of(&texts);
         mistakes.extend(wrong);
         let mut hash = Sha256::new();
+        let mut env = environment(words.clone(), FUEL);
+        // The built-in texts loop over what they are given, and end; counting their steps takes time.
+        if dir.is_none() {
+            env.set_fuel(None);
+        }
         let mut set = Self {
-            env: environment(words.clone(), FUEL),
+            env,
             origins: BTreeMap::new(),
             words,
             hash: String::new(),
@@ -145,11 +150,11 @@ impl TemplateSet {
             .env
             .get_template(name)
             .map_err(|e| self.error(name, &e))?;
-        Ok(template
-            .render(values)
-            .map_err(|e| self.error(name, &e))?
-            .trim()
-            .to_owned())
+        let mut text = template.render(values).map_err(|e| self.error(name, &e))?;
+        text.truncate(text.trim_end().len());
+        let begin = text.len() - text.trim_start().len();
+        text.drain(..begin);
+        Ok(text)
     }
 
     /// The template of a kind: `events/<subject>.<action>.<scenario>`, `<subject>.<action>`,

@@ -93,7 +93,7 @@ fn holds(ds: &Dataset, history: &History, events: &[Event], claim: &Claim) -> bo
             n(&|e| ds.is_target(e) && brand(e).as_ref() == Some(&claim.value)) == expected
         }
         "household" => {
-            let profile = &ds.users[history.user() as usize].attributes;
+            let profile = &history.profile().attributes;
             profile
                 .iter()
                 .any(|(k, v)| format!("{} {}", name(k), name(v)) == claim.value)

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use hkfr_events::store::Shard;
 
 /// From behaviour logs to fused knowledge, a tuned language model and measured recommendations.
 #[derive(Debug, Parser)]
@@ -59,11 +60,15 @@ pub enum Command {
     /// Obtain models and data, by name or what a config needs
     Fetch(FetchArgs),
     /// Read the logs into Parquet events, catalogue and profiles
-    Ingest(StageArgs),
+    Ingest(IngestArgs),
     /// Cut the past from the future: training instances and evaluation cases
     Split(StageArgs),
     /// Turn histories into prompts and prompts into knowledge
     Fuse(FuseArgs),
+    /// Write the fusion prompt of every user as JSON lines, in bounded memory; no model is asked
+    Prompts(PromptsArgs),
+    /// Put together what the shards of a stage made (--shard), as one machine would have made it
+    Merge(MergeArgs),
     /// Write instruction rows as JSONL
     Instruct(StageArgs),
     /// Train the LoRA adapters
@@ -97,11 +102,76 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
+pub struct ShardArg {
+    /// Only the users of the k-th of n shards, into a directory of their own; `hkfr merge` puts the
+    /// shards together
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+}
+
+#[derive(Debug, Args)]
+pub struct IngestArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub options: StageOptions,
+    #[command(flatten)]
+    pub shard: ShardArg,
+}
+
+#[derive(Debug, Args)]
+pub struct PromptsArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub options: StageOptions,
+    #[command(flatten)]
+    pub shard: ShardArg,
+    #[command(flatten)]
+    pub what: PromptsOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct PromptsOptions {
+    /// Only what was before is known: 2024-01-31, or "2024-01-31 18:05" [default: all of the log]
+    #[arg(long, value_name = "DATE", value_parser = crate::show::parse_date, allow_negative_numbers = true)]
+    pub as_of: Option<i64>,
+    /// Count four bytes as a token, in place of the model's tokenizer: faster, and no model is needed
+    #[arg(long)]
+    pub count_bytes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    /// What the shards made
+    pub stage: MergeStage,
+    /// Directories of shards (ingest-shard-1-of-3), or directories that hold them [default: the run's own]
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub from: Vec<PathBuf>,
+    #[command(flatten)]
+    pub options: StageOptions,
+    #[command(flatten)]
+    pub prompts: PromptsOptions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum MergeStage {
+    Ingest,
+    Fuse,
+    /// With the --as-of and --count-bytes of the shards
+    Prompts,
+}
+
+#[derive(Debug, Args)]
 pub struct FuseArgs {
     /// The config of the run, a TOML file
     pub config: PathBuf,
     #[command(flatten)]
     pub options: StageOptions,
+    #[command(flatten)]
+    pub shard: ShardArg,
     #[command(flatten)]
     pub service: ServiceArgs,
 }

@@ -14,9 +14,13 @@ use crate::args::{
 use crate::config::{self, Config};
 use crate::fetch::{self, Cache, Fetcher, State};
 use crate::search::{self, Search};
+use crate::stage::Outcome;
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
 use crate::{compare, doctor, forget, generate, lists, measure, show, template, verify};
+
+/// Stages that a shard makes of the log alone.
+const OF_LOG: [&str; 2] = ["ingest", "prompts"];
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -51,15 +55,49 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
         let config = read(&args.config, &args.options)?;
         session(global, config, stop, &args.options.force)?.walk(until)
     };
+    let open = |config, shard, of_shard, force: &[String]| match shard {
+        None => session(global, config, stop, force),
+        Some(shard) => {
+            let cache = cache(global, Some(&config))?;
+            let fetcher = Fetcher::standard(cache, global.offline, stop.clone());
+            Session::of_shard(shard, of_shard, config, fetcher, stop.clone(), force)
+        }
+    };
     match cli.command {
         Command::Run(args) => walk(args, "evaluate"),
-        Command::Ingest(args) => walk(args, "ingest"),
+        Command::Ingest(args) => {
+            let config = read(&args.config, &args.options)?;
+            open(config, args.shard.shard, &OF_LOG, &args.options.force)?.walk("ingest")
+        }
+        Command::Prompts(args) => {
+            let config = read(&args.config, &args.options)?;
+            let mut session = open(config, args.shard.shard, &OF_LOG, &args.options.force)?;
+            session.ingest()?;
+            if stages::prompts(&mut session, &args.what)? == Outcome::UpToDate {
+                eprintln!("prompts: up to date");
+            }
+            Ok(())
+        }
+        Command::Merge(args) => {
+            let config = read(&args.config, &args.options)?;
+            let mut session = session(global, config, stop, &args.options.force)?;
+            if stages::merge(&mut session, &args)? == Outcome::UpToDate {
+                eprintln!("all up to date");
+            }
+            Ok(())
+        }
         Command::Split(args) => walk(args, "split"),
         Command::Fuse(args) => {
-            let (options, service) = (args.options, args.service);
+            let (options, service, shard) = (args.options, args.service, args.shard.shard);
             let files = service.batch_out.is_some() || !service.batch_in.is_empty();
             if !service.dry_run && !files {
                 let config = args.config;
+                if shard.is_some() {
+                    // What is fused is decided by all users' events; the lock of the run is then free again.
+                    let read = |options| read(&config, options);
+                    session(global, read(&options)?, stop, &options.force)?.walk("split")?;
+                    return open(read(&options)?, shard, &["fuse"], &options.force)?.fuse();
+                }
                 return walk(StageArgs { config, options }, "fuse");
             }
             let config = read(&args.config, &options)?;
@@ -69,11 +107,17 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
                 let cache = cache(global, Some(&config))?;
                 let fetcher = Fetcher::standard(cache, true, stop.clone());
                 let mut session = Session::new(config, fetcher, stop.clone(), &[])?;
+                if let Some(shard) = shard {
+                    session.runner = session.runner.of_shard(shard, &["fuse"]);
+                }
                 print!("{}", stages::outstanding::dry_run(&mut session)?);
                 return Ok(());
             }
             let mut session = session(global, config, stop, &options.force)?;
             session.walk("split")?;
+            if let Some(shard) = shard {
+                session.runner = session.runner.of_shard(shard, &["fuse"]);
+            }
             print!("{}", stages::outstanding::batch(&mut session, &service)?);
             Ok(())
         }

@@ -10,6 +10,7 @@
 
 pub mod complete_journey;
 pub mod entree;
+mod into_store;
 mod lines;
 pub mod mapping;
 pub(crate) mod parquet_in;
@@ -25,9 +26,12 @@ pub use sequences::SequencesConfig;
 
 use serde::{Deserialize, Serialize};
 
+use std::path::Path;
+
 use crate::dataset::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::IngestReport;
+use crate::store::{self, Shard};
 
 /// Which adapter, and its settings: in TOML a table with `format = "…"` beside the adapter's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,4 +56,86 @@ pub fn load(config: &IngestConfig, report: &mut IngestReport) -> Result<Dataset>
         IngestConfig::Entree(c) => entree::load(c, report),
         IngestConfig::Mapping(c) => mapping::load(c, report),
     }
+}
+
+/// What an ingest may use, and whose events it takes.
+pub struct IngestLimits<'a> {
+    /// Bytes of events that are held before they are written out; [`mapping`] only.
+    pub memory: usize,
+    /// Only these users; `None`: all.
+    pub shard: Option<Shard>,
+    /// Ids of users who are left out, whatever the log holds.
+    pub forgotten: Option<&'a dyn Fn(&str) -> bool>,
+    /// Told now and then how far it is, and asked: go on?
+    pub go_on: &'a mut dyn FnMut(IngestStep) -> bool,
+}
+
+/// Why events are skipped whose users must not come back.
+const FORGOTTEN: &str = "events of users who were forgotten";
+
+/// How far an ingest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IngestStep {
+    /// Rows.
+    Read(u64),
+    /// Events in the order of the store, of so many.
+    Wrote(u64, u64),
+}
+
+/// What an ingest wrote.
+pub struct Ingested {
+    /// Where the adapter works in memory.
+    pub dataset: Option<Dataset>,
+    pub users: usize,
+    pub items: usize,
+    pub events: usize,
+    pub kinds: usize,
+    /// Users who were left out.
+    pub forgotten: usize,
+    /// Bytes that did not fit into memory and were written out for the sort.
+    pub spilled: u64,
+    /// What the report's passing over the log could not know: what is counted user by user, of this shard only.
+    pub own: IngestReport,
+}
+
+/// Log files → store in `dir`. A mapping's log may be larger than memory, and then only its shard is kept; the
+/// other formats are data sets of known size.
+///
+/// # Errors
+/// As [`load`], and I/O errors; [`Error::Stopped`] if `limits.go_on` says so. Half files are removed.
+pub fn ingest(
+    config: &IngestConfig,
+    dir: &Path,
+    mut limits: IngestLimits,
+    report: &mut IngestReport,
+) -> Result<Ingested> {
+    if let IngestConfig::Mapping(config) = config {
+        return mapping::ingest(config, dir, &mut limits, report);
+    }
+    if let Some(shard) = limits.shard {
+        return Err(Error::Config(format!(
+            "shard {shard}: only a log that adapter \"mapping\" reads can be sharded"
+        )));
+    }
+    let mut dataset = load(config, report)?;
+    let mut forgotten = 0;
+    if let Some(is_forgotten) = limits.forgotten {
+        let (users, events) = dataset.forget(is_forgotten);
+        forgotten = users;
+        (0..events).for_each(|_| report.skip(FORGOTTEN));
+    }
+    if !(limits.go_on)(IngestStep::Read(report.rows_read)) {
+        return Err(Error::Stopped);
+    }
+    store::write(&dataset, dir)?;
+    Ok(Ingested {
+        users: dataset.n_users(),
+        items: dataset.n_items(),
+        events: dataset.n_events(),
+        kinds: dataset.kinds.len(),
+        forgotten,
+        spilled: 0,
+        own: IngestReport::default(),
+        dataset: Some(dataset),
+    })
 }

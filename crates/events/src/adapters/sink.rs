@@ -1,8 +1,8 @@
 //! Where an adapter's events go: counts duplicates and disorder, drops the former, refuses an
 //! empty result.
 
-use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 
@@ -10,11 +10,65 @@ use crate::dataset::{Dataset, DatasetBuilder, DatasetInfo, Event, UserIdx};
 use crate::error::{Error, Result};
 use crate::report::IngestReport;
 
+/// Where rows that name their user go: into memory or, however many, into a store.
+pub(super) trait Target {
+    fn report(&mut self) -> &mut IngestReport;
+
+    /// Items, kinds and places.
+    fn names(&mut self) -> &mut DatasetBuilder;
+
+    /// The event of one row; its `user` and `row` are of no account.
+    fn event(&mut self, user: &str, event: Event) -> Result<()>;
+
+    /// What a row (file and line) says of a user; a second one is bad.
+    fn profile(
+        &mut self,
+        at: (&Path, u64),
+        user: &str,
+        attributes: BTreeMap<String, String>,
+    ) -> Result<()>;
+}
+
 pub(super) struct Sink<'r> {
     pub builder: DatasetBuilder,
     pub report: &'r mut IngestReport,
     order: TimeOrder,
     seen: HashSet<u128>,
+    /// Users whose profile is known.
+    described: HashSet<UserIdx>,
+}
+
+impl Target for Sink<'_> {
+    fn report(&mut self) -> &mut IngestReport {
+        self.report
+    }
+
+    fn names(&mut self) -> &mut DatasetBuilder {
+        &mut self.builder
+    }
+
+    fn event(&mut self, user: &str, event: Event) -> Result<()> {
+        let user = self.builder.user(user);
+        self.push(Event { user, ..event });
+        Ok(())
+    }
+
+    fn profile(
+        &mut self,
+        at: (&Path, u64),
+        user: &str,
+        attributes: BTreeMap<String, String>,
+    ) -> Result<()> {
+        let index = self.builder.user(user);
+        if !self.described.insert(index) {
+            return self
+                .report
+                .bad_row(at.0, at.1, "id is described twice", user);
+        }
+        self.report.rows_kept += 1;
+        self.builder.profile_mut(index).attributes = attributes;
+        Ok(())
+    }
 }
 
 impl<'r> Sink<'r> {
@@ -24,6 +78,7 @@ impl<'r> Sink<'r> {
             report,
             order: TimeOrder::default(),
             seen: HashSet::new(),
+            described: HashSet::new(),
         }
     }
 
@@ -31,7 +86,7 @@ impl<'r> Sink<'r> {
     pub fn push(&mut self, event: Event) -> bool {
         self.order.see(event.user, event.ts, self.report);
         if !self.seen.insert(fingerprint(&event)) {
-            self.repeated();
+            self.report.repeated();
             return false;
         }
         self.report.rows_kept += 1;
@@ -43,7 +98,7 @@ impl<'r> Sink<'r> {
     pub fn is_repeated(&mut self, line: &str) -> bool {
         let repeated = !self.seen.insert(fingerprint(&line));
         if repeated {
-            self.repeated();
+            self.report.repeated();
         }
         repeated
     }
@@ -51,11 +106,6 @@ impl<'r> Sink<'r> {
     /// Notes the time of a row whose events are pushed one by one.
     pub fn see_time(&mut self, user: UserIdx, ts: i64) {
         self.order.see(user, ts, self.report);
-    }
-
-    fn repeated(&mut self) {
-        self.report.duplicates += 1;
-        self.report.skip("exact duplicate of an earlier row");
     }
 
     /// # Errors
@@ -106,7 +156,7 @@ impl TimeOrder {
 }
 
 /// 128 bits, because a row that is dropped for a collision would be lost: at 10⁹ rows the chance is 10⁻²¹.
-fn fingerprint<T: Fingerprint + ?Sized>(x: &T) -> u128 {
+pub(super) fn fingerprint<T: Fingerprint + ?Sized>(x: &T) -> u128 {
     let half = |salt: u8| {
         let mut h = DefaultHasher::new();
         salt.hash(&mut h);
@@ -116,7 +166,7 @@ fn fingerprint<T: Fingerprint + ?Sized>(x: &T) -> u128 {
     u128::from(half(0)) << 64 | u128::from(half(1))
 }
 
-trait Fingerprint {
+pub(super) trait Fingerprint {
     fn feed(&self, h: &mut DefaultHasher);
 }
 

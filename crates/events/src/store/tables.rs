@@ -1,43 +1,75 @@
 //! Items and users as Parquet: ids, title, price as columns; categories and attributes as JSON
 //! text, because their keys are the data set's own.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float32Array, RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
 
 use super::damaged;
-use crate::adapters::parquet_in;
+use crate::adapters::parquet_in::{self, Table};
 use crate::dataset::{DatasetBuilder, Item, Profile};
 use crate::error::{Error, Result};
 
-const CHUNK: usize = 16_384;
+/// Rows that are encoded together.
+pub(super) const CHUNK: usize = 16_384;
+/// Rows of a row group: what a writer holds in memory, and what a reader may pass over.
+const ROW_GROUP: usize = 1 << 18;
 
-/// Writes chunks of rows as one Snappy Parquet file and syncs it.
+/// A Snappy Parquet file that is being written.
+pub(super) struct Writer {
+    path: PathBuf,
+    writer: ArrowWriter<fs_err::File>,
+}
+
+impl Writer {
+    pub fn create(
+        path: &Path,
+        schema: SchemaRef,
+        sorting: Option<Vec<SortingColumn>>,
+    ) -> Result<Self> {
+        let file = fs_err::File::create(path)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_max_row_group_row_count(Some(ROW_GROUP))
+            .set_sorting_columns(sorting)
+            .build();
+        let writer = ArrowWriter::try_new(file, schema, Some(properties))
+            .map_err(|e| parquet_in::parquet_error(path, e))?;
+        let path = path.to_owned();
+        Ok(Self { path, writer })
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let written = self.writer.write(batch);
+        written.map_err(|e| parquet_in::parquet_error(&self.path, e))
+    }
+
+    /// Ends the file and syncs it.
+    pub fn finish(self) -> Result<()> {
+        let file = self.writer.into_inner();
+        let file = file.map_err(|e| parquet_in::parquet_error(&self.path, e))?;
+        Ok(file.sync_all()?)
+    }
+}
+
+/// Writes chunks of rows as one file.
 pub(super) fn write_chunks<T>(
     rows: &[T],
     path: &Path,
     batch_of: impl Fn(&[T]) -> Result<RecordBatch>,
 ) -> Result<()> {
-    let file = fs_err::File::create(path)?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .build();
-    let parquet = |e| parquet_in::parquet_error(path, e);
     // An empty batch carries the schema of a table without rows.
-    let empty = batch_of(&[])?;
-    let mut writer =
-        ArrowWriter::try_new(file, empty.schema(), Some(properties)).map_err(parquet)?;
+    let mut writer = Writer::create(path, batch_of(&[])?.schema(), None)?;
     for chunk in rows.chunks(CHUNK) {
-        writer.write(&batch_of(chunk)?).map_err(parquet)?;
+        writer.write(&batch_of(chunk)?)?;
     }
-    let file = writer.into_inner().map_err(parquet)?;
-    file.sync_all()?;
-    Ok(())
+    writer.finish()
 }
 
 pub(super) fn batch(path: &Path, columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
@@ -88,23 +120,25 @@ pub(super) fn write_items(items: &[Item], path: &Path) -> Result<()> {
     })
 }
 
+pub(super) fn users_batch(users: &[Profile], path: &Path) -> Result<RecordBatch> {
+    let attributes = users
+        .iter()
+        .map(|u| json(path, &u.attributes))
+        .collect::<Result<Vec<_>>>()?;
+    batch(
+        path,
+        vec![
+            ("user_id", texts(users.iter().map(|u| Some(u.id.as_str())))),
+            (
+                "attributes",
+                texts(attributes.iter().map(|a| Some(a.as_str()))),
+            ),
+        ],
+    )
+}
+
 pub(super) fn write_users(users: &[Profile], path: &Path) -> Result<()> {
-    write_chunks(users, path, |users| {
-        let attributes = users
-            .iter()
-            .map(|u| json(path, &u.attributes))
-            .collect::<Result<Vec<_>>>()?;
-        batch(
-            path,
-            vec![
-                ("user_id", texts(users.iter().map(|u| Some(u.id.as_str())))),
-                (
-                    "attributes",
-                    texts(attributes.iter().map(|a| Some(a.as_str()))),
-                ),
-            ],
-        )
-    })
+    write_chunks(users, path, |users| users_batch(users, path))
 }
 
 pub(super) fn read_items(builder: &mut DatasetBuilder, path: &Path) -> Result<()> {
@@ -134,16 +168,31 @@ pub(super) fn read_items(builder: &mut DatasetBuilder, path: &Path) -> Result<()
     Ok(())
 }
 
+pub(super) fn open_users(path: &Path) -> Result<Table> {
+    parquet_in::open(path, &["user_id", "attributes"])
+}
+
+/// The profiles of a batch of [`open_users`], in order.
+pub(super) fn profiles_of(table: &Table, batch: &RecordBatch) -> Result<Vec<Profile>> {
+    let path = &table.path;
+    let id = table.strings(batch, "user_id")?;
+    let attributes = table.strings(batch, "attributes")?;
+    let profile = |(id, attributes): (Option<&str>, Option<&str>)| {
+        let id = id.ok_or_else(|| damaged(path, "a user has no id"))?;
+        Ok(Profile {
+            id: id.to_owned(),
+            attributes: parse(path, attributes, "{}")?,
+        })
+    };
+    id.into_iter().zip(attributes).map(profile).collect()
+}
+
 pub(super) fn read_users(builder: &mut DatasetBuilder, path: &Path) -> Result<()> {
-    let mut table = parquet_in::open(path, &["user_id", "attributes"])?;
+    let mut table = open_users(path)?;
     while let Some((_, batch)) = table.next_batch()? {
-        let id = table.strings(&batch, "user_id")?;
-        let attributes = table.strings(&batch, "attributes")?;
-        for i in 0..batch.num_rows() {
-            let id = id[i].ok_or_else(|| damaged(path, "a user has no id"))?;
-            let user = builder.user(id);
-            let attributes: BTreeMap<String, String> = parse(path, attributes[i], "{}")?;
-            builder.profile_mut(user).attributes = attributes;
+        for profile in profiles_of(&table, &batch)? {
+            let user = builder.user(&profile.id);
+            *builder.profile_mut(user) = profile;
         }
     }
     Ok(())

@@ -9,5 +9,6 @@ mod generate;
 mod leak;
 mod mapping;
 mod properties;
+mod scale;
 mod split;
 mod text_formats;

@@ -104,10 +104,7 @@ fn summary(
 ) -> Result<Prompt> {
     let profile_text = profile_text(wording, facts)?;
     let render = |keep: usize| {
-        let facts = Text::from_object(FactsView {
-            facts: Arc::clone(facts),
-            keep,
-        });
+        let facts = Text::from_object(FactsView::new(Arc::clone(facts), keep));
         let (profile_text, recent) = (profile_text.as_str(), Vec::<Text>::new());
         let values = context! { profile_text, facts, recent };
         wording.templates.render("behaviour.jinja", values)

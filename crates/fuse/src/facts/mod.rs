@@ -161,7 +161,8 @@ pub fn facts(wording: &Wording, history: &History, config: &FactsConfig) -> Arc<
     };
     Arc::new(Facts {
         as_of,
-        profile: ds.users[history.user() as usize]
+        profile: history
+            .profile()
             .attributes
             .iter()
             .map(|(k, v)| (wording.text(k), wording.text(v)))

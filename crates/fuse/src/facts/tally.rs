@@ -6,6 +6,8 @@ use foldhash::{HashMap, HashMapExt};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
+use crate::views::{named, shared};
+
 /// At most this many event ids support a fact; the count says how many there were.
 const MAX_EVIDENCE: usize = 20;
 
@@ -24,20 +26,18 @@ pub struct Count {
     pub evidence: Vec<u32>,
 }
 
-impl Object for Count {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(match key.as_str()? {
-            "name" => Value::from(Arc::clone(&self.name)),
+named!(Count, &["name", "n", "share", "percent", "days_ago"]);
+
+impl Count {
+    fn named(&self, name: &str) -> Option<Value> {
+        Some(match name {
+            "name" => shared(&self.name),
             "n" => self.n.into(),
             "share" => self.share.into(),
             "percent" => self.percent.into(),
             "days_ago" => self.days_ago.into(),
             _ => return None,
         })
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Str(&["name", "n", "share", "percent", "days_ago"])
     }
 }
 

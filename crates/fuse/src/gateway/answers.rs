@@ -280,6 +280,29 @@ impl Answers {
         })
     }
 
+    /// Takes all that another such file has and this one has not.
+    pub fn absorb(&self, other: &Path) -> Result<()> {
+        // Brings an older file to this version.
+        drop(Self::open(other)?);
+        let taken = (|| {
+            let db = &self.writer().db;
+            db.execute("ATTACH DATABASE ?1 AS other", [other.to_string_lossy()])?;
+            let taken = db.execute_batch(
+                "BEGIN;
+                 INSERT OR IGNORE INTO answers SELECT * FROM other.answers;
+                 INSERT OR IGNORE INTO subjects SELECT * FROM other.subjects;
+                 INSERT OR IGNORE INTO batch_files SELECT * FROM other.batch_files;
+                 COMMIT;",
+            );
+            db.execute("DETACH DATABASE other", [])?;
+            taken
+        })();
+        taken.map_err(|source| GatewayError::Answers {
+            path: other.into(),
+            source,
+        })
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let result = match &self.reader {
             Some(reader) => read(&reader.lock().expect("no panic under the lock")),

@@ -144,6 +144,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         return bad("data.options", &key, &reason);
     }
     for (section, key, value) in [
+        ("data", "memory_mb", Some(c.data.memory_mb)),
         ("split", "horizon_days", Some(c.split.horizon_days)),
         ("fusion", "budget_tokens", Some(c.fusion.budget_tokens)),
         ("fusion", "max_events", Some(c.fusion.max_events)),

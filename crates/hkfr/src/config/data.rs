@@ -44,6 +44,9 @@ pub struct DataConfig {
     pub adapter: Adapter,
     pub path: Option<PathBuf>,
     pub strict: bool,
+    /// It decides no byte of what is written, so that no result depends on it.
+    #[serde(skip_serializing)]
+    pub memory_mb: u32,
     pub options: toml::Table,
 }
 
@@ -53,6 +56,7 @@ impl Default for DataConfig {
             adapter: Adapter::CompleteJourney,
             path: None,
             strict: false,
+            memory_mb: 1024,
             options: toml::Table::new(),
         }
     }

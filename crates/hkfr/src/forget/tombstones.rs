@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use hkfr_events::{Dataset, IngestReport};
 use hkfr_fuse::PseudonymKey;
 use serde::{Deserialize, Serialize};
 
@@ -98,15 +97,14 @@ impl Tombstones {
     }
 }
 
-/// Takes the forgotten out of what was read from the logs; how many are in them.
-pub fn leave_out(
-    config: &Config,
-    dataset: &mut Dataset,
-    report: &mut IngestReport,
-) -> Result<usize> {
+/// Who is to be left out of a run, by id; `None` if nobody was forgotten.
+///
+/// # Errors
+/// Tombstones that cannot be told for want of their key.
+pub fn forgotten(config: &Config) -> Result<Option<Box<dyn Fn(&str) -> bool>>> {
     let run_dir = config.run_dir();
     if Tombstones::read(&run_dir)?.is_none() {
-        return Ok(0);
+        return Ok(None);
     }
     let key = key::find(config)?.with_context(|| {
         format!(
@@ -116,10 +114,7 @@ pub fn leave_out(
         )
     })?;
     let forgotten = Tombstones::of(&run_dir, &key)?;
-    let (users, events) = dataset.forget(|id| forgotten.find(&key.tombstone(id)).is_some());
-    if events > 0 {
-        let reason = "events of users who were forgotten".to_owned();
-        *report.skipped.entry(reason).or_default() += events as u64;
-    }
-    Ok(users)
+    Ok(Some(Box::new(move |id| {
+        forgotten.find(&key.tombstone(id)).is_some()
+    })))
 }

@@ -18,8 +18,13 @@ pub struct RunLock {
 
 impl RunLock {
     pub fn acquire(run_dir: &Path) -> Result<Self> {
+        Self::named(run_dir, ".lock")
+    }
+
+    /// Several locks of other names may be held at once: those of shards, each with directories of its own.
+    pub fn named(run_dir: &Path, name: &str) -> Result<Self> {
         fs_err::create_dir_all(run_dir)?;
-        let path = run_dir.join(".lock");
+        let path = run_dir.join(name);
         let name = path.display();
         let mut file = OpenOptions::new()
             .read(true)

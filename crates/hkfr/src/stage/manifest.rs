@@ -93,6 +93,7 @@ impl Manifest {
     pub(super) fn seal(
         dir: &Path,
         spec: &Spec,
+        outside: Vec<String>,
         input_hash: String,
         counts: Map<String, Value>,
         wall_seconds: f64,
@@ -110,7 +111,7 @@ impl Manifest {
             made_from: Some(MadeFrom {
                 stages: spec.inputs.iter().map(|s| (*s).to_owned()).collect(),
                 config: spec.config.to_string(),
-                outside: spec.outside.clone(),
+                outside,
             }),
             output_hash: output_hash(&files),
             config: spec.config.clone(),

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use hkfr_events::store::Shard;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -83,6 +84,8 @@ pub struct Runner {
     run_dir: PathBuf,
     stop: Stop,
     force: Vec<String>,
+    /// Of which the named stages take the users only, in directories of their own.
+    shard: Option<(Shard, &'static [&'static str])>,
 }
 
 impl Runner {
@@ -92,11 +95,27 @@ impl Runner {
             run_dir: run_dir.into(),
             stop,
             force: force.to_vec(),
+            shard: None,
         }
     }
 
+    /// The stages named here are of one shard: `ingest` lies in `ingest-shard-2-of-3`.
+    pub fn of_shard(self, shard: Shard, stages: &'static [&'static str]) -> Self {
+        let shard = Some((shard, stages));
+        Self { shard, ..self }
+    }
+
+    /// Of the users of this stage; `None`: all.
+    pub fn shard(&self, stage: &str) -> Option<Shard> {
+        let (shard, stages) = self.shard?;
+        stages.contains(&stage).then_some(shard)
+    }
+
     pub fn dir(&self, stage: &str) -> PathBuf {
-        self.run_dir.join(stage)
+        match self.shard(stage) {
+            Some(shard) => self.run_dir.join(format!("{stage}-{}", shard.slug())),
+            None => self.run_dir.join(stage),
+        }
     }
 
     /// Skips, resumes or runs a stage; the manifest is written last.
@@ -122,7 +141,13 @@ impl Runner {
             let partial = json!({ "format_version": FORMAT_VERSION, "input_hash": input_hash });
             sealed::write(&dir.join(PARTIAL), &partial)?;
         }
-        eprintln!("{}{}", spec.name, if resumed { " (continued)" } else { "" });
+        let shard = self.shard(spec.name).map(|s| format!(" of shard {s}"));
+        eprintln!(
+            "{}{}{}",
+            spec.name,
+            shard.unwrap_or_default(),
+            if resumed { " (continued)" } else { "" }
+        );
         reset_peak();
         let started = Instant::now();
         let mut ctx = StageContext {
@@ -140,6 +165,7 @@ impl Runner {
         let manifest = Manifest::seal(
             &dir,
             spec,
+            self.outside(spec),
             input_hash,
             ctx.counts,
             started.elapsed().as_secs_f64(),
@@ -150,7 +176,14 @@ impl Runner {
         Ok(Outcome::Ran)
     }
 
-    fn input_hash(&self, spec: &Spec) -> Result<String> {
+    /// What else a stage is made from: a shard holds its own users only.
+    fn outside(&self, spec: &Spec) -> Vec<String> {
+        let shard = self.shard(spec.name).map(|s| format!("shard {s}"));
+        spec.outside.iter().cloned().chain(shard).collect()
+    }
+
+    /// What a stage is made from, as its manifest has it.
+    pub fn input_hash(&self, spec: &Spec) -> Result<String> {
         let mut upstream = Vec::new();
         for &input in spec.inputs {
             match Manifest::read(&self.dir(input))? {
@@ -167,7 +200,7 @@ impl Runner {
             &upstream,
             &spec.config.to_string(),
             spec.seed,
-            &spec.outside,
+            &self.outside(spec),
         ))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use hkfr_events::{Instance, Split};
+use hkfr_events::Instance;
 use hkfr_fuse::claims::{Consistency, Examined, Portrait, prompt_reports, table};
 use hkfr_fuse::{
     ChatRequest, Fusion, KnowledgeStore, Wording, assemble, candidate_statements, facts,
@@ -17,7 +17,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
 use super::Model;
-use super::fuse::{facts_config, fusion, instances};
+use super::fuse::{facts_config, fusion};
 use super::service::Service;
 use crate::config::Config;
 use crate::stage::StageContext;
@@ -26,12 +26,9 @@ use crate::stage::StageContext;
 const REPORT: &str = "report.json";
 
 /// One history a user, the latest, of at most `report_users` users.
-pub(super) fn sample<'a>(config: &Config, split: &'a Split) -> Vec<&'a Instance> {
+pub(super) fn sample<'a>(config: &Config, instances: &[&'a Instance]) -> Vec<&'a Instance> {
     let mut latest: BTreeMap<u32, &Instance> = BTreeMap::new();
-    for instance in instances(split)
-        .into_iter()
-        .filter(|i| i.keep_last.is_none())
-    {
+    for &instance in instances.iter().filter(|i| i.keep_last.is_none()) {
         let of_user = latest.entry(instance.user).or_insert(instance);
         if instance.as_of > of_user.as_of {
             *of_user = instance;
@@ -59,11 +56,11 @@ pub(super) fn report(
     config: &Config,
     model: &Model,
     wording: &Wording,
-    split: &Split,
+    instances: &[&Instance],
     service: &Service,
     store: &KnowledgeStore,
 ) -> Result<()> {
-    let sample = sample(config, split);
+    let sample = sample(config, instances);
     let progress = ctx.progress("comparing users", "users", Some(sample.len() as u64));
     let (next, looked) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || -> Result<()> {

@@ -18,7 +18,7 @@ use super::refresh::{self, Earlier, Planner, n_choices};
 use super::service::{self, Service};
 use super::{Model, Session};
 use crate::config::Config;
-use crate::stage::{Outcome, Spec};
+use crate::stage::{Outcome, Spec, StageContext};
 
 /// Records that are committed together: what a stop loses at most, and does again.
 const BATCH: usize = 16;
@@ -32,33 +32,45 @@ const KEEP: [&str; 5] = [
     refresh::EARLIER,
 ];
 
-pub(super) fn run(session: &mut Session) -> Result<Outcome> {
-    let mut variants = variants(&session.config, false);
-    variants.retain(|v| v.mode(&session.config).is_some());
+/// What the stage depends on.
+pub(super) fn spec(session: &Session) -> Result<Spec> {
+    let config = &session.config;
+    let variants = fused(config);
     let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
-    let templates = session.templates()?;
-    let mut outside = vec![templates.hash().to_owned()];
+    let mut outside = vec![session.templates()?.hash().to_owned()];
     if !variants.is_empty() {
         outside.push(session.llm_fingerprint()?);
-        outside.extend(service::replayed(&session.config.fusion)?);
+        outside.extend(service::replayed(&config.fusion)?);
     }
     let asked = variants
         .iter()
-        .any(|v| v.mode(&session.config) == Some(FusionMode::Embedded));
-    let spec = Spec {
+        .any(|v| v.mode(config) == Some(FusionMode::Embedded));
+    Ok(Spec {
         name: "fuse",
         inputs: &["ingest", "split"],
         config: json!({
-            "fusion": session.config.fusion.decisive(),
-            "refresh_threshold": session.config.fusion.refresh_threshold,
+            "fusion": config.fusion.decisive(),
+            "refresh_threshold": config.fusion.refresh_threshold,
             "variants": names,
-            "arithmetic": asked.then(|| session.config.models.arithmetic()),
+            "arithmetic": asked.then(|| config.models.arithmetic()),
             "model": session.llm_dir_name().filter(|_| asked),
         }),
-        seed: session.config.seed,
+        seed: config.seed,
         outside,
         keep: &KEEP,
-    };
+    })
+}
+
+/// The variants whose texts this stage makes.
+fn fused(config: &Config) -> Vec<Variant> {
+    let mut variants = variants(config, false);
+    variants.retain(|v| v.mode(config).is_some());
+    variants
+}
+
+pub(super) fn run(session: &mut Session) -> Result<Outcome> {
+    let (spec, variants, templates) =
+        (spec(session)?, fused(&session.config), session.templates()?);
     let runner = session.runner.clone();
     let outcome = runner.stage(&spec, |ctx| {
         let mut store = KnowledgeStore::open(&ctx.dir.join(KNOWLEDGE))?;
@@ -68,7 +80,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
         let config = &session.config;
         let (mut jobs, mut n_done) = (Vec::new(), 0);
-        let all = instances(&split);
+        let all = instances_of(session, &dataset, &split);
         let planner = Planner {
             config,
             dataset: &dataset,
@@ -178,49 +190,68 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             );
         }
         if let Some(service) = &service {
-            claims::report(ctx, config, &model, &wording, &split, service, &store)?;
+            claims::report(ctx, config, &model, &wording, &all, service, &store)?;
             let spent = service.gateway.spent();
             ctx.count("paid answers", spent.answers);
             ctx.count("paid tokens", spent.usage.total());
             ctx.count("cost", format!("cost {:.4}", spent.cost));
         }
-        let records = store.all()?;
         if reuses {
+            let records = store.all()?;
             planner.keep(&ctx.dir, refresh::settings(session)?, &records)?;
             ctx.count("fused anew", plan.anew.len());
             ctx.count("took earlier knowledge", plan.n_reused);
             ctx.count("% saved", plan.saved());
         }
-        let fused: Vec<_> = records
-            .iter()
-            .filter(|r| r.mode != FusionMode::None)
-            .collect();
-        ctx.count("records", records.len());
-        ctx.count(
-            "claims",
-            fused.iter().map(|r| r.claims.len()).sum::<usize>(),
-        );
-        ctx.count(
-            "prompt tokens",
-            fused.iter().map(|r| r.prompt_tokens).sum::<usize>(),
-        );
-        ctx.count(
-            "events not written out",
-            records
-                .iter()
-                .map(|r| u64::from(r.cut.events_not_written))
-                .sum::<u64>(),
-        );
-        ctx.count(
-            "dropped claims or sentences",
-            fused.iter().map(|r| r.n_dropped).sum::<usize>(),
-        );
-        let mut lines = Vec::new();
-        store.export(&mut lines)?;
-        crate::atomic::write(&ctx.dir.join("knowledge.jsonl"), &lines)
+        finish(ctx, &store)
     });
     service::close_answers(&session.dir("fuse"))?;
     outcome
+}
+
+/// Counts what is in the store and writes it out.
+pub(super) fn finish(ctx: &mut StageContext, store: &KnowledgeStore) -> Result<()> {
+    let records = store.all()?;
+    let fused: Vec<_> = records
+        .iter()
+        .filter(|r| r.mode != FusionMode::None)
+        .collect();
+    ctx.count("records", records.len());
+    ctx.count(
+        "claims",
+        fused.iter().map(|r| r.claims.len()).sum::<usize>(),
+    );
+    ctx.count(
+        "prompt tokens",
+        fused.iter().map(|r| r.prompt_tokens).sum::<usize>(),
+    );
+    ctx.count(
+        "events not written out",
+        records
+            .iter()
+            .map(|r| u64::from(r.cut.events_not_written))
+            .sum::<u64>(),
+    );
+    ctx.count(
+        "dropped claims or sentences",
+        fused.iter().map(|r| r.n_dropped).sum::<usize>(),
+    );
+    let mut lines = Vec::new();
+    store.export(&mut lines)?;
+    crate::atomic::write(&ctx.dir.join("knowledge.jsonl"), &lines)
+}
+
+/// The instances of the users that the stage is about.
+pub(super) fn instances_of<'s>(
+    session: &Session,
+    dataset: &Dataset,
+    split: &'s Split,
+) -> Vec<&'s Instance> {
+    let mut instances = instances(split);
+    if let Some(shard) = session.runner.shard("fuse") {
+        instances.retain(|i| shard.holds(&dataset.users[i.user as usize].id));
+    }
+    instances
 }
 
 /// All whose history is written out, without doubles (a case may coincide with a training instance).

@@ -15,9 +15,11 @@ mod instruct;
 mod leaks;
 pub mod llm;
 mod llm_ranking;
+mod merge;
 mod model;
 pub mod outstanding;
 mod page;
+mod prompts;
 mod recommend;
 mod refresh;
 pub mod service;
@@ -28,7 +30,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
-use hkfr_events::{Dataset, Split, store};
+use hkfr_events::store::{self, Shard};
+use hkfr_events::{Dataset, Split};
 
 use crate::config::{Config, LLM_SYSTEMS};
 use crate::fetch::{self, Asset, Fetcher};
@@ -40,7 +43,9 @@ pub(crate) use evaluate::{eval_config, truths};
 pub use fuse::{facts_config, fusion};
 pub use leaks::check as check_leaks;
 pub use llm::n_threads;
-pub use model::{Model, assets_of, check_asset_names};
+pub use merge::merge;
+pub use model::{Model, assets_of, check_asset_names, open_tokenizer};
+pub use prompts::prompts;
 pub use recommend::{rank_all, read_runs, watch};
 pub use split::SPLIT_FILE;
 
@@ -85,11 +90,35 @@ pub struct Session {
 impl Session {
     /// Takes the lock of the run directory, which it makes if absent.
     pub fn new(config: Config, fetcher: Fetcher, stop: Stop, force: &[String]) -> Result<Self> {
-        let run_dir = config.run_dir();
-        let lock = RunLock::acquire(&run_dir)?;
-        crate::forget::ensure_none_pending(&run_dir)?;
+        let lock = RunLock::acquire(&config.run_dir())?;
+        Self::locked(lock, config, fetcher, stop, force)
+    }
+
+    /// Of one shard: the named stages take its users only. Other shards may be at work beside it.
+    pub fn of_shard(
+        shard: Shard,
+        stages: &'static [&'static str],
+        config: Config,
+        fetcher: Fetcher,
+        stop: Stop,
+        force: &[String],
+    ) -> Result<Self> {
+        let lock = RunLock::named(&config.run_dir(), &format!(".lock-{}", shard.slug()))?;
+        let mut session = Self::locked(lock, config, fetcher, stop, force)?;
+        session.runner = session.runner.of_shard(shard, stages);
+        Ok(session)
+    }
+
+    fn locked(
+        lock: RunLock,
+        config: Config,
+        fetcher: Fetcher,
+        stop: Stop,
+        force: &[String],
+    ) -> Result<Self> {
+        crate::forget::ensure_none_pending(&config.run_dir())?;
         Ok(Self {
-            runner: Runner::new(&run_dir, stop.clone(), force),
+            runner: Runner::new(&config.run_dir(), stop.clone(), force),
             config,
             stop,
             fetcher,
@@ -131,6 +160,13 @@ impl Session {
             }
         }
         Ok(ran)
+    }
+
+    /// The stage `fuse` alone: what it needs is there.
+    pub fn fuse(&mut self) -> Result<()> {
+        self.fetch("fuse")?;
+        self.walk_stages(&STAGES[2..3])?;
+        Ok(())
     }
 
     /// The events, if they are not there yet.

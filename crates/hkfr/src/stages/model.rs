@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use hkfr_lm::{Bits, ChatLayout, Llama, QuantModel, Tokenizer};
+use hkfr_lm::{Bits, ChatLayout, Gguf, Llama, QuantModel, Tokenizer};
 
 use super::Session;
 use crate::config::{Config, LLM_SYSTEMS, ModelsConfig, model_path};
@@ -122,6 +122,17 @@ impl Session {
         let id = asset.base_model.as_ref().or(asset.hub.as_ref());
         Ok(id.unwrap_or(&asset.name).clone())
     }
+}
+
+/// The tokenizer of a language model, whose weights stay where they are.
+pub fn open_tokenizer(path: &Path) -> Result<Tokenizer> {
+    Ok(if path.is_dir() {
+        Tokenizer::from_json(&path.join("tokenizer.json"))?
+    } else if path.extension().is_some_and(|e| e == "gguf") {
+        Tokenizer::from_gguf(&Gguf::open(path)?)?
+    } else {
+        Tokenizer::from_json(path)?
+    })
 }
 
 /// A misspelt asset is an error of the config, and not of the stage that would load it.

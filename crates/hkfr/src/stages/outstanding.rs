@@ -14,7 +14,7 @@ use hkfr_fuse::{
 };
 
 use super::Session;
-use super::fuse::{facts_config, fusion, instances};
+use super::fuse::{facts_config, fusion, instances_of};
 use super::llm::{Variant, n_threads, variants};
 use super::refresh::{self, Earlier, Planner};
 use super::service::{ANSWERS, close_answers, open_answers, pseudonyms, spend_config};
@@ -48,7 +48,7 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     let (model, templates) = (session.model()?, session.templates()?);
     let (config, stop) = (&session.config, &session.stop);
     let (dataset, model) = (&*dataset, &*model);
-    let all = instances(&split);
+    let all = instances_of(session, dataset, &split);
     let planner = Planner {
         config,
         dataset,
@@ -62,7 +62,7 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     };
     let plan = planner.plan(&all, &earlier)?;
     let instances = &plan.anew;
-    let sampled = super::claims::sample(config, &split);
+    let sampled = super::claims::sample(config, &all);
     let claims = config.fusion.claims();
     let vocabulary = Vocabulary::new(dataset);
     let pseudonyms = pseudonyms(config, dataset, made)?;

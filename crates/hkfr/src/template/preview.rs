@@ -8,13 +8,13 @@ use hkfr_events::{AsOf, Dataset, Instance, Split, UserIdx};
 use hkfr_fuse::{
     CutCounts, FusionMode, TemplateSet, Wording, assemble, candidate_statements, raw_text,
 };
-use hkfr_lm::{Gguf, Tokenizer};
+use hkfr_lm::Tokenizer;
 use hkfr_rec::tasks::{ItemSampler, Next, RowsConfig, TaskSet};
 
 use crate::config::{Config, model_path};
 use crate::fetch::{self, Cache, State};
 use crate::show::{date, heading, person, plain_text};
-use crate::stages::{SPLIT_FILE, facts_config, fusion};
+use crate::stages::{SPLIT_FILE, facts_config, fusion, open_tokenizer};
 
 /// `as_of` in local seconds; absent: that of the person's case, else of the last order.
 ///
@@ -203,13 +203,7 @@ impl Counter {
         let Some(path) = path else {
             return Ok(Self::Words(name.clone()));
         };
-        let tokenizer = if path.is_dir() {
-            Tokenizer::from_json(&path.join("tokenizer.json"))?
-        } else if path.extension().is_some_and(|e| e == "gguf") {
-            Tokenizer::from_gguf(&Gguf::open(&path)?)?
-        } else {
-            Tokenizer::from_json(&path)?
-        };
+        let tokenizer = open_tokenizer(&path)?;
         Ok(Self::Tokens(Box::new(tokenizer), name.clone()))
     }
 

@@ -10,6 +10,7 @@ mod leak;
 mod models;
 mod order;
 mod refresh;
+mod scale;
 mod search;
 // Shared with the tests of hkfr-fuse, which use more of it.
 #[allow(dead_code)]

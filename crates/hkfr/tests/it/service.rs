@@ -477,3 +477,34 @@ fn a_killed_run_pays_for_nothing_twice() {
     assert!(killed >= 3);
     assert_eq!(stored(), server.asked.lock().unwrap().len());
 }
+
+#[test]
+fn shards_are_fused_apart_and_merged() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let server = good_server();
+    served(dir, &server.url, PRICES);
+    let (code, _, err) = fuse(dir, &["--out", "whole"]);
+    assert_eq!(code, Some(0), "{err}");
+    let asked = server.total();
+    for shard in ["1/3", "2/3", "3/3"] {
+        let (code, _, err) = run(dir, &["merge", "toy.toml", "fuse"]);
+        assert_eq!(code, Some(1), "{err}");
+        let (code, _, err) = fuse(dir, &["--shard", shard]);
+        assert_eq!(code, Some(0), "{err}");
+    }
+    // Two shards may ask the same about two users.
+    assert!(server.total() >= 2 * asked);
+    let (code, _, err) = run(dir, &["merge", "toy.toml", "fuse"]);
+    assert_eq!(code, Some(0), "{err}");
+    let whole = std::fs::read_to_string(dir.join("whole/toy/fuse/knowledge.jsonl")).unwrap();
+    assert_eq!(knowledge(dir), whole);
+    // What was paid is there, too, and the run goes on.
+    let (_, _, err) = fuse(dir, &[]);
+    assert!(err.contains("fuse: up to date"), "{err}");
+    let (_, out, _) = fuse(dir, &["--dry-run"]);
+    assert!(
+        out.contains(&format!("{asked} requests, {asked} of them answered")),
+        "{out}"
+    );
+}

@@ -28,14 +28,16 @@ mod config;
 mod rows;
 mod time;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 pub use config::{EventsMapping, FileFormat, ItemsMapping, MappingConfig, UsersMapping};
 
 use self::rows::{Columns, Rows};
 use self::time::TimeFormat;
-use super::sink::Sink;
+use super::into_store::IntoStore;
+use super::sink::{Sink, Target};
+use super::{IngestLimits, Ingested};
 use crate::dataset::{Dataset, DatasetInfo, Event};
 use crate::error::{Error, Result};
 use crate::report::IngestReport;
@@ -43,16 +45,34 @@ use crate::report::IngestReport;
 /// Kinds of behaviour that a mapping may make: each may need a template.
 const MAX_KINDS: usize = 1_000;
 
+/// Into memory.
+///
 /// # Errors
 /// A missing file or column, a mapping that contradicts itself, no event at all, or the first bad
 /// row if strict.
 pub fn load(config: &MappingConfig, report: &mut IngestReport) -> Result<Dataset> {
-    let Some(first) = config.events.first() else {
-        return Err(Error::Config(
-            "the mapping has no [[events]]: name at least one file".into(),
-        ));
-    };
-    let info = DatasetInfo {
+    let mut sink = Sink::new(info(config), report);
+    let log = read(config, &mut sink)?;
+    sink.finish(&log)
+}
+
+/// Into a store, however long the log is.
+///
+/// # Errors
+/// As [`load`], and those of [`super::ingest`].
+pub(super) fn ingest(
+    config: &MappingConfig,
+    dir: &Path,
+    limits: &mut IngestLimits,
+    report: &mut IngestReport,
+) -> Result<Ingested> {
+    let mut target = IntoStore::new(info(config), dir, limits, report);
+    let log = read(config, &mut target)?;
+    target.finish(&log, dir)
+}
+
+fn info(config: &MappingConfig) -> DatasetInfo {
+    DatasetInfo {
         name: config.name.clone(),
         target_actions: config.target_actions.clone(),
         strengths: config.strengths.clone(),
@@ -60,19 +80,26 @@ pub fn load(config: &MappingConfig, report: &mut IngestReport) -> Result<Dataset
         item_noun: config.item_noun.clone(),
         user_noun: config.user_noun.clone(),
         licence: config.licence.clone(),
+    }
+}
+
+/// All files; the first one's path, for messages.
+fn read(config: &MappingConfig, target: &mut impl Target) -> Result<PathBuf> {
+    let Some(first) = config.events.first() else {
+        return Err(Error::Config(
+            "the mapping has no [[events]]: name at least one file".into(),
+        ));
     };
-    let mut sink = Sink::new(info, report);
     for mapping in &config.events {
-        events(&mut sink, &config.dir.join(&mapping.path), mapping)?;
+        events(target, &config.dir.join(&mapping.path), mapping)?;
     }
     if let Some(mapping) = &config.items {
-        items(&mut sink, &config.dir.join(&mapping.path), mapping)?;
+        items(target, &config.dir.join(&mapping.path), mapping)?;
     }
     if let Some(mapping) = &config.users {
-        users(&mut sink, &config.dir.join(&mapping.path), mapping)?;
+        users(target, &config.dir.join(&mapping.path), mapping)?;
     }
-    let log: PathBuf = config.dir.join(&first.path);
-    sink.finish(&log)
+    Ok(config.dir.join(&first.path))
 }
 
 /// A cell: constant for the file, or column of the row.
@@ -105,7 +132,7 @@ impl Source {
     }
 }
 
-fn events(sink: &mut Sink, path: &Path, mapping: &EventsMapping) -> Result<()> {
+fn events(sink: &mut impl Target, path: &Path, mapping: &EventsMapping) -> Result<()> {
     let mut columns = Columns::default();
     let format = TimeFormat::parse(&mapping.time_format, mapping.utc_offset_minutes)?;
     let user_at = columns.add(&mapping.user);
@@ -133,28 +160,30 @@ fn events(sink: &mut Sink, path: &Path, mapping: &EventsMapping) -> Result<()> {
     let value_at = columns.add_if(&mapping.value);
     let place_at = columns.add_if(&mapping.place);
     let mut rows = Rows::open(path, mapping.format, columns)?;
-    while let Some((line, row)) = rows.next_row(sink.report)? {
+    // The kinds that were seen, by their three words.
+    let (mut kinds, mut key) = (HashMap::new(), String::new());
+    while let Some((line, row)) = rows.next_row(sink.report())? {
         let (Some(user), Some(time)) = (&row[user_at], &row[time_at]) else {
-            sink.report
+            sink.report()
                 .bad_row(path, line, "user or time is empty", "")?;
             continue;
         };
         let Some(ts) = format.seconds(time) else {
             let reason = format!("time is not {}", format.name());
-            sink.report.bad_row(path, line, &reason, time)?;
+            sink.report().bad_row(path, line, &reason, time)?;
             continue;
         };
         let (Some(subject), Some(action), Some(scenario)) =
-            (subject.of(&row), action.of(&row), scenario.of(&row))
+            (subject.of(row), action.of(row), scenario.of(row))
         else {
-            sink.report
+            sink.report()
                 .bad_row(path, line, "subject, action or scenario is empty", "")?;
             continue;
         };
         let item = item_at.and_then(|i| row[i].as_deref());
         let text = text_at.and_then(|i| row[i].as_deref());
         if item.is_none() && text.is_none() {
-            sink.report
+            sink.report()
                 .bad_row(path, line, "neither item nor text", "")?;
             continue;
         }
@@ -163,17 +192,30 @@ fn events(sink: &mut Sink, path: &Path, mapping: &EventsMapping) -> Result<()> {
             Some(cell) => match number(cell) {
                 Some(v) => Some(v),
                 None => {
-                    sink.report
+                    sink.report()
                         .bad_row(path, line, "value is no number", cell)?;
                     continue;
                 }
             },
         };
-        let text = text.map(|t| sink.report.clean(t).into_owned().into_boxed_str());
+        let text = text.map(|t| sink.report().clean(t).into_owned().into_boxed_str());
         let [subject, action, scenario] =
-            [subject, action, scenario].map(|k| sink.report.clean(k).into_owned());
-        let kind = sink.builder.kind(&subject, &action, &scenario);
-        if sink.builder.n_kinds() > MAX_KINDS {
+            [subject, action, scenario].map(|k| sink.report().clean(k));
+        key.clear();
+        for part in [&subject, &action, &scenario] {
+            key.push_str(part);
+            // No text that was cleaned has one.
+            key.push('\0');
+        }
+        let kind = match kinds.get(&key) {
+            Some(&kind) => kind,
+            None => {
+                let kind = sink.names().kind(&subject, &action, &scenario);
+                kinds.insert(key.clone(), kind);
+                kind
+            }
+        };
+        if sink.names().n_kinds() > MAX_KINDS {
             return Err(Error::Config(format!(
                 "{}:{line}: more than {MAX_KINDS} kinds of behaviour (subject × action × scenario): a \
                  column of identifiers belongs into `place`, not into `scenario_column`",
@@ -181,18 +223,18 @@ fn events(sink: &mut Sink, path: &Path, mapping: &EventsMapping) -> Result<()> {
             )));
         }
         let event = Event {
-            user: sink.builder.user(user),
-            item: item.map(|i| sink.builder.item(i)),
+            user: 0,
+            item: item.map(|i| sink.names().item(i)),
             kind,
             ts,
             value,
             place: place_at
                 .and_then(|i| row[i].as_deref())
-                .map(|p| sink.builder.place(p)),
+                .map(|p| sink.names().place(p)),
             text,
             row: 0,
         };
-        sink.push(event);
+        sink.event(user, event)?;
     }
     Ok(())
 }
@@ -201,7 +243,7 @@ fn number(cell: &str) -> Option<f32> {
     cell.trim().parse().ok().filter(|x: &f32| x.is_finite())
 }
 
-fn items(sink: &mut Sink, path: &Path, mapping: &ItemsMapping) -> Result<()> {
+fn items(sink: &mut impl Target, path: &Path, mapping: &ItemsMapping) -> Result<()> {
     let mut columns = Columns::default();
     let id_at = columns.add(&mapping.id);
     let title_at = columns.add_if(&mapping.title);
@@ -210,25 +252,32 @@ fn items(sink: &mut Sink, path: &Path, mapping: &ItemsMapping) -> Result<()> {
     let attribute_at: Vec<usize> = mapping.attributes.iter().map(|a| columns.add(a)).collect();
     let mut rows = Rows::open(path, mapping.format, columns)?;
     let mut described = HashSet::new();
-    while let Some((line, row)) = rows.next_row(sink.report)? {
-        let Some(id) = new_id(sink, path, line, row[id_at].as_deref(), &mut described)? else {
+    while let Some((line, row)) = rows.next_row(sink.report())? {
+        let Some(id) = new_id(
+            sink.report(),
+            path,
+            line,
+            row[id_at].as_deref(),
+            &mut described,
+        )?
+        else {
             continue;
         };
         let price = match price_at.and_then(|i| row[i].as_deref()) {
             Some(cell) if number(cell).is_none() => {
-                sink.report
+                sink.report()
                     .bad_row(path, line, "price is no number", cell)?;
                 continue;
             }
             cell => cell.and_then(number),
         };
-        sink.report.rows_kept += 1;
+        sink.report().rows_kept += 1;
         let title = title_at
             .and_then(|i| row[i].as_deref())
-            .map_or_else(String::new, |t| sink.report.clean(t).into_owned());
+            .map_or_else(String::new, |t| sink.report().clean(t).into_owned());
         let mut categories = Vec::new();
         for cell in category_at.iter().filter_map(|&i| row[i].as_deref()) {
-            let cell = sink.report.clean(cell);
+            let cell = sink.report().clean(cell);
             let parts: Vec<&str> = match mapping.separator.as_str() {
                 "" => vec![&cell],
                 separator => cell.split(separator).collect(),
@@ -241,9 +290,9 @@ fn items(sink: &mut Sink, path: &Path, mapping: &ItemsMapping) -> Result<()> {
                     .map(str::to_owned),
             );
         }
-        let attributes = attributes(sink.report, &mapping.attributes, &attribute_at, &row);
-        let index = sink.builder.item(&id);
-        let item = sink.builder.item_mut(index);
+        let attributes = attributes(sink.report(), &mapping.attributes, &attribute_at, row);
+        let index = sink.names().item(&id);
+        let item = sink.names().item_mut(index);
         item.title = title;
         item.categories = categories;
         item.price = price;
@@ -252,38 +301,34 @@ fn items(sink: &mut Sink, path: &Path, mapping: &ItemsMapping) -> Result<()> {
     Ok(())
 }
 
-fn users(sink: &mut Sink, path: &Path, mapping: &UsersMapping) -> Result<()> {
+fn users(sink: &mut impl Target, path: &Path, mapping: &UsersMapping) -> Result<()> {
     let mut columns = Columns::default();
     let id_at = columns.add(&mapping.id);
     let attribute_at: Vec<usize> = mapping.attributes.iter().map(|a| columns.add(a)).collect();
     let mut rows = Rows::open(path, mapping.format, columns)?;
-    let mut described = HashSet::new();
-    while let Some((line, row)) = rows.next_row(sink.report)? {
-        let Some(id) = new_id(sink, path, line, row[id_at].as_deref(), &mut described)? else {
+    while let Some((line, row)) = rows.next_row(sink.report())? {
+        let Some(id) = row[id_at].as_deref() else {
+            sink.report().bad_row(path, line, "id is empty", "")?;
             continue;
         };
-        sink.report.rows_kept += 1;
-        let attributes = attributes(sink.report, &mapping.attributes, &attribute_at, &row);
-        let user = sink.builder.user(&id);
-        sink.builder.profile_mut(user).attributes = attributes;
+        let attributes = attributes(sink.report(), &mapping.attributes, &attribute_at, row);
+        sink.profile((path, line), id, attributes)?;
     }
     Ok(())
 }
 
 /// The id, unless it is empty or was described before: then the row is bad.
 fn new_id(
-    sink: &mut Sink,
+    report: &mut IngestReport,
     path: &Path,
     line: u64,
     id: Option<&str>,
     described: &mut HashSet<String>,
 ) -> Result<Option<String>> {
     match id {
-        None => sink.report.bad_row(path, line, "id is empty", "")?,
+        None => report.bad_row(path, line, "id is empty", "")?,
         Some(id) if described.insert(id.to_owned()) => return Ok(Some(id.to_owned())),
-        Some(id) => sink
-            .report
-            .bad_row(path, line, "id is described twice", id)?,
+        Some(id) => report.bad_row(path, line, "id is described twice", id)?,
     }
     Ok(None)
 }

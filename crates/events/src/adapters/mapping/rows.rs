@@ -34,11 +34,17 @@ pub(super) struct Rows {
     path: PathBuf,
     columns: Vec<String>,
     source: Source,
+    /// The row at hand; its texts keep their room for the next one.
+    row: Cells,
 }
 
 enum Source {
     /// Reader, width of the header, position of each wanted column in it.
-    Csv(Box<csv::Reader<fs_err::File>>, usize, Vec<usize>),
+    Csv(
+        Box<(csv::Reader<fs_err::File>, csv::ByteRecord)>,
+        usize,
+        Vec<usize>,
+    ),
     Jsonl(Lines),
     /// Rows of the current batch in reverse order, so that the next is popped.
     Parquet(Table, Vec<(u64, Cells)>),
@@ -60,24 +66,30 @@ impl Rows {
         };
         Ok(Self {
             path: path.to_owned(),
+            row: vec![None; columns.len()],
             columns,
             source,
         })
     }
 
     /// The next good row and its line; bad ones are reported and passed over.
-    pub fn next_row(&mut self, report: &mut IngestReport) -> Result<Option<(u64, Cells)>> {
-        match &mut self.source {
-            Source::Csv(reader, width, at) => next_csv(reader, *width, at, &self.path, report),
-            Source::Jsonl(lines) => next_jsonl(lines, &self.columns, &self.path, report),
+    pub fn next_row(&mut self, report: &mut IngestReport) -> Result<Option<(u64, &Cells)>> {
+        let row = &mut self.row;
+        let next = match &mut self.source {
+            Source::Csv(csv, width, at) => next_csv(csv, *width, at, &self.path, report, row)?,
+            Source::Jsonl(lines) => next_jsonl(lines, &self.columns, &self.path, report, row)?,
             Source::Parquet(table, rows) => {
                 if rows.is_empty() {
                     *rows = next_rows(table, &self.columns)?;
                     report.rows_read += rows.len() as u64;
                 }
-                Ok(rows.pop())
+                rows.pop().map(|(line, cells)| {
+                    *row = cells;
+                    line
+                })
             }
-        }
+        };
+        Ok(next.map(|line| (line, &self.row)))
     }
 }
 
@@ -106,6 +118,7 @@ fn open_csv(path: &Path, delimiter: u8, columns: &[String]) -> Result<Source> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
+        .buffer_capacity(1 << 18)
         .from_reader(fs_err::File::open(path)?);
     let header = reader.byte_headers().map_err(|e| csv_error(path, &e))?;
     let names: Vec<String> = header
@@ -135,7 +148,8 @@ fn open_csv(path: &Path, delimiter: u8, columns: &[String]) -> Result<Source> {
                 .ok_or_else(|| missing(path, c, &names))
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Source::Csv(Box::new(reader), names.len(), at))
+    let reader = Box::new((reader, csv::ByteRecord::new()));
+    Ok(Source::Csv(reader, names.len(), at))
 }
 
 fn missing(path: &Path, column: &str, names: &[String]) -> Error {
@@ -146,16 +160,16 @@ fn missing(path: &Path, column: &str, names: &[String]) -> Error {
 }
 
 fn next_csv(
-    reader: &mut csv::Reader<fs_err::File>,
+    (reader, record): &mut (csv::Reader<fs_err::File>, csv::ByteRecord),
     width: usize,
     at: &[usize],
     path: &Path,
     report: &mut IngestReport,
-) -> Result<Option<(u64, Cells)>> {
-    let mut record = csv::ByteRecord::new();
+    row: &mut Cells,
+) -> Result<Option<u64>> {
     loop {
         if !reader
-            .read_byte_record(&mut record)
+            .read_byte_record(record)
             .map_err(|e| csv_error(path, &e))?
         {
             return Ok(None);
@@ -172,12 +186,19 @@ fn next_csv(
             )?;
             continue;
         }
-        let cells: std::result::Result<Cells, _> = at
-            .iter()
-            .map(|&i| std::str::from_utf8(&record[i]).map(|c| filled(c).map(str::to_owned)))
-            .collect();
-        match cells {
-            Ok(cells) => return Ok(Some((line, cells))),
+        let filled_in = at.iter().zip(&mut *row).try_for_each(|(&i, cell)| {
+            let text = std::str::from_utf8(&record[i])?;
+            match (filled(text), &mut *cell) {
+                (Some(text), Some(room)) => {
+                    room.clear();
+                    room.push_str(text);
+                }
+                (text, cell) => *cell = text.map(str::to_owned),
+            }
+            Ok::<(), std::str::Utf8Error>(())
+        });
+        match filled_in {
+            Ok(()) => return Ok(Some(line)),
             Err(_) => report.bad_row(
                 path,
                 line,
@@ -197,13 +218,14 @@ fn next_jsonl(
     columns: &[String],
     path: &Path,
     report: &mut IngestReport,
-) -> Result<Option<(u64, Cells)>> {
+    row: &mut Cells,
+) -> Result<Option<u64>> {
     while let Some((line, text)) = lines.next_line(report)? {
         report.rows_read += 1;
         match serde_json::from_str(text) {
             Ok(Value::Object(object)) => {
-                let cells = columns.iter().map(|c| json_cell(object.get(c)?)).collect();
-                return Ok(Some((line, cells)));
+                *row = columns.iter().map(|c| json_cell(object.get(c)?)).collect();
+                return Ok(Some(line));
             }
             Ok(_) => report.bad_row(path, line, "not a JSON object", text)?,
             Err(e) if e.is_eof() => report.bad_row(path, line, "JSON object is cut off", text)?,
