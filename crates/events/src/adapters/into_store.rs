@@ -96,6 +96,12 @@ impl Target for IntoStore<'_, '_> {
         &mut self.names
     }
 
+    fn is_forgotten(&self, user: &str) -> bool {
+        self.limits
+            .forgotten
+            .is_some_and(|forgotten| forgotten(user))
+    }
+
     fn event(&mut self, user: &str, event: Event) -> Result<()> {
         let row = self.n_rows;
         self.n_rows = row.checked_add(1).ok_or_else(|| {
@@ -132,8 +138,7 @@ impl Target for IntoStore<'_, '_> {
         if self.users_path != at.0 {
             self.users_path = at.0.to_owned();
         }
-        let forgotten = self.limits.forgotten.is_some_and(|f| f(user));
-        if forgotten || self.limits.shard.is_some_and(|shard| !shard.holds(user)) {
+        if self.is_forgotten(user) || self.limits.shard.is_some_and(|shard| !shard.holds(user)) {
             return Ok(());
         }
         let line = u32::try_from(at.1).unwrap_or(u32::MAX);

@@ -17,6 +17,11 @@ pub(super) trait Target {
     /// Items, kinds and places.
     fn names(&mut self) -> &mut DatasetBuilder;
 
+    /// Whether a user's events are taken from a log only to be dropped: nothing that they name is kept.
+    fn is_forgotten(&self, _user: &str) -> bool {
+        false
+    }
+
     /// The event of one row; its `user` and `row` are of no account.
     fn event(&mut self, user: &str, event: Event) -> Result<()>;
 

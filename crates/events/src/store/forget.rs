@@ -24,7 +24,7 @@ const USER: &str = "user_id";
 /// Whom a data set holds: what has to be known before the rows go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Index of the user, which later users move down into.
+    /// Index of the user in the data set that is read, which later users move down into.
     pub user: UserIdx,
     pub n_users: usize,
     pub n_events: u64,
@@ -45,7 +45,15 @@ pub fn find_user(dir: &Path, id: &str) -> Result<Option<Found>> {
             found = Some((before + i as u64) as UserIdx);
         }
     }
-    let Some(user) = found else { return Ok(None) };
+    let Some(mut user) = found else {
+        return Ok(None);
+    };
+    // Where the table has another order than the data set that is read, the latter counts.
+    if super::read_info(dir)?.users_by_id {
+        let users = super::read(dir)?.users;
+        let position = users.iter().position(|p| p.id == id);
+        user = position.map_or(user, |p| p as UserIdx);
+    }
     let n_events = count_rows(&events_of(dir, id)?, id)?;
     Ok(Some(Found {
         user,

@@ -25,7 +25,7 @@ pub use rows::files;
 use crate::config::Config;
 use crate::stage::{MANIFEST, Manifest, RunLock, clear};
 use crate::stages::service::{ANSWERS, KEEP, close_answers};
-use crate::stages::{ORDER, SPLIT_FILE};
+use crate::stages::{ORDER, SPLIT_FILE, recount_rows};
 use crate::{atomic, key, sealed};
 use rows::Who;
 use tombstones::{Tombstone, Tombstones};
@@ -139,6 +139,10 @@ fn take_out(run_dir: &Path, id: &str, plan: &Plan, subject: &str) -> Result<()> 
         for path in files(&dir)?.iter().filter(|p| !p.ends_with(ANSWERS)) {
             who.take_out(path)?;
         }
+    }
+    let instruct = run_dir.join("instruct");
+    if instruct.join(MANIFEST).exists() {
+        recount_rows(&instruct)?;
     }
     for cleared in &plan.cleared {
         let dir = run_dir.join(cleared);

@@ -190,7 +190,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             );
         }
         if let Some(service) = &service {
-            claims::report(ctx, config, &model, &wording, &all, service, &store)?;
+            claims::report(ctx, config, &model, &wording, &plan.anew, service, &store)?;
             let spent = service.gateway.spent();
             ctx.count("paid answers", spent.answers);
             ctx.count("paid tokens", spent.usage.total());

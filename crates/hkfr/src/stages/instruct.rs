@@ -5,6 +5,7 @@
 //! the user's next order from as-of on, before the end of training, and of no order that a case asks for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use hkfr_events::{Dataset, Split};
@@ -12,7 +13,8 @@ use hkfr_lm::ChatLayout;
 use hkfr_rec::llm::row_lengths;
 use hkfr_rec::tasks::{
     Answer, Candidate, CurateConfig, Guard, InstructionRow, ItemSampler, Report, RowsConfig,
-    TaskSet, axolotl, curate, dataset_info, write_alpaca, write_messages, write_sharegpt,
+    TaskSet, axolotl, curate, dataset_info, read_messages, write_alpaca, write_messages,
+    write_sharegpt,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -115,11 +117,27 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     })
 }
 
+fn read(path: &Path) -> Result<Reports> {
+    serde_json::from_slice(&fs_err::read(path)?)
+        .with_context(|| format!("{} is damaged; run with --force instruct", path.display()))
+}
+
+/// Brings the report in the stage's directory in line with rows of which some were taken out.
+pub fn recount_rows(dir: &Path) -> Result<()> {
+    let path = dir.join(REPORT);
+    let mut reports = read(&path)?;
+    for (variant, VariantReport { report, .. }) in &mut reports.variants {
+        report.recount(&read_messages(
+            &dir.join(format!("{variant}.messages.jsonl")),
+        )?);
+    }
+    atomic::write_json(&path, &reports)
+}
+
 /// Prints what the rows are made of.
 pub(super) fn show(session: &Session) -> Result<()> {
     let path = session.dir("instruct").join(REPORT);
-    let reports: Reports = serde_json::from_slice(&fs_err::read(&path)?)
-        .with_context(|| format!("{} is damaged; run with --force instruct", path.display()))?;
+    let reports = read(&path)?;
     if reports.variants.is_empty() {
         println!("No system is tuned: there are no instruction rows.");
     }

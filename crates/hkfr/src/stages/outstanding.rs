@@ -62,7 +62,7 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     };
     let plan = planner.plan(&all, &earlier)?;
     let instances = &plan.anew;
-    let sampled = super::claims::sample(config, &all);
+    let sampled = super::claims::sample(config, instances);
     let claims = config.fusion.claims();
     let vocabulary = Vocabulary::new(dataset);
     let pseudonyms = pseudonyms(config, dataset, made)?;

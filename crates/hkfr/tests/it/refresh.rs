@@ -163,7 +163,12 @@ fn what_still_stands_is_taken_again_and_repeats_exactly() {
 fn a_service_is_asked_only_of_what_changed_and_the_dry_run_tells() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
-    let server = Server::start(|_| say(200, good("small", "They like things.")));
+    let server = Server::start(|_| {
+        say(
+            200,
+            good("small", r#"{"claims": [], "text": "They like things."}"#),
+        )
+    });
     let url = &server.url;
     let service = format!("mode = \"service\"\nbase_url = \"{url}\"\nmodel = \"small\"");
     fused(dir, &format!("{service}\nrefresh_threshold = 0.35"));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, Dropped, LABEL_TASKS, TASKS};
+use super::{Candidate, Dropped, InstructionRow, LABEL_TASKS, TASKS};
 
 /// Answers of a task that are listed, the most common first.
 const LISTED: usize = 20;
@@ -65,6 +65,31 @@ pub struct Report {
     pub tasks: Vec<(String, TaskReport)>,
 }
 
+/// The answers of a task.
+struct Labels {
+    n: usize,
+    largest_share: f64,
+    listed: Vec<(String, usize)>,
+}
+
+impl Labels {
+    fn of<'a>(answers: impl Iterator<Item = &'a str>) -> Self {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        answers.for_each(|a| *counts.entry(a).or_default() += 1);
+        let (n, rows) = (counts.len(), counts.values().sum::<usize>());
+        let mut listed: Vec<(String, usize)> =
+            counts.into_iter().map(|(l, n)| (l.to_owned(), n)).collect();
+        listed.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        listed.truncate(LISTED);
+        let largest = listed.first().map_or(0, |l| l.1);
+        Self {
+            n,
+            largest_share: largest as f64 / rows.max(1) as f64,
+            listed,
+        }
+    }
+}
+
 impl Report {
     /// `answered`: of how many instances a task had an answer, before anything was dropped.
     pub fn new(
@@ -76,29 +101,22 @@ impl Report {
         let asked = TASKS.iter().filter(|t| asked.iter().any(|a| a == *t));
         let task = |task: &&'static str| {
             let own: Vec<&Candidate> = rows.iter().filter(|c| c.answer.task == *task).collect();
-            let mut labels: HashMap<&str, usize> = HashMap::new();
+            let labels = Labels::of(own.iter().map(|c| c.answer.output.as_str()));
             let mut wordings = Vec::new();
             for c in &own {
-                *labels.entry(&c.answer.output).or_default() += 1;
                 if wordings.len() <= c.answer.wording {
                     wordings.resize(c.answer.wording + 1, 0);
                 }
                 wordings[c.answer.wording] += 1;
             }
-            let n_labels = labels.len();
-            let mut labels: Vec<(String, usize)> =
-                labels.into_iter().map(|(l, n)| (l.to_owned(), n)).collect();
-            labels.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-            labels.truncate(LISTED);
-            let largest = labels.first().map_or(0, |l| l.1);
             let report = TaskReport {
                 rows: own.len(),
                 without_answer: n_instances - answered.get(task).copied().unwrap_or(0),
                 dropped: dropped.get(task).copied().unwrap_or_default(),
                 wordings,
-                n_labels,
-                largest_share: largest as f64 / own.len().max(1) as f64,
-                labels,
+                n_labels: labels.n,
+                largest_share: labels.largest_share,
+                labels: labels.listed,
                 tokens: Lengths::of(own.iter().map(|c| c.tokens)),
             };
             ((*task).to_owned(), report)
@@ -109,6 +127,19 @@ impl Report {
             max_tokens,
             tokens: Lengths::of(rows.iter().map(|c| c.tokens)),
             tasks: asked.map(task).collect(),
+        }
+    }
+
+    /// Counts rows and answers anew, after some rows were taken out; their lengths stay as they were.
+    pub fn recount(&mut self, rows: &[InstructionRow]) {
+        self.rows = rows.len();
+        for (task, report) in &mut self.tasks {
+            let of_task = rows.iter().filter(|r| r.task == *task);
+            let labels = Labels::of(of_task.clone().map(|r| r.output.as_str()));
+            report.rows = of_task.count();
+            report.n_labels = labels.n;
+            report.largest_share = labels.largest_share;
+            report.labels = labels.listed;
         }
     }
 

@@ -230,6 +230,7 @@ fn events(sink: &mut impl Target, path: &Path, mapping: &EventsMapping) -> Resul
             value,
             place: place_at
                 .and_then(|i| row[i].as_deref())
+                .filter(|_| !sink.is_forgotten(user))
                 .map(|p| sink.names().place(p)),
             text,
             row: 0,
