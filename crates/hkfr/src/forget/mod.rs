@@ -125,12 +125,7 @@ fn take_out(run_dir: &Path, id: &str, plan: &Plan, subject: &str) -> Result<()> 
         split.forget(plan.user_index, plan.n_users);
         split.save(&split_path)?;
     }
-    let answers = run_dir.join("fuse").join(ANSWERS);
-    if answers.exists() {
-        sealed::open(&answers)?;
-        Answers::open(&answers)?.forget(subject)?;
-        close_answers(&run_dir.join("fuse"))?;
-    }
+    forget_answers(&run_dir.join("fuse"), subject)?;
     for stage in ORDER.iter().filter(|s| plan::has_rows(s)) {
         let dir = run_dir.join(stage);
         if !dir.join(MANIFEST).exists() {
@@ -147,10 +142,25 @@ fn take_out(run_dir: &Path, id: &str, plan: &Plan, subject: &str) -> Result<()> 
     for cleared in &plan.cleared {
         let dir = run_dir.join(cleared);
         match cleared.as_str() {
-            "fuse" => clear(&dir, &KEEP)?,
+            // What others were paid for stays, also in a shard.
+            name if name.starts_with("fuse") => {
+                forget_answers(&dir, subject)?;
+                clear(&dir, &KEEP)?;
+            }
             _ if dir.exists() => fs_err::remove_dir_all(&dir)?,
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Of the stage `fuse` or a shard of it.
+fn forget_answers(dir: &Path, subject: &str) -> Result<()> {
+    let answers = dir.join(ANSWERS);
+    if answers.exists() {
+        sealed::open(&answers)?;
+        Answers::open(&answers)?.forget(subject)?;
+        close_answers(dir)?;
     }
     Ok(())
 }

@@ -47,6 +47,20 @@ pub fn has_rows(stage: &str) -> bool {
     ["fuse", "instruct", "recommend"].contains(&stage)
 }
 
+/// Prompts, and shards of stages: what can be made again from the log, and holds everybody.
+fn beside_the_stages(run_dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(run_dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() && (name == "prompts" || name.contains("-shard-")) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 impl Plan {
     /// Of a process that ended before it was done.
     pub fn pending(run_dir: &Path) -> Result<Option<Self>> {
@@ -90,6 +104,7 @@ impl Plan {
         if run_dir.join("check-leaks").exists() {
             plan.cleared.push("check-leaks".into());
         }
+        plan.cleared.extend(beside_the_stages(&run_dir)?);
         plan.answers(&run_dir, id, key)?;
         plan.elsewhere(config, id)?;
         Ok(plan)

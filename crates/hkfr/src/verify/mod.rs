@@ -216,7 +216,7 @@ fn loose(path: &Path, report: &mut Report) -> Result<()> {
 fn special(path: &Path, report: &mut Report) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let end = |suffix: &str| name.ends_with(suffix);
-    if name == ".lock" || end("-shm") {
+    if name == ".lock" || name.starts_with(".lock-") || end("-shm") {
         // Who is at work, and SQLite's index of a log, which it makes anew: no data.
         return Ok(true);
     }

@@ -96,6 +96,14 @@ fn nothing_is_left_of_a_user_who_was_forgotten() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     let server = marked_run(dir);
+    // Beside the stages.
+    for args in [
+        &["prompts", "toy.toml"][..],
+        &["ingest", "toy.toml", "--shard", "1/1"],
+    ] {
+        let (code, _, err) = run(dir, args);
+        assert_eq!(code, Some(0), "{err}");
+    }
     let held: Vec<String> = holding(dir)
         .iter()
         .map(|f| {
@@ -107,6 +115,7 @@ fn nothing_is_left_of_a_user_who_was_forgotten() {
         .collect();
     for file in [
         "ingest/users.parquet",
+        "ingest-shard-1-of-1/users.parquet",
         "ingest/info.json",
         "ingest/rows.json",
         "split/split.json",
