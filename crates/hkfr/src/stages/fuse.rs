@@ -194,7 +194,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             let spent = service.gateway.spent();
             ctx.count("paid answers", spent.answers);
             ctx.count("paid tokens", spent.usage.total());
-            ctx.count("cost", format!("cost {:.4}", spent.cost));
+            ctx.count("cost", format!("{:.4}", spent.cost));
         }
         if reuses {
             let records = store.all()?;
