@@ -132,7 +132,9 @@ fn top_k(
     k: usize,
 ) -> std::result::Result<Vec<(u32, f32)>, Fault> {
     let Some(best) = best_of_lanes(scores) else {
-        let at = scores.iter().position(|&s| !(s < f32::INFINITY));
+        let at = scores
+            .iter()
+            .position(|&s| s.is_nan() || s == f32::INFINITY);
         let at = at.expect("one is no number");
         let (rank, item) = (at + 1, format!("#{at}"));
         return Err(Fault::NotFinite { rank, item });

@@ -31,8 +31,11 @@ fn config(by: CohortBy, min: usize) -> CohortConfig {
     }
 }
 
+/// Attributes, and what is chosen when.
+type Person<'a> = (&'a [(&'a str, &'a str)], &'a [(&'a str, i64)]);
+
 /// Users `u0`… with their profiles and what they bought, (category, day); user 0 is asked about.
-fn people(people: &[(&[(&str, &str)], &[(&str, i64)])]) -> Dataset {
+fn people(people: &[Person]) -> Dataset {
     let mut b = DatasetBuilder::new(info());
     for (i, (profile, bought)) in people.iter().enumerate() {
         let id = format!("u{i}");

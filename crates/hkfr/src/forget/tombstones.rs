@@ -97,11 +97,14 @@ impl Tombstones {
     }
 }
 
+/// Whether a user of this id was forgotten.
+pub type IsForgotten = Box<dyn Fn(&str) -> bool>;
+
 /// Who is to be left out of a run, by id; `None` if nobody was forgotten.
 ///
 /// # Errors
 /// Tombstones that cannot be told for want of their key.
-pub fn forgotten(config: &Config) -> Result<Option<Box<dyn Fn(&str) -> bool>>> {
+pub fn forgotten(config: &Config) -> Result<Option<IsForgotten>> {
     let run_dir = config.run_dir();
     if Tombstones::read(&run_dir)?.is_none() {
         return Ok(None);
