@@ -90,6 +90,7 @@ impl Fusion<'_> {
         // Its tokens are another model's, so the text may take twice as many.
         let max_tokens = 2 * self.knowledge_tokens + CLAIM_TOKENS * config.max_claims as usize;
         let mut request = ChatRequest::prompt(prompt, max_tokens);
+        request.reasoning_tokens = config.reasoning_tokens as usize;
         request.schema = Some(schema());
         request.seed = (round > 0).then_some(u64::from(round));
         if config.structured == Structured::Never {

@@ -57,6 +57,8 @@ pub struct ClaimsConfig {
     pub reask_cut: bool,
     /// Claims that the question asks for at most.
     pub max_claims: u32,
+    /// [`crate::ChatRequest::reasoning_tokens`].
+    pub reasoning_tokens: u32,
 }
 
 impl Default for ClaimsConfig {
@@ -66,6 +68,7 @@ impl Default for ClaimsConfig {
             reasks: 1,
             reask_cut: false,
             max_claims: 16,
+            reasoning_tokens: 0,
         }
     }
 }

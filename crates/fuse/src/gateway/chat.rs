@@ -38,6 +38,9 @@ pub struct ChatRequest {
     /// Of the answer.
     pub max_tokens: usize,
     pub temperature: f64,
+    /// Tokens that the model may think beside the answer. Above 0 the limit is sent as
+    /// `max_completion_tokens` and no temperature is: models that reason refuse `max_tokens` and any but their own.
+    pub reasoning_tokens: usize,
     /// A JSON schema that the answer must satisfy, sent as `response_format`.
     pub schema: Option<Value>,
     /// Whom it is about, as a pseudonym: kept beside the answer, never sent, and no part of the hash.
@@ -146,6 +149,7 @@ impl ChatRequest {
             }],
             max_tokens,
             temperature: 0.0,
+            reasoning_tokens: 0,
             schema: None,
             subject: None,
             seed: None,
@@ -174,12 +178,13 @@ impl ChatRequest {
 
     /// What is posted to `/chat/completions`.
     pub fn body(&self, model: &str) -> Value {
-        let mut body = json!({
-            "model": model,
-            "messages": self.messages,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-        });
+        let mut body = json!({"model": model, "messages": self.messages});
+        if self.reasoning_tokens > 0 {
+            body["max_completion_tokens"] = self.longest().into();
+        } else {
+            body["temperature"] = self.temperature.into();
+            body["max_tokens"] = self.max_tokens.into();
+        }
         if let Some(seed) = self.seed {
             body["seed"] = seed.into();
         }
@@ -208,8 +213,13 @@ impl ChatRequest {
         let bytes = self.messages.iter().map(|m| m.content.len()).sum::<usize>() + schema;
         Usage {
             prompt_tokens: bytes.div_ceil(3) as u64 + frame,
-            completion_tokens: self.max_tokens as u64,
+            completion_tokens: self.longest() as u64,
         }
+    }
+
+    /// Tokens that are paid for an answer at most.
+    fn longest(&self) -> usize {
+        self.max_tokens + self.reasoning_tokens
     }
 
     /// What an answer took: as reported, or else estimated.

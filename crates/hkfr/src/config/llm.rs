@@ -33,6 +33,7 @@ pub struct FusionConfig {
     pub model: String,
     pub structured: Structured,
     pub max_claims: u32,
+    pub reasoning_tokens: u32,
     pub reasks: u32,
     pub reask_cut: bool,
     pub repeats: u32,
@@ -86,6 +87,7 @@ impl Default for FusionConfig {
             model: "gpt-4o-mini".into(),
             structured: Structured::Auto,
             max_claims: 16,
+            reasoning_tokens: 0,
             reasks: 1,
             reask_cut: false,
             repeats: 1,
@@ -124,6 +126,7 @@ impl FusionConfig {
             reasks: self.reasks,
             reask_cut: self.reask_cut,
             max_claims: self.max_claims,
+            reasoning_tokens: self.reasoning_tokens,
         }
     }
 
@@ -137,6 +140,7 @@ impl FusionConfig {
                 "item_names": self.item_names,
                 "structured": self.structured,
                 "max_claims": self.max_claims,
+                "reasoning_tokens": self.reasoning_tokens,
                 "reasks": self.reasks,
                 "reask_cut": self.reask_cut,
                 "repeats": self.repeats,

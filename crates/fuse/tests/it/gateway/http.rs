@@ -45,6 +45,26 @@ fn a_request_says_what_is_wanted_and_the_answer_is_read() {
 }
 
 #[test]
+fn a_model_that_reasons_is_asked_in_its_own_terms() {
+    let server = Server::start(|asked| {
+        assert_eq!(asked.body["max_completion_tokens"], json!(520));
+        for refused in ["max_tokens", "temperature"] {
+            assert!(asked.body.get(refused).is_none(), "{refused}");
+        }
+        say(200, good("small", "They like milk."))
+    });
+    let plain = ChatRequest::prompt("What do they like?", 20);
+    let mut request = plain.clone();
+    request.reasoning_tokens = 500;
+    service(&server)
+        .ask(&request, Duration::from_secs(5))
+        .unwrap();
+    // What it thinks is paid, and its answer is another.
+    assert_eq!(request.estimate().completion_tokens, 520);
+    assert_ne!(request.hash("small"), plain.hash("small"));
+}
+
+#[test]
 fn tokens_that_no_answer_can_have_taken_are_not_believed() {
     let body = good("m", "x").replace("\"prompt_tokens\":10", "\"prompt_tokens\":9e18");
     for tokens in ["18446744073709551615", "-1", "\"ten\"", "null"] {
