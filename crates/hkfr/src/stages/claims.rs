@@ -17,7 +17,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
 use super::Model;
-use super::fuse::{facts_config, fusion};
+use super::histories::{facts_config, fusion};
 use super::service::Service;
 use crate::config::Config;
 use crate::stage::StageContext;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use hkfr_events::{AsOf, Dataset, Split, UserIdx};
 use hkfr_fuse::{COHORT_SLOT, Error, KnowledgeRecord};
 
-use super::fuse::instances;
+use super::histories::instances;
 
 pub(super) fn check(dataset: &Dataset, split: &Split, records: &[KnowledgeRecord]) -> Result<()> {
     // The latest that is asked, by user and cut.

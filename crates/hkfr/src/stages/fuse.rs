@@ -4,15 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use anyhow::{Context, Result, bail};
-use hkfr_events::{Dataset, Instance, Split};
-use hkfr_fuse::{
-    Cohorts, CountTokens, FactsConfig, Fusion, FusionMode, KnowledgeRecord, KnowledgeStore,
-    Population, Wording,
-};
+use hkfr_events::{Dataset, Instance};
+use hkfr_fuse::{Cohorts, FusionMode, KnowledgeRecord, KnowledgeStore, Population, Wording};
 use hkfr_rec::llm::EmbeddedScorer;
 use serde_json::json;
 
 use super::claims;
+use super::histories::{facts_config, fusion, instances_of};
 use super::llm::{KNOWLEDGE, Source, Variant, n_threads, variants};
 use super::refresh::{self, Earlier, Planner, n_choices};
 use super::service::{self, Service};
@@ -239,54 +237,6 @@ pub(super) fn finish(ctx: &mut StageContext, store: &KnowledgeStore) -> Result<(
     let mut lines = Vec::new();
     store.export(&mut lines)?;
     crate::atomic::write(&ctx.dir.join("knowledge.jsonl"), &lines)
-}
-
-/// The instances of the users that the stage is about.
-pub(super) fn instances_of<'s>(
-    session: &Session,
-    dataset: &Dataset,
-    split: &'s Split,
-) -> Vec<&'s Instance> {
-    let mut instances = instances(split);
-    if let Some(shard) = session.runner.shard("fuse") {
-        instances.retain(|i| shard.holds(&dataset.users[i.user as usize].id));
-    }
-    instances
-}
-
-/// All whose history is written out, without doubles (a case may coincide with a training instance).
-pub(super) fn instances(split: &Split) -> Vec<&Instance> {
-    let mut seen = std::collections::HashSet::new();
-    let all = split
-        .train
-        .iter()
-        .chain(split.cases.iter().map(|c| &c.instance));
-    all.filter(|i| seen.insert((i.user, i.as_of, i.keep_last)))
-        .collect()
-}
-
-/// What is condensed of a history.
-pub fn facts_config(config: &Config) -> FactsConfig {
-    FactsConfig {
-        max_events: config.fusion.max_events as usize,
-        ..FactsConfig::default()
-    }
-}
-
-/// How a config fuses, asked of a model or not.
-pub fn fusion<'a>(
-    config: &Config,
-    wording: &'a Wording<'a>,
-    facts: &'a FactsConfig,
-    count: CountTokens<'a>,
-) -> Fusion<'a> {
-    Fusion {
-        wording,
-        facts,
-        budget_tokens: config.fusion.budget_tokens as usize,
-        knowledge_tokens: config.fusion.knowledge_tokens as usize,
-        count,
-    }
 }
 
 fn is_of_one_request(error: &anyhow::Error) -> bool {

@@ -10,6 +10,7 @@ mod claims;
 mod cut_offs;
 mod evaluate;
 mod fuse;
+mod histories;
 mod ingest;
 mod instruct;
 mod leaks;
@@ -40,7 +41,7 @@ use crate::stop::Stop;
 
 pub use evaluate::{REPORT, segment_order};
 pub(crate) use evaluate::{eval_config, truths};
-pub use fuse::{facts_config, fusion};
+pub use histories::{facts_config, fusion};
 pub use instruct::recount_rows;
 pub use leaks::check as check_leaks;
 pub use llm::n_threads;

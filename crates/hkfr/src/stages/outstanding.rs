@@ -14,7 +14,7 @@ use hkfr_fuse::{
 };
 
 use super::Session;
-use super::fuse::{facts_config, fusion, instances_of};
+use super::histories::{facts_config, fusion, instances_of};
 use super::llm::{Variant, n_threads, variants};
 use super::refresh::{self, Earlier, Planner};
 use super::service::{ANSWERS, close_answers, open_answers, pseudonyms, spend_config};

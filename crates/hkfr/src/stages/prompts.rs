@@ -15,7 +15,7 @@ use hkfr_lm::Tokenizer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::fuse::{facts_config, fusion};
+use super::histories::{facts_config, fusion};
 use super::{Session, n_threads, open_tokenizer};
 use crate::args::PromptsOptions;
 use crate::config::Config;

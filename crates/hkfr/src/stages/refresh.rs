@@ -18,7 +18,7 @@ use hkfr_fuse::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::fuse::{facts_config, fusion};
+use super::histories::{facts_config, fusion};
 use super::llm::n_threads;
 use super::{Model, Session};
 use crate::config::Config;

@@ -1,0 +1,57 @@
+//! Whose history is written out, and how a config condenses it.
+
+use std::collections::HashSet;
+
+use hkfr_events::{Dataset, Instance, Split};
+use hkfr_fuse::{CountTokens, FactsConfig, Fusion, Wording};
+
+use super::Session;
+use crate::config::Config;
+
+/// The instances of the users that the stage `fuse` is about.
+pub(super) fn instances_of<'s>(
+    session: &Session,
+    dataset: &Dataset,
+    split: &'s Split,
+) -> Vec<&'s Instance> {
+    let mut instances = instances(split);
+    if let Some(shard) = session.runner.shard("fuse") {
+        instances.retain(|i| shard.holds(&dataset.users[i.user as usize].id));
+    }
+    instances
+}
+
+/// All whose history is written out, without doubles (a case may coincide with a training instance).
+pub(super) fn instances(split: &Split) -> Vec<&Instance> {
+    let mut seen = HashSet::new();
+    let all = split
+        .train
+        .iter()
+        .chain(split.cases.iter().map(|c| &c.instance));
+    all.filter(|i| seen.insert((i.user, i.as_of, i.keep_last)))
+        .collect()
+}
+
+/// What is condensed of a history.
+pub fn facts_config(config: &Config) -> FactsConfig {
+    FactsConfig {
+        max_events: config.fusion.max_events as usize,
+        ..FactsConfig::default()
+    }
+}
+
+/// How a config fuses, asked of a model or not.
+pub fn fusion<'a>(
+    config: &Config,
+    wording: &'a Wording<'a>,
+    facts: &'a FactsConfig,
+    count: CountTokens<'a>,
+) -> Fusion<'a> {
+    Fusion {
+        wording,
+        facts,
+        budget_tokens: config.fusion.budget_tokens as usize,
+        knowledge_tokens: config.fusion.knowledge_tokens as usize,
+        count,
+    }
+}
