@@ -16,20 +16,25 @@ use crate::texts::{Mistake, Text, Texts};
 /// The file of a set.
 pub(crate) const FILE: &str = "words.json";
 
+/// What [`crate::time::weekday`], [`crate::time::daypart`] and [`crate::price_band`] say.
+pub(crate) const WEEKDAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+pub(crate) const DAYPARTS: [&str; 5] = ["morning", "midday", "afternoon", "evening", "night"];
+pub(crate) const PRICE_BANDS: [&str; 4] = ["under 2", "2 to 5", "5 to 10", "over 10"];
+
 /// What the program says, by what it answers: a table has all of it, and words each differently within
 /// a group, because as labels of one task they must stay apart.
 const OWN: [&[&str]; 9] = [
-    &[
-        "Monday",
-        "Tuesday",
-        "Wednesday",
-        "Thursday",
-        "Friday",
-        "Saturday",
-        "Sunday",
-    ],
-    &["morning", "midday", "afternoon", "evening", "night"],
-    &["under 2", "2 to 5", "5 to 10", "over 10"],
+    &WEEKDAYS,
+    &DAYPARTS,
+    &PRICE_BANDS,
     &["2 to 4", "5 to 9", "10 or more"],
     &["under 5", "5 to 10", "10 to 20", "20 to 50", "over 50"],
     &[

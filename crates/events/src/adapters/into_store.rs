@@ -111,11 +111,7 @@ impl Target for IntoStore<'_, '_> {
         if row.is_multiple_of(4096) && !(self.limits.go_on)(IngestStep::Read(row.into())) {
             return Err(Error::Stopped);
         }
-        if self
-            .limits
-            .forgotten
-            .is_some_and(|forgotten| forgotten(user))
-        {
+        if self.is_forgotten(user) {
             self.forgotten.insert(user.to_owned());
             self.report.skip(FORGOTTEN);
             return Ok(());

@@ -13,7 +13,7 @@ use minijinja::{Value as Text, context};
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::facts::{Facts, FactsConfig, FactsView, facts, time};
+use crate::facts::{Facts, FactsConfig, FactsView, facts, recent, time};
 use crate::prompt::{CountTokens, CutCounts, Prompt, profile_text, truncated};
 use crate::wording::{Wording, name};
 
@@ -36,12 +36,6 @@ pub struct Document<'h> {
     pub cut: CutCounts,
 }
 
-/// The latest events of a history that facts are condensed from.
-fn condensed<'h>(history: &History<'h>, config: &FactsConfig) -> &'h [Event] {
-    let all = history.events();
-    &all[all.len().saturating_sub(config.max_events)..]
-}
-
 impl<'h> Document<'h> {
     /// Within `budget` tokens: half of them for the summary at most, the rest for as many of the latest
     /// events as fit.
@@ -53,7 +47,7 @@ impl<'h> Document<'h> {
         count: CountTokens,
     ) -> Result<Self> {
         let facts = facts(wording, history, config);
-        let events = condensed(history, config);
+        let events = recent(history, config.max_events);
         let summary = summary(wording, &facts, budget / 2, count)?;
         let as_of = history.as_of().seconds();
         let rows: Vec<Vec<Value>> = events

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use super::names::{Vocabulary, contains_words, is_unspaced};
 use crate::facts::{Count, Facts};
 use crate::statements::{Claim, common};
-use crate::words::Words;
+use crate::words::{DAYPARTS, PRICE_BANDS, WEEKDAYS, Words};
 
 /// What is left of a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,18 +31,6 @@ const DENIALS: [&str; 15] = [
 const DENIALS_UNSPACED: [&str; 9] = [
     "不", "没", "从未", "避免", "讨厌", "忽略", "无视", "避开", "拒绝",
 ];
-
-const WEEKDAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
-const DAYPARTS: [&str; 5] = ["morning", "midday", "afternoon", "evening", "night"];
-const BANDS: [&str; 4] = ["under 2", "2 to 5", "5 to 10", "over 10"];
 
 /// Something that may be said: its name in lower case, and the numbers that may be said with it.
 struct Known {
@@ -183,7 +171,7 @@ fn stands(
     if vocabulary.mentioned(lower).iter().any(invents) {
         return false;
     }
-    let own = WEEKDAYS.iter().chain(&DAYPARTS).chain(&BANDS);
+    let own = WEEKDAYS.iter().chain(&DAYPARTS).chain(&PRICE_BANDS);
     let mut own = own.flat_map(|w| [w.to_lowercase(), words.say(w).to_lowercase()]);
     if own.any(|w| says(lower, &w) && !known.iter().any(|k| k.name.contains(&w))) {
         return false;

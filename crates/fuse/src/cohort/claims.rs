@@ -4,9 +4,9 @@
 use hkfr_events::{Dataset, History};
 use minijinja::{Value, context};
 
-use super::{Cohort, Population, own_weight, recent};
+use super::{Cohort, Population, own_weight};
 use crate::error::Result;
-use crate::facts::{Count, time};
+use crate::facts::{Count, recent, time};
 use crate::fuser::KnowledgeRecord;
 use crate::prompt::CountTokens;
 use crate::statements::{Claim, SLOTS, claim_of};

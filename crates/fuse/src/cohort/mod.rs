@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use blend::own_weight;
 pub use claims::{COHORT_SLOT, false_cohort_claims};
 
+use crate::facts::recent;
 use crate::wording::{Wording, name};
 use nearest::Features;
 
@@ -160,11 +161,6 @@ impl<'a> Cohorts<'a> {
         features.dedup();
         features
     }
-}
-
-pub(crate) fn recent<'h>(history: &History<'h>, max_events: usize) -> &'h [Event] {
-    let all = history.events();
-    &all[all.len().saturating_sub(max_events)..]
 }
 
 /// Attributes that say something.

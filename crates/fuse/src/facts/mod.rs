@@ -80,11 +80,17 @@ pub struct Facts {
     pub disliked: Counts,
 }
 
+/// The latest events: those that something is condensed from.
+pub(crate) fn recent<'h>(history: &History<'h>, max_events: usize) -> &'h [Event] {
+    let all = history.events();
+    &all[all.len().saturating_sub(max_events)..]
+}
+
 pub fn facts(wording: &Wording, history: &History, config: &FactsConfig) -> Arc<Facts> {
     let ds = wording.ds;
     let as_of = history.as_of().seconds();
     let all = history.events();
-    let events = &all[all.len().saturating_sub(config.max_events)..];
+    let events = recent(history, config.max_events);
     let chosen: Vec<&Event> = events.iter().filter(|e| ds.is_target(e)).collect();
     let names = |e: &Event| e.item.map(|i| wording.item(i));
     let category = |e: &Event| names(e).and_then(|n| n.category.as_deref());
