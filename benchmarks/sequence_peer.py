@@ -5,7 +5,8 @@
 DIR has `sequential_data.txt`. RecBole's own trainer, data loader and evaluator; its defaults but for what
 SETTINGS says and for KEY=VALUE. Every prefix of a sequence is one example there (its data augmentation), so an
 epoch has as many targets as one of hkfr, but for BERT4Rec, which masks items in every prefix. Prints one JSON
-object as the last line: the accuracy on validation and test of the epoch with the best validation NDCG@10.
+object as the last line: the accuracy on validation and test of the epoch with the best validation NDCG@10, and
+`curve`: seconds since the training began and NDCG@10 on validation, a pair an epoch.
 """
 
 import argparse
@@ -74,7 +75,8 @@ def main():
         model = get_model(config["model"])(config, train.dataset)
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
         trainer.eval_collector.data_collect(train)
-        epochs, evaluations, best, since = [], [], None, 0
+        epochs, evaluations, best, since, curve = [], [], None, 0, []
+        begun = time.perf_counter()
         for epoch in range(args.epochs):
             start = time.perf_counter()
             loss = trainer._train_epoch(train, epoch, show_progress=False)
@@ -82,6 +84,7 @@ def main():
             start = time.perf_counter()
             found = trainer.evaluate(valid, load_best_model=False)
             evaluations.append(time.perf_counter() - start)
+            curve.append([time.perf_counter() - begun, found["ndcg@10"]])
             print(epoch + 1, f"{epochs[-1]:.1f} s, {evaluations[-1]:.1f} s, loss {loss:.3f}", dict(found), file=sys.stderr, flush=True)
             since += 1
             if best is None or found["ndcg@10"] > best[0]["ndcg@10"]:
@@ -103,6 +106,7 @@ def main():
                 "epochs": len(epochs),
                 "best_epoch": best[1],
                 "accuracy": accuracy,
+                "curve": curve,
             }
         )
     )

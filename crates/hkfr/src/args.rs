@@ -202,7 +202,7 @@ pub struct SearchArgs {
     /// Trials of each system and task
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: u32,
-    /// A TOML file of [system] tables with `key = [values]`, instead of the built-in space
+    /// A TOML file of [system] tables with `key = [values]`, which go before those of the built-in space
     #[arg(long, value_name = "FILE")]
     pub space: Option<PathBuf>,
     /// Also write the chosen settings here, for `[recommend] settings`

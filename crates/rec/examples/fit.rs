@@ -4,7 +4,8 @@
 //! `cargo run --release -p hkfr-rec --example fit -- DIR SYSTEM [key=value …]`, DIR with `sequential_data.txt`
 //! and `items.tsv`; keys: those of the system's settings, each value as JSON, and `threads`, `repeats`
 //! (allow, exclude) and `seed`. Prints every epoch and, as the last line, a JSON object: median seconds of an
-//! epoch and of a validation, seconds of the fit, accuracy on validation (the best epoch) and test.
+//! epoch and of a validation, seconds of the fit, accuracy on validation (the best epoch) and test, and `curve`:
+//! seconds since the fit began and NDCG@10, a pair a validation.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -61,7 +62,7 @@ fn main() -> Result<()> {
     let begun = Instant::now();
     let mut clock = begun;
     let (mut epochs, mut validations) = (Vec::new(), Vec::new());
-    let mut best: Option<(f64, f64, usize)> = None;
+    let (mut best, mut curve): (Option<(f64, f64, usize)>, _) = (None, Vec::new());
     let scorer = recipe.fit(&from, &mut |progress| {
         let seconds = clock.elapsed().as_secs_f64();
         match progress {
@@ -71,6 +72,7 @@ fn main() -> Result<()> {
             }
             Progress::Validated { epoch, accuracy: a } => {
                 validations.push(seconds);
+                curve.push((begun.elapsed().as_secs_f64(), a.ndcg_at_10));
                 println!(
                     "; validation {seconds:.2} s, HR@10 {:.4} NDCG@10 {:.4}",
                     a.hr_at_10, a.ndcg_at_10
@@ -97,6 +99,7 @@ fn main() -> Result<()> {
             "validation": best.map(|b| json!({ "hr@10": b.0, "ndcg@10": b.1 })),
             "test": test,
         },
+        "curve": curve,
     });
     println!("{result}");
     Ok(())

@@ -212,6 +212,14 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             return bad(section, key, "must be a finite number above 0");
         }
     }
+    let own_weight = c.recommend.own_weight;
+    if !(own_weight.is_finite() && own_weight >= 0.0) {
+        return bad(
+            "recommend",
+            "own_weight",
+            "must be a finite number, at least 0",
+        );
+    }
     for (key, value) in [
         ("warmup_ratio", c.tuning.warmup_ratio),
         ("dropout", c.tuning.dropout),

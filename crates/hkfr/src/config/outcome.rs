@@ -49,6 +49,7 @@ pub struct RecommendConfig {
     #[serde(skip_serializing)]
     pub settings: Option<PathBuf>,
     pub evidence_weight: f32,
+    pub own_weight: f32,
 }
 
 impl Default for RecommendConfig {
@@ -60,6 +61,7 @@ impl Default for RecommendConfig {
             repeats: RepeatPolicy::Allow,
             settings: None,
             evidence_weight: 0.4,
+            own_weight: 1.0,
         }
     }
 }

@@ -24,11 +24,18 @@ impl Space {
         Self::parse(BUILT_IN).expect("a test reads the built-in space")
     }
 
+    /// The built-in space with the values of a file in place of its own, key by key.
+    ///
     /// # Errors
     /// A file that cannot be read; a system, key or value that does not exist.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs_err::read_to_string(path)?;
-        Self::parse(&text).with_context(|| path.display().to_string())
+        let own = Self::parse(&text).with_context(|| path.display().to_string())?;
+        let mut space = Self::built_in();
+        for (system, keys) in own.0 {
+            space.0.entry(system).or_default().extend(keys);
+        }
+        Ok(space)
     }
 
     /// # Errors

@@ -13,9 +13,10 @@ use hkfr_events::store::{FeatureRow, write_features};
 use hkfr_fuse::sanitise;
 use hkfr_lm::Candidates;
 use hkfr_rec::llm::{
-    Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers, Ranker,
-    recommend,
+    Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers, OwnChoices,
+    Ranker, recommend,
 };
+use hkfr_rec::systems::own_frequency;
 use hkfr_rec::tasks::TaskSet;
 use serde::{Deserialize, Serialize};
 
@@ -95,8 +96,7 @@ impl LlmRanking {
             item_instruction: &asked.item_instruction,
             calibration: None,
         };
-        // What is published stays as it is: calibration is part of HKFR here.
-        if self.system.starts_with("hkfr") {
+        if self.is_calibrated() {
             ranker.calibration = Some(calibrate(
                 session,
                 &ranker,
@@ -106,6 +106,7 @@ impl LlmRanking {
                 &self.system,
             )?);
         }
+        let own = self.own_choices(session, lists)?;
         let progress = Progress::new(
             &self.system,
             Unit::Things("cases"),
@@ -118,9 +119,13 @@ impl LlmRanking {
             .open(&self.path)?;
         let state = Mutex::new((file, Ok(())));
         let finished = |i: usize, scores: hkfr_lm::Result<CaseScores>| {
-            let line = scores
-                .map_err(anyhow::Error::from)
-                .and_then(|scores| self.line(todo[i], scores, lists));
+            let line = scores.map_err(anyhow::Error::from).and_then(|mut scores| {
+                if let Some(own) = &own {
+                    let history = cases[todo[i]].instance.history(lists.dataset);
+                    own.apply(lists.dataset, &history, &mut scores);
+                }
+                self.line(todo[i], scores, lists)
+            });
             let (file, result) = &mut *state.lock().expect("a worker panicked");
             let written =
                 line.and_then(|line| Ok(writeln!(file, "{}", serde_json::to_string(&line)?)?));
@@ -158,6 +163,29 @@ impl LlmRanking {
             category_instruction: tasks.instruction("next_category")?,
             item_instruction: tasks.instruction("next_item")?,
         })
+    }
+
+    /// What calibrated systems know beside what the model says.
+    fn own_choices(&self, session: &Session, lists: &Lists) -> Result<Option<OwnChoices>> {
+        let config = &session.config;
+        let weight = config.recommend.own_weight;
+        if weight == 0.0 || !self.is_calibrated() {
+            return Ok(None);
+        }
+        let of = |task| {
+            let settings = config.systems.of(task, "own-frequency");
+            own_frequency(&settings, &lists.fitting(task))
+        };
+        Ok(Some(OwnChoices {
+            categories: of("category")?,
+            items: of("item")?,
+            weight,
+        }))
+    }
+
+    /// What is published stays as it is: calibration is part of HKFR here.
+    fn is_calibrated(&self) -> bool {
+        self.system.starts_with("hkfr")
     }
 
     fn line(&self, case: usize, scores: CaseScores, lists: &Lists) -> Result<Line> {

@@ -147,7 +147,7 @@ impl<'a> Lists<'a> {
     }
 
     /// What a system learns from. The policy of the table is about items: a category is never used up.
-    fn fitting(&self, task: &str) -> Fitting<'_> {
+    pub fn fitting(&self, task: &str) -> Fitting<'_> {
         let repeats = match task {
             "item" => self.repeats,
             _ => RepeatPolicy::Allow,

@@ -2,7 +2,8 @@
 
 use crate::walk::{run, toy};
 
-const SPACE: &str = "[item-knn]\ninclude_self = [false, true]\nneighbours = [2, 5]\n\
+/// Values in place of the built-in ones, a single one where there is nothing to choose, and a key of its own.
+const SPACE: &str = "[item-knn]\ninclude_self = [false, true]\nneighbours = [2]\nshrinkage = [5.0]\n\
                      [sasrec]\ndim = [8]\nmax_epochs = [2, 4]\nn_heads = [1]\n";
 
 fn search(dir: &std::path::Path, more: &[&str]) -> (Option<i32>, String, String) {
@@ -25,9 +26,20 @@ fn chosen_settings_are_written_and_read_and_trials_are_not_made_twice() {
     std::fs::write(dir.join("space.toml"), SPACE).unwrap();
     let (code, out, err) = search(dir, &["--trials", "3", "--write", "tuned.toml"]);
     assert_eq!(code, Some(0), "{err}");
-    // Both tasks; popularity has one setting, item-knn three of four, sasrec two of two.
+    // Both tasks; popularity has one setting, item-knn two of two, sasrec three of the built-in keys' many.
     let lines = || std::fs::read_to_string(dir.join("out/toy/search/trials.jsonl")).unwrap();
-    assert_eq!(lines().lines().count(), 2 * (1 + 3 + 2), "{}", lines());
+    assert_eq!(lines().lines().count(), 2 * (1 + 2 + 3), "{}", lines());
+    let sasrec = lines()
+        .lines()
+        .filter(|l| l.contains("\"sasrec\""))
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    assert!(
+        sasrec
+            .iter()
+            .all(|l| l.contains("\"dim\":8") && l.contains("\"item_dropout\"")),
+        "{sasrec:?}"
+    );
     assert_eq!(out.lines().count(), 1 + 2 * 3, "{out}");
     assert!(
         out.lines()

@@ -170,6 +170,16 @@ impl OwnFrequency {
             half_life_days: config.half_life_days,
         }
     }
+
+    /// Adds `weight · own(e)`, the user's own choices without the prior.
+    pub fn add_own(&self, ds: &Dataset, history: &History, weight: f32, out: &mut [f32]) {
+        for event in history.events() {
+            if let Some(entity) = self.entities.chosen(ds, event) {
+                let left = decay(history.as_of().seconds() - event.ts, self.half_life_days);
+                out[entity as usize] += weight * strength(ds, event) * left as f32;
+            }
+        }
+    }
 }
 
 impl Scorer for OwnFrequency {
@@ -179,11 +189,6 @@ impl Scorer for OwnFrequency {
 
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
         out.copy_from_slice(&self.prior);
-        for event in history.events() {
-            if let Some(entity) = self.entities.chosen(ds, event) {
-                let weight = decay(history.as_of().seconds() - event.ts, self.half_life_days);
-                out[entity as usize] += strength(ds, event) * weight as f32;
-            }
-        }
+        self.add_own(ds, history, 1.0, out);
     }
 }

@@ -6,9 +6,13 @@
 //!
 //! `score(c) = ln n(c) + w·e(c)`, `score(i) = item head(i) + w·e(category of i)`:
 //!
-//! Bayes' rule with the popularity as the prior, and for items p(i | u) = p(c | u) p(i | c).
+//! Bayes' rule with the popularity as the prior, and for items p(i | u) = p(c | u) p(i | c). To this expectation
+//! [`OwnChoices`] adds what the user chose before.
+
+use hkfr_events::{Dataset, History};
 
 use super::recommend::CaseScores;
+use crate::baselines::OwnFrequency;
 
 pub struct Calibration {
     /// ln p̄ and ln n, by category.
@@ -64,6 +68,34 @@ impl Calibration {
         }
         for ((score, prior), e) in scores.categories.iter_mut().zip(&self.prior).zip(evidence) {
             *score = prior + e;
+        }
+    }
+}
+
+/// A user's own choices beside what is expected of the user: who chose little gets what is expected, who chose much
+/// gets that again. In the terms of Bayes: shares whose Dirichlet prior is the calibrated expectation, after `own`
+/// was seen.
+pub struct OwnChoices {
+    pub categories: OwnFrequency,
+    pub items: OwnFrequency,
+    /// Of one choice, where the highest expectation is 1.
+    pub weight: f32,
+}
+
+impl OwnChoices {
+    /// `score(e) = ln(exp(score(e) − highest score) + weight · own(e))`, own choices halved by age.
+    pub fn apply(&self, ds: &Dataset, history: &History, scores: &mut CaseScores) {
+        for (own, scores) in [
+            (&self.categories, &mut scores.categories),
+            (&self.items, &mut scores.items),
+        ] {
+            let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            scores.iter_mut().for_each(|s| *s = (*s - top).exp());
+            own.add_own(ds, history, self.weight, scores);
+            // What is expected of nothing underflows: all below it are level, and none is infinite.
+            scores
+                .iter_mut()
+                .for_each(|s| *s = s.max(f32::MIN_POSITIVE).ln());
         }
     }
 }

@@ -164,6 +164,21 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
     })
 }
 
+/// The system "own-frequency", for who needs more of it than its scores.
+///
+/// # Errors
+/// An unknown key; a value of the wrong type or out of its range.
+pub fn own_frequency(settings: &Settings, from: &Fitting) -> Result<OwnFrequency> {
+    let config: OwnFrequencyConfig = read(settings, 0)?;
+    config.check()?;
+    Ok(OwnFrequency::fit(
+        from.ds,
+        from.split,
+        from.entities,
+        &config,
+    ))
+}
+
 /// A [`TransformerConfig`] whose feed-forward layer is as wide as eSASRec's by default.
 #[derive(Clone, Serialize, Deserialize)]
 struct ESasRecDefaults(TransformerConfig);
