@@ -30,8 +30,12 @@ fn gateway(url: &str) -> Gateway {
     Gateway::new(config, services, answers, clock, Arc::default()).unwrap()
 }
 
-/// The knowledge of [`household`], whose events are: milk 1, bread 2, cola shown 3, milk 4 and 5, cola 6.
-fn fuse(config: &ClaimsConfig, gateway: &Gateway) -> KnowledgeRecord {
+/// What a service makes of [`household`], whose events are: milk 1, bread 2, cola shown 3, milk 4 and 5, cola 6.
+fn ask(
+    config: &ClaimsConfig,
+    gateway: &Gateway,
+    budget_tokens: usize,
+) -> hkfr_fuse::Result<KnowledgeRecord> {
     let ds = household();
     let templates = TemplateSet::load("grocery", None).unwrap();
     let (wording, vocabulary) = (Wording::new(&ds, &templates), Vocabulary::new(&ds));
@@ -39,15 +43,19 @@ fn fuse(config: &ClaimsConfig, gateway: &Gateway) -> KnowledgeRecord {
     let fusion = Fusion {
         wording: &wording,
         facts: &facts,
-        budget_tokens: 2000,
+        budget_tokens,
         knowledge_tokens: 60,
         count: &words,
     };
     let history = ds.history(0, AsOf::new(30 * DAY));
-    let record = fusion
-        .service(&history, None, config, &vocabulary, gateway)
-        .unwrap();
+    let record = fusion.service(&history, None, config, &vocabulary, gateway)?;
     assert!(false_claims(&ds, &history, &facts, &record.claims).is_empty());
+    Ok(record)
+}
+
+/// The knowledge of [`ask`].
+fn fuse(config: &ClaimsConfig, gateway: &Gateway) -> KnowledgeRecord {
+    let record = ask(config, gateway, 2000).unwrap();
     assert!(record.mode == FusionMode::Service && record.n_tokens <= 60);
     record
 }
@@ -260,28 +268,8 @@ fn a_service_that_refuses_a_schema_is_asked_without_it_from_then_on() {
     assert_eq!(server.total(), 3);
     // What is refused with and without it is the user's to mend.
     let server = Server::start(|_| say(400, "no such model"));
-    let ds = household();
-    let templates = TemplateSet::load("grocery", None).unwrap();
-    let (wording, vocabulary) = (Wording::new(&ds, &templates), Vocabulary::new(&ds));
-    let facts = FactsConfig::default();
-    let fusion = Fusion {
-        wording: &wording,
-        facts: &facts,
-        budget_tokens: 500,
-        knowledge_tokens: 60,
-        count: &words,
-    };
-    let history = ds.history(0, AsOf::new(30 * DAY));
     let gateway = self::gateway(&server.url);
-    let error = fusion
-        .service(
-            &history,
-            None,
-            &ClaimsConfig::default(),
-            &vocabulary,
-            &gateway,
-        )
-        .unwrap_err();
+    let error = ask(&ClaimsConfig::default(), &gateway, 500).unwrap_err();
     assert!(
         error.to_string().contains("does not take this request"),
         "{error}"
