@@ -1,9 +1,10 @@
-"""Lets RecBole 1.2.1 run beside the NumPy and PyTorch of today: the names that NumPy 2 dropped, and files
-that hold more than tensors."""
+"""Lets RecBole 1.2.1 run beside the NumPy, SciPy and PyTorch of today: names that NumPy 2 and SciPy dropped, and
+files that hold more than tensors."""
 
 import functools
 
 import numpy as np
+import scipy.sparse
 import torch
 
 for name, kind in [
@@ -17,3 +18,4 @@ for name, kind in [
     if name not in np.__dict__:
         setattr(np, name, kind)
 torch.load = functools.partial(torch.load, weights_only=False)
+scipy.sparse.dok_matrix._update = lambda matrix, entries: matrix._dict.update(entries)

@@ -3,6 +3,7 @@
 mod baselines;
 mod bert4rec;
 mod caser;
+mod choices_golden;
 mod fixtures;
 mod gru4rec;
 mod matrix;
