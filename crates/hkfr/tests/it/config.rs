@@ -218,6 +218,11 @@ fn values_that_cannot_be_meant_are_refused() {
             "[tuning] targets: target module \"lm_head\" is not supported; q_proj, k_proj",
         ),
         (
+            "[recommend]\nown_weight = -1",
+            2,
+            "[recommend] own_weight: must be a finite number, at least 0",
+        ),
+        (
             "[models]\ndecoder_bits = 16",
             2,
             "[models] decoder_bits: must be 4, 8 or 32",
