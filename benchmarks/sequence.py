@@ -5,8 +5,8 @@
 
 The same sizes on both sides (SIZES), two threads, whole catalogue, seen items allowed, targets of every place of
 every sequence. hkfr is asked twice: with RecBole's loss, a softmax over the whole catalogue, and with its own
-default, sampled. Each round is one epoch and one evaluation. With --trained, each side is trained once, until
-validation stops improving, RecBole's BERT4Rec for so many epochs (TRAINED). Needs torch and recbole.
+default, sampled. Each round is one epoch and one evaluation. With --trained, each side is trained once with its own
+loss, until validation stops improving, RecBole's BERT4Rec for so many epochs (TRAINED). Needs torch and recbole.
 """
 
 import argparse
@@ -33,13 +33,13 @@ EPOCHS = {"BERT4Rec": 8}
 LOSSES = {"softmax": ["loss=softmax"], "sampled": []}
 
 
-def ours(folder, model, *more):
+def ours(folder, model, losses, *more):
     """By name: the commands of hkfr."""
     fit = turns.example("fit")
     sizes = SIZES[model][0].split()
     return {
-        f"{model}, hkfr, {loss}": [fit, folder, model.lower(), "dim=64", *key, *sizes, *more]
-        for loss, key in LOSSES.items()
+        f"{model}, hkfr, {loss}": [fit, folder, model.lower(), "dim=64", *LOSSES[loss], *sizes, *more]
+        for loss in losses
     }
 
 
@@ -52,7 +52,7 @@ def epochs(folder, models, rounds):
     """An epoch and an evaluation each, in turns."""
     commands = {}
     for model in models:
-        commands |= ours(folder, model, "max_epochs=1") | recbole(folder, model, "--epochs", 1)
+        commands |= ours(folder, model, LOSSES, "max_epochs=1") | recbole(folder, model, "--epochs", 1)
     results = turns.take_turns(commands, rounds)
     pairs = [(f"{model}, RecBole", f"{model}, hkfr, {loss}") for model in models for loss in LOSSES]
     return {
@@ -68,7 +68,7 @@ def trained(folder, model):
     """Accuracy, and seconds until the best epoch and until as good as RecBole ever was on validation."""
     ours_too, theirs_too = (settings.split() for settings in TRAINED)
     length = f"MAX_ITEM_LIST_LENGTH={LENGTH.get(model, 20)}"
-    commands = ours(folder, model, *ours_too) | recbole(
+    commands = ours(folder, model, ["sampled"], *ours_too) | recbole(
         folder, model, length, *theirs_too, "--epochs", EPOCHS.get(model, 200)
     )
     results = {name: rounds[0] for name, rounds in turns.take_turns(commands, 1).items()}
