@@ -21,7 +21,7 @@ use hkfr_rec::tasks::TaskSet;
 use serde::{Deserialize, Serialize};
 
 use super::llm::{MAX_NAME, Texts, item_vectors, n_threads, popularity, system};
-use super::recommend::Lists;
+use super::ranked::Lists;
 use super::tune;
 use super::{Model, Session};
 use crate::progress::{Progress, Unit};

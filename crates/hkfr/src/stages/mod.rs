@@ -21,6 +21,7 @@ mod model;
 pub mod outstanding;
 mod page;
 mod prompts;
+mod ranked;
 mod recommend;
 mod refresh;
 pub mod service;

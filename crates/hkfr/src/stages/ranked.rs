@@ -1,0 +1,119 @@
+//! From scores to lists: who may be in them, how long they are, and which come first.
+
+use anyhow::{Context, Result};
+use hkfr_eval::{RankedList, Run};
+use hkfr_events::{Dataset, Split};
+use hkfr_rec::baselines::{Entities, RepeatPolicy};
+use hkfr_rec::rank;
+use hkfr_rec::systems::Fitting;
+
+use super::llm::n_threads;
+use crate::config::RecommendConfig;
+
+/// From scores to lists, the same way for every system.
+pub struct Lists<'a> {
+    pub dataset: &'a Dataset,
+    pub split: &'a Split,
+    items: Entities,
+    categories: Entities,
+    depth: usize,
+    repeats: RepeatPolicy,
+    seed: u64,
+}
+
+impl<'a> Lists<'a> {
+    pub fn new(
+        dataset: &'a Dataset,
+        split: &'a Split,
+        config: &RecommendConfig,
+        seed: u64,
+    ) -> Self {
+        Self {
+            items: Entities::items(dataset, &split.catalogue),
+            categories: Entities::categories(dataset, &split.catalogue),
+            depth: config.depth as usize,
+            repeats: config.repeats,
+            dataset,
+            split,
+            seed,
+        }
+    }
+
+    /// What a system learns from. The policy of the table is about items: a category is never used up.
+    pub fn fitting(&self, task: &str) -> Fitting<'_> {
+        let repeats = match task {
+            "item" => self.repeats,
+            _ => RepeatPolicy::Allow,
+        };
+        let entities = self.entities(task);
+        Fitting::new(self.dataset, self.split, entities, repeats, n_threads())
+    }
+
+    /// Length of the lists.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The most items that [`Self::rank`] leaves out of one list.
+    pub fn longest_exclusion(&self) -> usize {
+        let excluded = self.split.cases.iter().map(|case| {
+            let history = case.instance.history(self.dataset);
+            let excluded = self.repeats.excluded(self.dataset, &self.items, &history);
+            excluded.map_or(0, |e| e.len())
+        });
+        excluded.max().unwrap_or(0)
+    }
+
+    fn entities(&self, task: &str) -> &Entities {
+        if task == "item" {
+            &self.items
+        } else {
+            &self.categories
+        }
+    }
+
+    /// The list of a case: (entity, score), best first. What was chosen before is excluded by the
+    /// policy of the table from the items; a category is never used up.
+    pub fn rank(&self, task: &str, case: usize, scores: &[f32]) -> Result<Vec<(u32, f32)>> {
+        let case = &self.split.cases[case];
+        let history = case.instance.history(self.dataset);
+        let exclude = if task == "item" {
+            self.repeats.excluded(self.dataset, &self.items, &history)
+        } else {
+            None
+        };
+        Ok(rank(
+            scores,
+            self.depth,
+            &case.case_id,
+            self.seed,
+            exclude.as_deref(),
+        )?)
+    }
+
+    /// A run of what `list` gives for each case.
+    pub fn run(
+        &self,
+        system: &str,
+        task: &str,
+        mut list: impl FnMut(usize) -> Result<Vec<(u32, f32)>>,
+    ) -> Result<Run> {
+        let entities = self.entities(task);
+        let mut lists = Vec::with_capacity(self.split.cases.len());
+        for (i, case) in self.split.cases.iter().enumerate() {
+            let ranked = list(i).with_context(|| format!("case {}", case.case_id))?;
+            lists.push(RankedList {
+                case: case.case_id.clone(),
+                items: ranked.iter().map(|r| entities.id(r.0).to_owned()).collect(),
+                scores: ranked.iter().map(|r| r.1.into()).collect(),
+            });
+        }
+        Ok(Run {
+            system: system.into(),
+            task: task.into(),
+            depth: self.depth,
+            seed: Some(self.seed),
+            lists,
+        })
+    }
+}
