@@ -13,10 +13,10 @@ use hkfr_events::store::{FeatureRow, write_features};
 use hkfr_fuse::sanitise;
 use hkfr_lm::Candidates;
 use hkfr_rec::llm::{
-    Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers, OwnChoices,
+    Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers, Posterior,
     Ranker, recommend,
 };
-use hkfr_rec::systems::own_frequency;
+use hkfr_rec::systems::own_choices;
 use hkfr_rec::tasks::TaskSet;
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +106,7 @@ impl LlmRanking {
                 &self.system,
             )?);
         }
-        let own = self.own_choices(session, lists)?;
+        let posterior = self.posterior(session, lists)?;
         let progress = Progress::new(
             &self.system,
             Unit::Things("cases"),
@@ -120,9 +120,9 @@ impl LlmRanking {
         let state = Mutex::new((file, Ok(())));
         let finished = |i: usize, scores: hkfr_lm::Result<CaseScores>| {
             let line = scores.map_err(anyhow::Error::from).and_then(|mut scores| {
-                if let Some(own) = &own {
+                if let Some(posterior) = &posterior {
                     let history = cases[todo[i]].instance.history(lists.dataset);
-                    own.apply(lists.dataset, &history, &mut scores);
+                    posterior.apply(lists.dataset, &history, &mut scores);
                 }
                 self.line(todo[i], scores, lists)
             });
@@ -166,7 +166,7 @@ impl LlmRanking {
     }
 
     /// What calibrated systems know beside what the model says.
-    fn own_choices(&self, session: &Session, lists: &Lists) -> Result<Option<OwnChoices>> {
+    fn posterior(&self, session: &Session, lists: &Lists) -> Result<Option<Posterior>> {
         let config = &session.config;
         let weight = config.recommend.own_weight;
         if weight == 0.0 || !self.is_calibrated() {
@@ -174,9 +174,9 @@ impl LlmRanking {
         }
         let of = |task| {
             let settings = config.systems.of(task, "own-frequency");
-            own_frequency(&settings, &lists.fitting(task))
+            own_choices(&settings, lists.entities(task))
         };
-        Ok(Some(OwnChoices {
+        Ok(Some(Posterior {
             categories: of("category")?,
             items: of("item")?,
             weight,

@@ -64,7 +64,8 @@ impl<'a> Lists<'a> {
         excluded.max().unwrap_or(0)
     }
 
-    fn entities(&self, task: &str) -> &Entities {
+    /// What a task ranks.
+    pub fn entities(&self, task: &str) -> &Entities {
         if task == "item" {
             &self.items
         } else {

@@ -37,7 +37,8 @@ pub use item_knn::{ItemKnn, ItemKnnConfig};
 pub use lightgcn::{LightGcn, LightGcnConfig, LightGcnTrainer};
 pub use pairwise::{Choices, HeldOut, PairwiseConfig, Triple};
 pub use popularity::{
-    OwnFrequency, OwnFrequencyConfig, Popularity, RecentPopularity, RecentPopularityConfig,
+    OwnChoices, OwnFrequency, OwnFrequencyConfig, Popularity, RecentPopularity,
+    RecentPopularityConfig,
 };
 pub use spd_inverse::spd_inverse;
 

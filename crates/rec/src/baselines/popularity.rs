@@ -147,12 +147,35 @@ impl OwnFrequencyConfig {
     }
 }
 
-/// The user's own choices, halved every half-life before the history's as-of, plus
-/// `prior · pop(e) / max pop`, so that what the user never chose is ordered too.
-pub struct OwnFrequency {
+/// A user's own choices, halved every half-life before the history's as-of.
+pub struct OwnChoices {
     entities: Entities,
-    prior: Vec<f32>,
     half_life_days: f32,
+}
+
+impl OwnChoices {
+    pub fn new(entities: &Entities, config: &OwnFrequencyConfig) -> Self {
+        Self {
+            entities: entities.clone(),
+            half_life_days: config.half_life_days,
+        }
+    }
+
+    /// Adds `weight` times the choices of each entity to `out`.
+    pub fn add(&self, ds: &Dataset, history: &History, weight: f32, out: &mut [f32]) {
+        for event in history.events() {
+            if let Some(entity) = self.entities.chosen(ds, event) {
+                let left = decay(history.as_of().seconds() - event.ts, self.half_life_days);
+                out[entity as usize] += weight * strength(ds, event) * left as f32;
+            }
+        }
+    }
+}
+
+/// [`OwnChoices`] plus `prior · pop(e) / max pop`, so that what the user never chose is ordered too.
+pub struct OwnFrequency {
+    own: OwnChoices,
+    prior: Vec<f32>,
 }
 
 impl OwnFrequency {
@@ -165,19 +188,8 @@ impl OwnFrequency {
         let counts = counts(ds, split, entities, None);
         let max = counts.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
         Self {
-            entities: entities.clone(),
+            own: OwnChoices::new(entities, config),
             prior: counts.iter().map(|c| config.prior * c / max).collect(),
-            half_life_days: config.half_life_days,
-        }
-    }
-
-    /// Adds `weight · own(e)`, the user's own choices without the prior.
-    pub fn add_own(&self, ds: &Dataset, history: &History, weight: f32, out: &mut [f32]) {
-        for event in history.events() {
-            if let Some(entity) = self.entities.chosen(ds, event) {
-                let left = decay(history.as_of().seconds() - event.ts, self.half_life_days);
-                out[entity as usize] += weight * strength(ds, event) * left as f32;
-            }
         }
     }
 }
@@ -189,6 +201,6 @@ impl Scorer for OwnFrequency {
 
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
         out.copy_from_slice(&self.prior);
-        self.add_own(ds, history, 1.0, out);
+        self.own.add(ds, history, 1.0, out);
     }
 }

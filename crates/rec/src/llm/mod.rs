@@ -8,7 +8,7 @@ mod pack;
 mod recommend;
 mod tune;
 
-pub use calibrate::{Calibration, OwnChoices};
+pub use calibrate::{Calibration, Posterior};
 pub use embedded::EmbeddedScorer;
 pub use item_head::{ItemHead, ItemVectors};
 pub use numbers::{NUMBER_TASKS, Numbers};

@@ -26,8 +26,8 @@ use serde_json::Value;
 
 use crate::baselines::{
     Bpr, BprConfig, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
-    ItemKnnConfig, LightGcn, LightGcnConfig, OwnFrequency, OwnFrequencyConfig, Popularity,
-    RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
+    ItemKnnConfig, LightGcn, LightGcnConfig, OwnChoices, OwnFrequency, OwnFrequencyConfig,
+    Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
 };
 use crate::error::{Error, Result};
 use crate::sequence::{
@@ -164,19 +164,14 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
     })
 }
 
-/// The system "own-frequency", for who needs more of it than its scores.
+/// The choices that the system "own-frequency" of these settings counts, without its prior.
 ///
 /// # Errors
 /// An unknown key; a value of the wrong type or out of its range.
-pub fn own_frequency(settings: &Settings, from: &Fitting) -> Result<OwnFrequency> {
+pub fn own_choices(settings: &Settings, entities: &Entities) -> Result<OwnChoices> {
     let config: OwnFrequencyConfig = read(settings, 0)?;
     config.check()?;
-    Ok(OwnFrequency::fit(
-        from.ds,
-        from.split,
-        from.entities,
-        &config,
-    ))
+    Ok(OwnChoices::new(entities, &config))
 }
 
 /// A [`TransformerConfig`] whose feed-forward layer is as wide as eSASRec's by default.

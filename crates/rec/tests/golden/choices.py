@@ -7,7 +7,7 @@ ease        scores by RecBole's EASE, whose entries are 1 where those of hkfr ar
 ials        users solved for random item vectors by implicit's AlternatingLeastSquares. There a pair that was
             chosen has the weight C, any other 1; in hkfr 1 + α and α, and the pair is to be 1 in one of two terms. With
             vectors times √(1 + α), C = (1 + α) / α and regularisation λ (1 + α) / α (ν = 0) it is the same minimum
-light_gcn   vectors, loss and gradients by RecBole's LightGCN for random vectors and triples
+light_gcn   vectors and gradients by RecBole's LightGCN for random vectors and triples
 """
 
 import json
