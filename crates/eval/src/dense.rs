@@ -82,9 +82,13 @@ pub fn rank_row(
     consumed: &[u32],
     k: usize,
 ) -> std::result::Result<Ranked, Fault> {
-    let mut consumed = consumed.to_vec();
-    consumed.sort_unstable();
-    consumed.dedup();
+    let distinct = |items: &[u32]| {
+        let mut items = items.to_vec();
+        items.sort_unstable();
+        items.dedup();
+        items
+    };
+    let (targets, consumed) = (distinct(targets), distinct(consumed));
     let top = top_k(scores, &consumed, k)?;
     let last = if top.len() < k {
         f32::NEG_INFINITY

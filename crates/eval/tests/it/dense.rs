@@ -35,6 +35,14 @@ proptest! {
 }
 
 #[test]
+fn a_target_given_twice_is_one() {
+    let scores = [0.1, 0.9, 0.5];
+    let once = rank_row(&scores, &[1, 2], &[], 3).unwrap();
+    assert_eq!(rank_row(&scores, &[1, 2, 1], &[], 3).unwrap(), once);
+    assert_eq!((once.ranks.ranks, once.ranks.n_targets), (vec![1, 2], 2));
+}
+
+#[test]
 fn a_score_that_is_no_number_is_refused_wherever_it_stands() {
     for at in [0, 63, 64, 199] {
         let mut scores = vec![0.5; 400];
