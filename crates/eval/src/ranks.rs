@@ -28,6 +28,8 @@
 //! assert_eq!(target_ranks(&list, &case, Repeats::Exclude, |_| true).ranks, [2, 3]);
 //! ```
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::run::RankedList;
@@ -44,6 +46,16 @@ pub enum Repeats {
     /// [`TruthCase::consumed`] is taken out of every list, whoever made it, and out of the
     /// targets: nobody rents a film twice.
     Exclude,
+}
+
+/// As tables say it.
+impl fmt::Display for Repeats {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "repeats: allowed",
+            Self::Exclude => "items consumed before are excluded",
+        })
+    }
 }
 
 /// Where the targets of one case stand.

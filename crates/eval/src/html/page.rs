@@ -113,7 +113,7 @@ fn confidence(report: &Report) -> String {
 fn how_measured(report: &Report) -> Markup {
     html! {
         "Intervals: " (confidence(report)) ", bootstrap over cases with "
-        (thousands(report.config.resamples)) " resamples."
+        (thousands(report.config.resamples)) " resamples; " (report.config.repeats) "."
         @if report.has_seeds() {
             " Systems with several seeds: means over the seeds, whose standard deviation stands apart."
         }

@@ -47,8 +47,9 @@ fn caption(report: &Report, task: &TaskReport, all: &SegmentReport) -> String {
     .as_str();
     let _ = write!(
         text,
-        ". In brackets the {share} % bootstrap interval over cases ({} resamples); the best of a column is bold.",
-        thousands(cfg.resamples)
+        ". In brackets the {share} % bootstrap interval over cases ({} resamples); the best of a column is bold; {}.",
+        thousands(cfg.resamples),
+        cfg.repeats
     );
     let mut out = escape(&text);
     if let Some(reference) = cfg.reference.as_ref().filter(|_| all.is_compared()) {

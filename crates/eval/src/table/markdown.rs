@@ -15,6 +15,12 @@ pub fn markdown(report: &Report) -> String {
         let _ = writeln!(out, "{level} {}\n", escape(&table.title));
         out += &write(&table);
     }
+    let _ = writeln!(
+        out,
+        "In brackets: the {} % bootstrap interval; {}.\n",
+        (report.config.confidence * 100.0).round(),
+        report.config.repeats
+    );
     if let Some(reference) = &report.config.reference {
         let reference = escape(reference);
         let _ = writeln!(

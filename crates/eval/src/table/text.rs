@@ -21,8 +21,9 @@ pub fn text(report: &Report) -> String {
     let share = (report.config.confidence * 100.0).round();
     let _ = write!(
         out,
-        "* best of the column · ± half of the {share} % bootstrap interval ({} resamples)",
-        thousands(report.config.resamples)
+        "* best of the column · ± half of the {share} % bootstrap interval ({} resamples) · {}",
+        thousands(report.config.resamples),
+        report.config.repeats
     );
     if let Some(reference) = &report.config.reference {
         let _ = write!(

@@ -1,6 +1,6 @@
 //! What people read on a terminal and in Markdown.
 
-use hkfr_eval::{EvalConfig, Report, SystemCost, evaluate, table, verdicts};
+use hkfr_eval::{EvalConfig, Repeats, Report, SystemCost, evaluate, html, table, verdicts};
 
 use crate::fixtures::{case, config, drawn, list, run, truth};
 
@@ -55,11 +55,43 @@ fn terminal_table() {
     half                           0.3155     0.4206     0.2524
     HKFR                           1.0000*    1.0000*    1.0000*
 
-    * best of the column · ± half of the 95 % bootstrap interval (500 resamples)
+    * best of the column · ± half of the 95 % bootstrap interval (500 resamples) · repeats: allowed
     Δ paired difference to HKFR, p of the randomisation test after Holm's correction; † p < .05
     ! category: the runs do not cover the same cases; a case without a list scores 0.
     ! category: `a system with a very long name, indeed` has no list for 1 of 8 cases.
     "#);
+}
+
+#[test]
+fn every_table_says_what_becomes_of_repeats() {
+    let (truth, runs) = drawn("item", 20, &[("HKFR", 8.0)], 2);
+    for (repeats, said) in [
+        (Repeats::Allow, "repeats: allowed"),
+        (Repeats::Exclude, "items consumed before are excluded"),
+    ] {
+        let cfg = EvalConfig {
+            repeats,
+            ..config(None)
+        };
+        let report = evaluate(std::slice::from_ref(&truth), &runs, &cfg).unwrap();
+        let page = html::ReportPage {
+            report: report.clone(),
+            ..html::ReportPage::default()
+        };
+        for table in [
+            table::text(&report),
+            table::markdown(&report),
+            table::latex(&report),
+            html::render(&page).unwrap(),
+        ] {
+            assert!(table.contains(said), "{table}");
+        }
+        assert!(
+            table::text(&report)
+                .lines()
+                .all(|l| l.chars().count() <= 120)
+        );
+    }
 }
 
 #[test]
@@ -141,6 +173,8 @@ fn markdown_of_a_comparison() {
     | gru\_4 | 0.9750 | 0.7088 | 0.0000 |
     | twin | 0.9000 | 0.7289 | 0.0000 |
 
+    In brackets: the 95 % bootstrap interval; repeats: allowed.
+
     Δ: paired difference to pop, p of the randomisation test after Holm's correction; † p < .05.
     "#);
 }
@@ -152,7 +186,7 @@ fn latex_of_a_comparison() {
 
     \begin{table}
     \centering
-    \caption{Task item, 120 cases, catalogue of 40, means over seeds where there are several (gru\_4: 2). In brackets the 95 \% bootstrap interval over cases (500 resamples); the best of a column is bold. $\dagger$: differs from pop, $p < .05$ in a paired randomisation test after Holm's correction over 2 comparisons.}
+    \caption{Task item, 120 cases, catalogue of 40, means over seeds where there are several (gru\_4: 2). In brackets the 95 \% bootstrap interval over cases (500 resamples); the best of a column is bold; repeats: allowed. $\dagger$: differs from pop, $p < .05$ in a paired randomisation test after Holm's correction over 2 comparisons.}
     \begin{tabular}{lrrrrr}
     \toprule
     system & HR@5 & NDCG@5 & HR@10 & NDCG@10 & $\Delta$HR@5 \\
