@@ -22,7 +22,7 @@ use crate::ranks::Repeats;
 use crate::report::{ALL, Difference, MetricValue, Report, SegmentReport, SystemRow, TaskReport};
 use crate::run::Run;
 use crate::truth::{Truth, TruthCase};
-use crate::warnings::warn;
+use crate::warnings;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -161,7 +161,7 @@ fn evaluate_task(
     truth: &Truth,
     runs: &[&Run],
     cfg: &EvalConfig,
-    warnings: &mut Vec<String>,
+    told: &mut Vec<String>,
 ) -> Result<TaskReport> {
     let given = truth;
     let truth = &*truth.under(cfg.repeats)?;
@@ -178,7 +178,6 @@ fn evaluate_task(
         }
     }
     let targets = || truth.cases.iter().flat_map(|c| &c.targets);
-    let known = |t: &&String| catalogue.is_empty() || catalogue.contains(t.as_str());
     let segments: Vec<SegmentReport> = segments(truth, cfg)
         .into_iter()
         .map(|(segment, rows)| evaluate_segment(truth, segment, &rows, &systems, cfg))
@@ -188,11 +187,15 @@ fn evaluate_task(
         n_cases: truth.cases.len(),
         n_catalogue: catalogue.len(),
         n_targets: targets().count(),
-        n_unreachable_targets: targets().filter(|t| !known(t)).count(),
+        n_unreachable_targets: warnings::unreachable(truth, &catalogue),
         segments,
     };
     let measured: Vec<&Measured> = systems.iter().flat_map(|s| &s.seeds).collect();
-    warn(given, truth, &report, &measured, cfg, warnings);
+    let deepest = cfg.ks.last().copied().unwrap_or(0);
+    told.extend(warnings::of_input(
+        given, truth, &catalogue, &measured, deepest,
+    ));
+    told.extend(warnings::of_figures(truth, &report, &measured, cfg));
     Ok(report)
 }
 

@@ -11,6 +11,7 @@ use crate::metrics::{Metric, MetricAt};
 use crate::ranks::{CaseRanks, Repeats, target_ranks};
 use crate::run::{RankedList, Run};
 use crate::truth::Truth;
+use crate::warnings;
 
 /// Figures by name (`hr@5`, `coverage@10`, …), in order; as JSON one object.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,14 +35,56 @@ impl Serialize for Scores {
 /// # Errors
 /// A run or truth that breaks its own rules; `ks` that do not rise from at least 1.
 pub fn score(truth: &Truth, run: &Run, ks: &[usize], repeats: Repeats) -> Result<Scores> {
+    let (mut scores, _) = score_all(truth, std::slice::from_ref(run), ks, repeats)?;
+    Ok(scores.remove(0))
+}
+
+/// The [`score`] of each run, and what a reader of the numbers must know, as
+/// [`Report::warnings`](crate::Report) says it.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_all(
+    truth: &Truth,
+    runs: &[Run],
+    ks: &[usize],
+    repeats: Repeats,
+) -> Result<(Vec<Scores>, Vec<String>)> {
     check_ks(ks)?;
     truth.check()?;
-    run.check()?;
-    let truth = truth.under(repeats)?;
-    let measured = measure(&truth, &truth.catalogue_set(), run, repeats);
+    runs.par_iter().try_for_each(Run::check)?;
+    let given = truth;
+    let truth = &*given.under(repeats)?;
+    let catalogue = truth.catalogue_set();
     let rows: Vec<usize> = (0..truth.cases.len())
         .filter(|&i| truth.cases[i].in_overall)
         .collect();
+    let measured: Vec<Measured> = runs
+        .iter()
+        .map(|run| measure(truth, &catalogue, run, repeats))
+        .collect();
+    let scores = measured
+        .iter()
+        .map(|m| scores_of(m, truth, &rows, ks, repeats))
+        .collect();
+    let deepest = ks.last().copied().unwrap_or(0);
+    let told = warnings::of_input(
+        given,
+        truth,
+        &catalogue,
+        &measured.iter().collect::<Vec<_>>(),
+        deepest,
+    );
+    Ok((scores, told))
+}
+
+fn scores_of(
+    measured: &Measured,
+    truth: &Truth,
+    rows: &[usize],
+    ks: &[usize],
+    repeats: Repeats,
+) -> Scores {
     let mean = |at: MetricAt| {
         let sum: f64 = rows.iter().map(|&i| at.value(&measured.ranks[i])).sum();
         (
@@ -55,12 +98,12 @@ pub fn score(truth: &Truth, run: &Run, ks: &[usize], repeats: Repeats) -> Result
         .extend(MetricAt::grid(&Metric::EVERY, ks).into_iter().map(mean));
     if !truth.catalogue.is_empty() || !truth.popularity.is_empty() {
         for &k in ks {
-            let named = measured.list_metrics(&truth, &rows, k, repeats).named();
+            let named = measured.list_metrics(truth, rows, k, repeats).named();
             let known = named.into_iter().filter_map(|(name, v)| Some((name, v?)));
             scores.0.extend(known);
         }
     }
-    Ok(scores)
+    scores
 }
 
 pub(crate) fn check_ks(ks: &[usize]) -> Result<()> {
@@ -76,8 +119,8 @@ pub(crate) struct Measured<'a> {
     pub run: &'a Run,
     pub ranks: Vec<CaseRanks>,
     lists: Vec<Option<&'a RankedList>>,
-    /// Lists for cases that the truth does not know.
-    pub n_extra: usize,
+    /// Cases with a list that are not among those of the truth.
+    pub extra: Vec<&'a str>,
 }
 
 impl Measured<'_> {
@@ -123,6 +166,6 @@ pub(crate) fn measure<'a>(
         run,
         ranks,
         lists,
-        n_extra: by_case.len(),
+        extra: by_case.into_keys().collect(),
     }
 }

@@ -32,33 +32,31 @@ pub fn scenario(name: &str) -> String {
 }
 
 /// Labels every case by its targets: `targets: popular` if all are among the most popular items
-/// that have half of all interactions, `targets: new` if none had an interaction in training,
-/// `targets: rare` if all are neither, else `targets: mixed`. Nothing without popularity.
+/// that have half of all interactions (with all items as popular as the last of them, so that no
+/// name decides), `targets: new` if none had an interaction in training, `targets: rare` if all are
+/// neither, else `targets: mixed`. Targets that were consumed before are passed over. Nothing
+/// without popularity.
 pub fn label_targets(truth: &mut Truth) {
-    let mut by_weight: Vec<(&String, u64)> =
-        truth.popularity.iter().map(|(i, &w)| (i, w)).collect();
-    by_weight.sort_by_key(|x| std::cmp::Reverse(x.1));
-    let total: u64 = truth.popularity.values().sum();
-    if total == 0 {
+    let mut weights: Vec<u64> = truth.popularity.values().copied().collect();
+    weights.sort_unstable_by(|a, b| b.cmp(a));
+    let total: u64 = weights.iter().sum();
+    let mut sum = 0;
+    let reaches_half = |w: &&u64| {
+        sum += **w;
+        2 * sum >= total
+    };
+    let Some(&bar) = weights.iter().find(reaches_half).filter(|_| total > 0) else {
         return;
-    }
-    let mut before = 0;
-    let head: HashSet<&str> = by_weight
-        .iter()
-        .take_while(|(_, w)| {
-            let within = 2 * before < total && *w > 0;
-            before += w;
-            within
-        })
-        .map(|(i, _)| i.as_str())
-        .collect();
+    };
     let kind = |item: &String| match truth.popularity.get(item) {
         None | Some(0) => "new",
-        Some(_) if head.contains(item.as_str()) => "popular",
+        Some(&w) if w >= bar => "popular",
         Some(_) => "rare",
     };
     let label = |case: &TruthCase| {
-        let kinds: HashSet<&str> = case.targets.iter().map(kind).collect();
+        let consumed: HashSet<&String> = case.consumed.iter().collect();
+        let targets = case.targets.iter().filter(|t| !consumed.contains(t));
+        let kinds: HashSet<&str> = targets.map(kind).collect();
         let mut kinds = kinds.into_iter();
         match (kinds.next(), kinds.next()) {
             (Some(only), None) => Some(format!("targets: {only}")),

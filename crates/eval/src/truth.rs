@@ -160,22 +160,24 @@ impl Truth {
     }
 
     /// The truth under a policy: with [`Repeats::Exclude`] no target was consumed before, and
-    /// cases of which none is left are gone.
+    /// cases that have lost all of theirs are gone. A case that never had one stays, as under any policy.
     pub(crate) fn under(&self, repeats: Repeats) -> Result<Cow<'_, Self>> {
         let consumed = self.cases.iter().any(|c| !c.consumed.is_empty());
         if repeats == Repeats::Allow || !consumed {
             return Ok(Cow::Borrowed(self));
         }
         let mut truth = self.clone();
-        for case in &mut truth.cases {
+        truth.cases.retain_mut(|case| {
+            let asked = !case.targets.is_empty();
             let seen: HashSet<&String> = case.consumed.iter().collect();
             let keep: Vec<bool> = case.targets.iter().map(|t| !seen.contains(t)).collect();
             let (mut of_target, mut of_gain) = (keep.iter(), keep.iter());
             case.targets.retain(|_| of_target.next() == Some(&true));
             case.gains.retain(|_| of_gain.next() == Some(&true));
-        }
-        truth.cases.retain(|c| !c.targets.is_empty());
-        if truth.cases.is_empty() {
+            !asked || !case.targets.is_empty()
+        });
+        let has_target = |t: &Self| t.cases.iter().any(|c| !c.targets.is_empty());
+        if has_target(self) && !has_target(&truth) {
             let task = truth.task;
             return Err(Error::AllConsumed { task });
         }

@@ -1,23 +1,25 @@
 //! What a reader of the numbers must know, in sentences.
 
+use std::collections::HashSet;
+
 use crate::checks::one_target_faults;
 use crate::compare::EvalConfig;
 use crate::measure::Measured;
 use crate::report::TaskReport;
 use crate::truth::Truth;
 
-/// `given` is the truth before the policy on repeats.
-pub(crate) fn warn(
+/// What is odd about truth and runs. `given` is the truth before the policy on repeats, `catalogue` that of
+/// `truth`.
+pub(crate) fn of_input(
     given: &Truth,
     truth: &Truth,
-    report: &TaskReport,
+    catalogue: &HashSet<&str>,
     measured: &[&Measured],
-    cfg: &EvalConfig,
-    warnings: &mut Vec<String>,
-) {
+    deepest: usize,
+) -> Vec<String> {
     let task = &truth.task;
     let n = truth.cases.len();
-    let deepest = cfg.ks.last().copied().unwrap_or(0);
+    let mut warnings = Vec::new();
     if measured.is_empty() {
         warnings.push(format!("{task}: no run was given."));
     }
@@ -36,8 +38,9 @@ pub(crate) fn warn(
              other and are left out."
         ));
     }
-    if report.n_unreachable_targets > 0 {
-        let (out, all) = (report.n_unreachable_targets, report.n_targets);
+    let out = unreachable(truth, catalogue);
+    if out > 0 {
+        let all = targets(truth);
         let share = 100.0 * out as f64 / all as f64;
         warnings.push(format!(
             "{task}: {out} of {all} targets ({share:.1} %) are not in the catalogue and cannot be \
@@ -61,8 +64,15 @@ pub(crate) fn warn(
                 "{task}: `{system}` has no list for {missing} of {n} cases."
             ));
         }
-        if m.n_extra > 0 {
-            let extra = m.n_extra;
+        // Of a case that the policy took out, the truth knows.
+        let extra = match m.extra.as_slice() {
+            [] => 0,
+            extra => {
+                let known: HashSet<&str> = given.cases.iter().map(|c| c.case.as_str()).collect();
+                extra.iter().filter(|c| !known.contains(*c)).count()
+            }
+        };
+        if extra > 0 {
             warnings.push(format!(
                 "{task}: `{system}` has {extra} lists for cases the truth does not know; ignored."
             ));
@@ -75,8 +85,11 @@ pub(crate) fn warn(
                  catalogue; they keep their place and cannot hit."
             ));
         }
-        let known = report.n_catalogue > 0;
-        if known && m.run.depth < deepest.min(report.n_catalogue) {
+        let reach = match catalogue.len() {
+            0 => deepest,
+            n => deepest.min(n),
+        };
+        if m.run.depth < reach {
             let depth = m.run.depth;
             warnings.push(format!(
                 "{task}: `{system}` was run to depth {depth}, its metrics at {deepest} are lower \
@@ -84,6 +97,25 @@ pub(crate) fn warn(
             ));
         }
     }
+    warnings
+}
+
+/// Targets outside the catalogue, if there is one.
+pub(crate) fn unreachable(truth: &Truth, catalogue: &HashSet<&str>) -> usize {
+    let targets = truth.cases.iter().flat_map(|c| &c.targets);
+    let out = |t: &&String| !catalogue.is_empty() && !catalogue.contains(t.as_str());
+    targets.filter(out).count()
+}
+
+/// What is odd about tests and figures.
+pub(crate) fn of_figures(
+    truth: &Truth,
+    report: &TaskReport,
+    measured: &[&Measured],
+    cfg: &EvalConfig,
+) -> Vec<String> {
+    let task = &truth.task;
+    let mut warnings = Vec::new();
     let n_compared = report.segments.first().map_or(0, |all| {
         let compared = all
             .systems
@@ -119,4 +151,5 @@ pub(crate) fn warn(
             "{task}: the reference `{reference}` has no run; no differences."
         ));
     }
+    warnings
 }

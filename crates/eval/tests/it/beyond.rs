@@ -66,6 +66,37 @@ fn what_was_consumed_counts_for_no_system_if_repeats_are_excluded() {
         warnings.contains("2 targets were consumed before") && warnings.contains("1 cases"),
         "{warnings}"
     );
+    // The truth knew u2 before the policy took it out.
+    assert!(!warnings.contains("does not know"), "{warnings}");
+}
+
+#[test]
+fn a_case_that_never_had_a_target_stays_whatever_was_consumed() {
+    let (mut truth, lists) = small();
+    truth.cases.push(case("u3", &[], ""));
+    let runs = [run("s", "item", lists)];
+    let hr = |truth: &Truth, repeats| {
+        let scores = score(truth, &runs[0], &[2], repeats).unwrap();
+        scores.get("hr@2").unwrap()
+    };
+    assert_eq!(hr(&truth, Repeats::Allow), 1.0 / 3.0);
+    // Of u2 only the target goes, and with it the case.
+    truth.cases[1].consumed = vec!["d".into()];
+    assert_eq!(hr(&truth, Repeats::Exclude), 1.0 / 2.0);
+    let cfg = EvalConfig {
+        repeats: Repeats::Exclude,
+        ..config(None)
+    };
+    let report = evaluate(std::slice::from_ref(&truth), &runs, &cfg).unwrap();
+    let warnings = report.warnings.join("\n");
+    assert!(
+        warnings.contains("1 of 2 cases have no target")
+            && warnings.contains("1 targets were consumed before and do not count; 1 cases"),
+        "{warnings}"
+    );
+    truth.cases[0].consumed = vec!["a".into()];
+    let message = evaluate(&[truth], &runs, &cfg).unwrap_err().to_string();
+    assert!(message.contains("every target"), "{message}");
 }
 
 #[test]
@@ -98,6 +129,35 @@ fn cases_are_labelled_by_their_targets() {
         "{text}"
     );
     assert!(text.contains("item: lists at 10"), "{text}");
+}
+
+#[test]
+fn no_name_of_an_item_decides_what_is_popular() {
+    let labels = |names: [&str; 4]| {
+        let [first, a, b, c] = names;
+        let cases = [first, a, b, c].map(|item| case(item, &[item], ""));
+        let mut truth = truth("item", cases.into(), &names);
+        truth.popularity = [(first, 4), (a, 2), (b, 2), (c, 1)]
+            .map(|(i, n)| (i.into(), n))
+            .into();
+        segments::label_targets(&mut truth);
+        let labels = truth.cases.into_iter().flat_map(|c| c.labels);
+        labels.collect::<Vec<_>>()
+    };
+    let expected = ["popular", "popular", "popular", "rare"].map(|l| format!("targets: {l}"));
+    assert_eq!(labels(["a", "b", "c", "d"]), expected);
+    assert_eq!(labels(["d", "c", "b", "a"]), expected);
+}
+
+#[test]
+fn labels_pass_over_targets_that_were_consumed() {
+    let (mut truth, _) = small();
+    truth.cases[0].targets = vec!["a".into(), "c".into()];
+    truth.cases[0].consumed = vec!["a".into()];
+    truth.cases[1].consumed = vec!["d".into()];
+    segments::label_targets(&mut truth);
+    assert_eq!(truth.cases[0].labels, ["targets: rare"]);
+    assert!(truth.cases[1].labels.is_empty());
 }
 
 #[test]

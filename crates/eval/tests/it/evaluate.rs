@@ -201,6 +201,32 @@ fn a_run_too_shallow_for_a_cut_off_is_told() {
 }
 
 #[test]
+fn a_run_too_shallow_is_told_without_a_catalogue_too_and_without_intervals() {
+    let (mut truth, mut runs) = drawn("item", 5, &[("HKFR", 8.0), ("weak", 20.0)], 3);
+    truth.catalogue.clear();
+    runs[0].depth = 5;
+    runs[1].lists.truncate(2);
+    runs[1].lists[0].case = "stranger".into();
+    let report = evaluate(std::slice::from_ref(&truth), &runs, &config(None)).unwrap();
+    assert_eq!(
+        report.warnings,
+        [
+            "item: the runs do not cover the same cases; a case without a list scores 0.",
+            "item: `HKFR` was run to depth 5, its metrics at 10 are lower bounds.",
+            "item: `weak` has no list for 4 of 5 cases.",
+            "item: `weak` has 1 lists for cases the truth does not know; ignored.",
+        ]
+    );
+    let repeats = hkfr_eval::Repeats::Allow;
+    let (scores, warnings) = hkfr_eval::score_all(&truth, &runs, &[5, 10], repeats).unwrap();
+    assert_eq!(warnings, report.warnings);
+    for (run, scores) in runs.iter().zip(scores) {
+        let mean = row(&report, ALL, &run.system).value(Metric::Hr, 5);
+        assert_eq!(scores.get("hr@5").unwrap(), mean.unwrap().mean);
+    }
+}
+
+#[test]
 fn too_few_resamples_for_any_significance_are_told() {
     let systems: Vec<(String, f64)> = (0..8).map(|i| (format!("s{i}"), 9.0)).collect();
     let systems: Vec<(&str, f64)> = systems.iter().map(|s| (s.0.as_str(), s.1)).collect();
