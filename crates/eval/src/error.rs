@@ -66,6 +66,8 @@ pub enum Error {
         "every target of task `{task}` was consumed before, and repeats are excluded; nothing can be measured"
     )]
     AllConsumed { task: String },
+    #[error("{}: no case, so nothing can be measured; give a row a target", path.display())]
+    NoQrels { path: PathBuf },
     #[error("{}: {what}", path.display())]
     Parquet { path: PathBuf, what: String },
     #[error("`{name}` cannot stand in a TREC file: names hold no white space; write Parquet")]
@@ -115,6 +117,8 @@ pub enum Fault {
         first: usize,
         second: usize,
     },
+    #[error("item `{item}` stands twice for its query, first on line {first}; keep one")]
+    ItemTwice { item: String, first: usize },
     #[error("case `{case}` was already given{}; keep one", at_line(.first_line))]
     DuplicateCase {
         case: String,
@@ -126,6 +130,12 @@ pub enum Fault {
     Gains { targets: usize, gains: usize },
     #[error("gain of target `{target}` is not a number above 0; leave the target out")]
     Gain { target: String },
+    #[error(
+        "the gain {gain} of target `{target}` is below 1, which readers of qrels take for not relevant; multiply all gains until the least is 1, which changes no metric"
+    )]
+    QrelsGain { target: String, gain: f64 },
+    #[error("not in_overall, which qrels cannot say; leave the case out")]
+    QrelsOverall,
     #[error("target `{target}` is given twice; targets are distinct")]
     DuplicateTarget { target: String },
     #[error("segment `all` is reserved for the cases with in_overall; choose another label")]

@@ -37,14 +37,17 @@ pub fn write_atomically(
     Ok(())
 }
 
-/// The non-blank lines of a file with their 1-based numbers.
-pub(crate) struct Lines {
+/// The non-blank lines of a file with their 1-based numbers, without the mark that some editors put before
+/// the first (a UTF-8 BOM), which would become part of an id.
+pub struct Lines {
     path: PathBuf,
     reader: BufReader<fs_err::File>,
     line: usize,
 }
 
 impl Lines {
+    /// # Errors
+    /// A file that cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
         let reader = BufReader::new(fs_err::File::open(path)?);
         Ok(Self {
@@ -55,6 +58,11 @@ impl Lines {
     }
 
     /// The next line that is not blank, without its line break; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Fault::Utf8`] on its line; a file that cannot be read.
+    // Not an iterator: what it gives may fail, and the line number is asked between two.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<String>> {
         let mut bytes = Vec::new();
         loop {
@@ -63,6 +71,9 @@ impl Lines {
                 return Ok(None);
             }
             self.line += 1;
+            if self.line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
+                bytes.drain(..3);
+            }
             if !bytes.iter().all(u8::is_ascii_whitespace) {
                 break;
             }
@@ -71,7 +82,7 @@ impl Lines {
         Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
     }
 
-    pub fn next_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+    pub(crate) fn next_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         let Some(text) = self.next()? else {
             return Ok(None);
         };

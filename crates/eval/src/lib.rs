@@ -72,7 +72,7 @@ pub use beyond::ListMetrics;
 pub use compare::{EvalConfig, evaluate};
 pub use error::{Error, Fault, Result};
 pub use holm::holm;
-pub use jsonl::write_atomically;
+pub use jsonl::{Lines, write_atomically};
 pub use measure::{Scores, score, score_all};
 pub use metrics::{Metric, MetricAt};
 pub use pool::{Source, pool};

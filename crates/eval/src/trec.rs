@@ -5,7 +5,8 @@
 //!   it orders each query by score and ignores the rank; the depth is that of the longest list.
 //! - qrels: `qid iteration docid relevance`. Becomes a [`Truth`] without catalogue: what has a
 //!   relevance of 1 or more is a target, and the relevance its gain. A query without a target stays
-//!   in the denominator, as in ranx.
+//!   in the denominator, as in ranx. What was consumed before is given in the same form, and then
+//!   any relevance will do.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,6 +22,13 @@ pub(crate) struct Grouped {
     index: HashMap<String, usize>,
     pub queries: Vec<(String, Vec<Entry>)>,
     last: usize,
+}
+
+/// A document that is given twice for a query, and the lines of both.
+pub(crate) struct Twice {
+    pub item: String,
+    pub first: usize,
+    pub second: usize,
 }
 
 pub(crate) struct Entry {
@@ -49,8 +57,8 @@ impl Grouped {
     /// Lists by falling score.
     ///
     /// # Errors
-    /// The line and fault of a document that is given twice for a query.
-    pub fn into_lists(self) -> std::result::Result<Vec<RankedList>, (usize, Fault)> {
+    /// A document that is given twice for a query.
+    pub fn into_lists(self) -> std::result::Result<Vec<RankedList>, Twice> {
         let list = |(case, mut entries): (String, Vec<Entry>)| {
             unique(&entries)?;
             entries.sort_by(|a, b| b.value.total_cmp(&a.value));
@@ -68,7 +76,7 @@ impl Grouped {
     ///
     /// # Errors
     /// As [`Grouped::into_lists`].
-    pub fn into_cases(self) -> std::result::Result<Vec<TruthCase>, (usize, Fault)> {
+    pub fn into_cases(self) -> std::result::Result<Vec<TruthCase>, Twice> {
         let case = |(case, entries): (String, Vec<Entry>)| {
             unique(&entries)?;
             let relevant = entries.into_iter().filter(|e| e.value >= 1.0);
@@ -85,9 +93,16 @@ impl Grouped {
         };
         self.queries.into_iter().map(case).collect()
     }
+
+    /// The documents of each query, whatever their number.
+    pub fn into_pairs(self) -> HashMap<String, Vec<String>> {
+        let docs = |entries: Vec<Entry>| entries.into_iter().map(|e| e.doc).collect();
+        let queries = self.queries.into_iter();
+        queries.map(|(q, entries)| (q, docs(entries))).collect()
+    }
 }
 
-fn unique(entries: &[Entry]) -> std::result::Result<(), (usize, Fault)> {
+fn unique(entries: &[Entry]) -> std::result::Result<(), Twice> {
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_unstable_by(|&a, &b| (&entries[a].doc, a).cmp(&(&entries[b].doc, b)));
     let twice = order
@@ -95,16 +110,11 @@ fn unique(entries: &[Entry]) -> std::result::Result<(), (usize, Fault)> {
         .filter(|w| entries[w[0]].doc == entries[w[1]].doc);
     match twice.min_by_key(|w| w[1]) {
         None => Ok(()),
-        Some(w) => {
-            let item = entries[w[1]].doc.clone();
-            let (first, second) = (w[0] + 1, w[1] + 1);
-            let fault = Fault::DuplicateItem {
-                item,
-                first,
-                second,
-            };
-            Err((entries[w[1]].line, fault))
-        }
+        Some(w) => Err(Twice {
+            item: entries[w[1]].doc.clone(),
+            first: entries[w[0]].line,
+            second: entries[w[1]].line,
+        }),
     }
 }
 
@@ -181,7 +191,7 @@ pub fn read_run(path: &Path, task: &str) -> Result<Run> {
 ///
 /// # Errors
 /// [`Error::Line`] for a wrong number of fields, a relevance that is not a finite number, or a
-/// document given twice for a query; [`Error::NoCases`].
+/// document given twice for a query; [`Error::NoQrels`].
 pub fn read_qrels(path: &Path, task: &str) -> Result<Truth> {
     let mut lines = Lines::open(path)?;
     let mut grouped = Grouped::default();
@@ -195,15 +205,44 @@ pub fn read_qrels(path: &Path, task: &str) -> Result<Truth> {
         cases: grouped.into_cases().map_err(|at| placed(path, at))?,
         ..Truth::default()
     };
-    truth.check()?;
-    Ok(truth)
+    checked(truth, path)
 }
 
-fn placed(path: &Path, (line, fault): (usize, Fault)) -> Error {
+/// Reads what was consumed before, by query: qrels whose relevance does not matter. No row is needed, and a
+/// row may be there twice, as somebody who bought something twice.
+///
+/// # Errors
+/// [`Error::Line`] for a wrong number of fields.
+pub fn read_consumed(path: &Path) -> Result<HashMap<String, Vec<String>>> {
+    let mut lines = Lines::open(path)?;
+    let mut grouped = Grouped::default();
+    while let Some(text) = lines.next()? {
+        let [qid, _, docid, _] = fields(&text, QRELS).map_err(|f| lines.fault(f))?;
+        grouped.push(qid, docid, 1.0, lines.line());
+    }
+    Ok(grouped.into_pairs())
+}
+
+/// A truth read from qrels.
+pub(crate) fn checked(truth: Truth, path: &Path) -> Result<Truth> {
+    match truth.check() {
+        Err(Error::NoCases { .. }) => Err(Error::NoQrels {
+            path: path.to_owned(),
+        }),
+        checked => checked.map(|()| truth),
+    }
+}
+
+fn placed(path: &Path, twice: Twice) -> Error {
+    let Twice {
+        item,
+        first,
+        second,
+    } = twice;
     Error::Line {
         path: path.to_owned(),
-        line,
-        fault,
+        line: second,
+        fault: Fault::ItemTwice { item, first },
     }
 }
 
@@ -235,12 +274,15 @@ pub fn write_run(run: &Run, path: &Path) -> Result<()> {
     })
 }
 
-/// Writes the targets of a truth as qrels: the gain is the relevance.
+/// Writes the targets of a truth as qrels: the gain is the relevance. Catalogue, labels and what was consumed
+/// stay behind.
 ///
 /// # Errors
-/// As [`write_run`].
+/// As [`write_run`], and [`Error::Case`] for a case that would come back as another: without
+/// targets, with a gain below 1, or not in the overall segment.
 pub fn write_qrels(truth: &Truth, path: &Path) -> Result<()> {
     truth.check()?;
+    can_be_qrels(truth)?;
     words(
         truth
             .cases
@@ -256,6 +298,27 @@ pub fn write_qrels(truth: &Truth, path: &Path) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Refuses cases that would not come back from qrels as they are.
+pub(crate) fn can_be_qrels(truth: &Truth) -> Result<()> {
+    for case in &truth.cases {
+        let fault = match case.gains.iter().position(|&g| g < 1.0) {
+            Some(i) => Fault::QrelsGain {
+                target: case.targets[i].clone(),
+                gain: case.gains[i],
+            },
+            None if case.targets.is_empty() => Fault::NoTargets,
+            None if !case.in_overall => Fault::QrelsOverall,
+            None => continue,
+        };
+        return Err(Error::Case {
+            task: truth.task.clone(),
+            case: case.case.clone(),
+            fault,
+        });
+    }
+    Ok(())
 }
 
 fn words<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<()> {

@@ -1,7 +1,14 @@
 //! Run, truth and TREC files: written and read back, and every fault with its line.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use ::parquet::arrow::ArrowWriter;
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int32Array,
+    RecordBatch, StringArray,
+};
 use hkfr_eval::{Run, Truth, parquet, trec};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -251,7 +258,7 @@ fn runs_and_qrels_come_back_from_trec_and_parquet() {
         list("u1", &["c", "ü"], &[0.1, -3.25e-7]),
         list("u2", &["a"], &[1e300]),
     ];
-    let mut written = run("s", "item", lists);
+    let mut written = run("the_system", "item", lists);
     (written.seed, written.depth) = (None, 2);
     let at = |name: &str| dir.path().join(name);
     trec::write_run(&written, &at("s.trec")).unwrap();
@@ -269,6 +276,11 @@ fn runs_and_qrels_come_back_from_trec_and_parquet() {
         truth
     );
     written.system = "two words".into();
+    parquet::write_run(&written, &at("s.parquet")).unwrap();
+    assert_eq!(
+        parquet::read_run(&at("s.parquet"), "item").unwrap(),
+        written
+    );
     let message = trec::write_run(&written, &at("t.trec"))
         .unwrap_err()
         .to_string();
@@ -279,7 +291,189 @@ fn runs_and_qrels_come_back_from_trec_and_parquet() {
 }
 
 #[test]
+fn what_qrels_cannot_say_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let refuse = |change: &dyn Fn(&mut hkfr_eval::TruthCase), expected: &str| {
+        let mut cases = vec![case("u1", &["a"], ""), case("u2", &["b", "c"], "")];
+        change(&mut cases[1]);
+        let truth = truth("item", cases, &[]);
+        let path = dir.path().join("q");
+        for error in [
+            trec::write_qrels(&truth, &path).unwrap_err(),
+            parquet::write_qrels(&truth, &path).unwrap_err(),
+        ] {
+            let message = error.to_string();
+            assert!(
+                message.contains("case `u2`") && message.contains(expected),
+                "{message}"
+            );
+        }
+        assert!(!path.exists());
+    };
+    refuse(
+        &|c| c.gains = vec![2.0, 0.5],
+        "the gain 0.5 of target `c` is below 1",
+    );
+    refuse(&|c| c.targets.clear(), "no targets; leave the case out");
+    refuse(
+        &|c| c.in_overall = false,
+        "not in_overall, which qrels cannot say",
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_an_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(&dir, "\u{feff}q1 Q0 d1 1 1.5 bm25\n");
+    let read = trec::read_run(&path, "item").unwrap();
+    assert_eq!(read.lists[0].case, "q1");
+    let path = file(&dir, format!("\u{feff}{HEADER}\n"));
+    assert_eq!(Run::read(&path).unwrap().system, "s");
+}
+
+#[test]
+fn what_was_consumed_may_be_there_twice_at_any_relevance_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "q1 0 a 0\nq2 0 b -1\nq1 0 a x\n";
+    let read = trec::read_consumed(&file(&dir, text)).unwrap();
+    assert_eq!(
+        (&read["q1"][..], &read["q2"][..]),
+        (&["a".to_owned(), "a".to_owned()][..], &["b".to_owned()][..])
+    );
+    assert!(trec::read_consumed(&file(&dir, "")).unwrap().is_empty());
+    let message = error("q1 a\n", trec::read_consumed);
+    assert!(
+        message.starts_with("x.jsonl:1: expected 4 fields"),
+        "{message}"
+    );
+    let path = columns(
+        &dir,
+        &[
+            ("q_id", text_column(&["q1", "q1"])),
+            ("doc_id", text_column(&["a", "a"])),
+        ],
+    );
+    assert_eq!(parquet::read_consumed(&path).unwrap()["q1"].len(), 2);
+}
+
+fn text_column(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+/// A Parquet file of these columns.
+fn columns(dir: &TempDir, columns: &[(&str, ArrayRef)]) -> PathBuf {
+    let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
+    let path = dir.path().join("x.parquet");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    path
+}
+
+#[test]
+fn categories_are_read_as_the_text_that_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let ids: DictionaryArray<Int32Type> = ["q1", "q1"].into_iter().collect();
+    let path = columns(
+        &dir,
+        &[
+            ("q_id", Arc::new(ids)),
+            ("doc_id", Arc::new(Int32Array::from(vec![7, 8]))),
+            ("score", Arc::new(Float64Array::from(vec![1.0, 2.0]))),
+        ],
+    );
+    let read = parquet::read_run(&path, "item").unwrap();
+    assert_eq!(read.lists, [list("q1", &["8", "7"], &[2.0, 1.0])]);
+    // As pandas writes them.
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let read = parquet::read_run(&golden.join("categories.parquet"), "item").unwrap();
+    assert_eq!(read.lists, [list("q1", &["d1", "d2"], &[2.0, 1.0])]);
+    assert_eq!(read.system, "categories");
+    let message = parquet::read_run(&golden.join("zstd.parquet"), "item")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message
+            .contains("zstd.parquet: compressed with ZSTD; write it with snappy or uncompressed"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_parquet_column_of_another_type_is_named_with_its_cast() {
+    let dir = tempfile::tempdir().unwrap();
+    let ids = || text_column(&["a"]);
+    let one: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
+    let decimal = Decimal128Array::from(vec![10])
+        .with_precision_and_scale(2, 1)
+        .unwrap();
+    let refuse = |given: [(&str, ArrayRef); 3], expected: &str| {
+        let path = columns(&dir, &given);
+        let read = match given[2].0 {
+            "score" => parquet::read_run(&path, "item").map(|_| ()),
+            _ => parquet::read_qrels(&path, "item").map(|_| ()),
+        };
+        let message = read.unwrap_err().to_string();
+        assert!(
+            message.ends_with(&format!("x.parquet: {expected}")),
+            "{message}"
+        );
+    };
+    refuse(
+        [
+            ("q_id", ids()),
+            ("doc_id", ids()),
+            ("score", Arc::new(decimal)),
+        ],
+        "column `score` is Decimal128(2, 1); cast it to double",
+    );
+    refuse(
+        [
+            ("q_id", one.clone()),
+            ("doc_id", ids()),
+            ("score", one.clone()),
+        ],
+        "column `q_id` is Float64; cast it to text or integers",
+    );
+    let yes = Arc::new(BooleanArray::from(vec![true]));
+    refuse(
+        [("q_id", ids()), ("doc_id", ids()), ("relevance", yes)],
+        "column `relevance` is Boolean; cast it to double",
+    );
+    let nan = Arc::new(Float64Array::from(vec![f64::NAN]));
+    refuse(
+        [("user_id", ids()), ("item_id", ids()), ("relevance", nan)],
+        "row 1: `relevance` is not a finite number; drop the row",
+    );
+}
+
+#[test]
 fn faults_of_qrels_and_parquet_are_placed() {
+    let message = error("", |p| trec::read_qrels(p, "item"));
+    assert!(message.starts_with("x.jsonl: no case, "), "{message}");
+    let dir = tempfile::tempdir().unwrap();
+    let twice = [
+        ("q_id", text_column(&["q1", "q2", "q1"])),
+        ("doc_id", text_column(&["a", "a", "a"])),
+    ];
+    let message = parquet::read_qrels(&columns(&dir, &twice), "item").unwrap_err();
+    assert!(
+        message
+            .to_string()
+            .ends_with("row 3: item `a` stands twice for its query, first in row 1; keep one"),
+        "{message}"
+    );
+    // Lines, though the other query stands between.
+    let message = error("q1 Q0 d1 1 9 s\nq2 Q0 d1 1 9 s\n\nq1 Q0 d1 2 8 s\n", |p| {
+        trec::read_run(p, "item")
+    });
+    assert!(
+        message.starts_with(
+            "x.jsonl:4: item `d1` stands twice for its query, first on line 1; keep one"
+        ),
+        "{message}"
+    );
     let message = error("q1 0 d1 1\nq1 0 d1 0\n", |p| trec::read_qrels(p, "item"));
     assert!(
         message.starts_with("x.jsonl:2: item `d1` stands twice"),
