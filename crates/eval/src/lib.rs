@@ -81,6 +81,6 @@ pub use report::{
     ALL, Difference, MetricValue, Report, SegmentReport, SystemCost, SystemRow, TaskReport,
 };
 pub use run::{RankedList, Run};
-pub use shuffled::{OrderWorth, worth_of_order};
+pub use shuffled::{OrderWorth, changed_lists, worth_of_order};
 pub use truth::{Truth, TruthCase};
 pub use verdict::verdicts;

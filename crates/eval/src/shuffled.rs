@@ -102,3 +102,27 @@ pub fn worth_of_order(
         };
     Ok(paired.iter().enumerate().map(row).collect())
 }
+
+/// The first list, or run, that is not the same in both, bit by bit; `None` if all are.
+pub fn changed_lists(before: &[Run], after: &[Run]) -> Option<String> {
+    let of = |run: &Run| format!("`{}` for task {}", run.system, run.task);
+    let twin = |run: &Run, among: &[Run]| -> Option<usize> {
+        let same = |r: &Run| (&r.system, &r.task) == (&run.system, &run.task);
+        among.iter().position(same)
+    };
+    if let Some(run) = after.iter().find(|run| twin(run, before).is_none()) {
+        return Some(format!("there are lists of {} only after", of(run)));
+    }
+    before.iter().find_map(|run| {
+        let Some(i) = twin(run, after) else {
+            return Some(format!("there are lists of {} only before", of(run)));
+        };
+        let (a, b) = (&run.lists, &after[i].lists);
+        let case = match a.iter().zip(b).find(|(a, b)| a != b) {
+            Some((list, _)) => format!("first in case {}", list.case),
+            None if a.len() == b.len() => return None,
+            None => format!("{} cases before, {} after", a.len(), b.len()),
+        };
+        Some(format!("the lists of {} change ({case})", of(run)))
+    })
+}

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail, ensure};
-use hkfr_eval::{EvalConfig, OrderWorth, Run, Truth, worth_of_order};
+use hkfr_eval::{EvalConfig, OrderWorth, Truth, changed_lists, worth_of_order};
 use hkfr_events::{Dataset, mark_future, shuffle_time, store};
 use serde_json::json;
 
@@ -51,7 +51,19 @@ pub fn check(config: Config, open: impl Fn(Config) -> Result<Session>) -> Result
     };
     let marked = walk("another-future", mark_future(&dataset, &split))?;
     let shuffled = walk("shuffled", shuffle_time(&dataset, SHUFFLE_SEED))?;
-    let mut out = compare_lists(&logged, &marked)?;
+    let mut before = read_runs(&logged.dir("recommend"))?;
+    before.retain(|run| scratch.systems().any(|s| s == run.system));
+    let after = read_runs(&marked.dir("recommend"))?;
+    if let Some(what) = changed_lists(&before, &after) {
+        bail!(
+            "LEAK: when only the future changes, {what}; this is a bug of hkfr, please report it"
+        );
+    }
+    let n_lists: usize = after.iter().map(|run| run.lists.len()).sum();
+    let mut out = format!(
+        "Another future: {n_lists} lists of {} runs are the same, bit by bit.\n\n",
+        after.len()
+    );
     for task in &scratch.recommend.tasks {
         out += &order(&logged, &shuffled, task)?;
     }
@@ -60,37 +72,6 @@ pub fn check(config: Config, open: impl Fn(Config) -> Result<Session>) -> Result
             should read order and loses nothing beyond them has its numbers from elsewhere: from what users like at any\n\
             time, or from a leak that survives the shuffling, such as ids that were given in order of the sequences.\n";
     Ok(out)
-}
-
-/// The lists of both walks, bit by bit.
-fn compare_lists(logged: &Session, marked: &Session) -> Result<String> {
-    let (before, after) = (
-        read_runs(&logged.dir("recommend"))?,
-        read_runs(&marked.dir("recommend"))?,
-    );
-    let mut n_lists = 0;
-    for run in &after {
-        let same = |r: &&Run| (&r.system, &r.task) == (&run.system, &run.task);
-        let known = before.iter().find(same).context("the same systems")?;
-        let pairs = known.lists.iter().zip(&run.lists);
-        if known.lists.len() != run.lists.len() || pairs.clone().any(|(a, b)| a != b) {
-            let case = pairs
-                .filter(|(a, b)| a != b)
-                .map(|(a, _)| a.case.as_str())
-                .next();
-            bail!(
-                "LEAK: the lists of `{}` for task {} change when only the future does (first in case {}); this is a bug of hkfr, please report it",
-                run.system,
-                run.task,
-                case.unwrap_or("that is in one of them only")
-            );
-        }
-        n_lists += run.lists.len();
-    }
-    Ok(format!(
-        "Another future: {n_lists} lists of {} runs are the same, bit by bit.\n\n",
-        after.len()
-    ))
 }
 
 /// The table of what order is worth.

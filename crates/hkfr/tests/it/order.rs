@@ -1,6 +1,6 @@
 //! What order is worth: shuffled time takes the advantage of whoever reads order, and of nobody else.
 
-use hkfr::eval::{EvalConfig, RankedList, Run, Truth, TruthCase, worth_of_order};
+use hkfr::eval::{EvalConfig, RankedList, Run, Truth, TruthCase, changed_lists, worth_of_order};
 use hkfr::events::{
     Dataset, DatasetBuilder, DatasetInfo, Event, History, Split, SplitConfig, shuffle_time, split,
 };
@@ -47,6 +47,15 @@ fn ring() -> Dataset {
         }
     }
     b.build()
+}
+
+fn config() -> SplitConfig {
+    SplitConfig {
+        horizon_days: 3,
+        min_item_buyers: 1,
+        simulated_cold_start: Vec::new(),
+        ..SplitConfig::default()
+    }
 }
 
 fn bought(history: &History) -> Vec<u32> {
@@ -112,17 +121,11 @@ fn truth(split: &Split) -> Truth {
 
 #[test]
 fn shuffled_time_takes_what_order_gave() {
-    let config = SplitConfig {
-        horizon_days: 3,
-        min_item_buyers: 1,
-        simulated_cold_start: Vec::new(),
-        ..SplitConfig::default()
-    };
     let logged = ring();
     let shuffled = shuffle_time(&logged, 1);
     let (a, b) = (
-        split::build(&logged, &config).unwrap(),
-        split::build(&shuffled, &config).unwrap(),
+        split::build(&logged, &config()).unwrap(),
+        split::build(&shuffled, &config()).unwrap(),
     );
     // The same people are asked at the same times, about other orders.
     let asked = |s: &Split| -> Vec<_> {
@@ -156,6 +159,34 @@ fn shuffled_time_takes_what_order_gave() {
         (cheat.logged, cheat.shuffled, cheat.p_holm),
         (1.0, 1.0, 1.0)
     );
+}
+
+#[test]
+fn a_list_that_changes_and_a_run_that_is_gone_are_found() {
+    let dataset = ring();
+    let split = split::build(&dataset, &config()).unwrap();
+    let before = runs(&dataset, &split);
+    assert_eq!(changed_lists(&before, &before), None);
+    let changed = |change: &dyn Fn(&mut Vec<Run>)| {
+        let mut after = before.to_vec();
+        change(&mut after);
+        let told = changed_lists(&before, &after).unwrap();
+        assert!(changed_lists(&after, &before).is_some(), "{told}");
+        told
+    };
+    let case = &before[1].lists[2].case;
+    assert_eq!(
+        changed(&|r| r[1].lists[2].items.swap(3, 4)),
+        format!("the lists of `popularity` for task item change (first in case {case})")
+    );
+    // One bit of a score.
+    changed(&|r| r[0].lists[0].scores[0] = r[0].lists[0].scores[0].next_up());
+    assert_eq!(
+        changed(&|r| r.truncate(2)),
+        "there are lists of `cheat` for task item only before"
+    );
+    assert!(changed(&|r| r[2].task = "category".into()).ends_with("task category only after"));
+    assert!(changed(&|r| r[0].lists.truncate(5)).contains(" 5 after)"));
 }
 
 #[test]
