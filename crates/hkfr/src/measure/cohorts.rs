@@ -38,19 +38,8 @@ pub fn cohorts(
     let mut truth = all_truths.pop().context("a truth of categories")?;
     let asked: BTreeSet<&str> = cases.iter().map(|c| c.case_id.as_str()).collect();
     truth.cases.retain(|c| asked.contains(c.case.as_str()));
-    for (case, of) in truth.cases.iter_mut().filter_map(|truth| {
-        let of = cases.iter().find(|c| c.case_id == truth.case)?;
-        Some((truth, of))
-    }) {
-        case.in_overall = true;
-        let attributes = &dataset.users[of.instance.user as usize].attributes;
-        let known = if attributes.is_empty() {
-            "unknown"
-        } else {
-            "known"
-        };
-        case.labels = vec![format!("profile: {known}")];
-    }
+    // A user is cut several times, and is one user: each cut is measured apart, and nothing of them together.
+    truth.cases.iter_mut().for_each(|c| c.in_overall = false);
 
     let mut runs = Vec::new();
     let mut add = |system: String, scores: &dyn Fn(&Case) -> Vec<f32>| -> Result<()> {
