@@ -220,6 +220,10 @@ pub struct EvaluateArgs {
     pub config: Option<PathBuf>,
     #[command(flatten)]
     pub options: StageOptions,
+    /// Also write the lists and the truth as files that other tools (and --run) read: TREC, or Parquet
+    /// where a name holds white space
+    #[arg(long, value_name = "DIR")]
+    pub export: Option<PathBuf>,
     #[command(flatten)]
     pub lists: ListsArgs,
 }
@@ -228,7 +232,7 @@ pub struct EvaluateArgs {
 #[command(next_help_heading = "Anyone's lists")]
 pub struct ListsArgs {
     /// A system's lists: a TREC run, or Parquet with q_id, doc_id, score (repeatable)
-    #[arg(long, value_name = "FILE", requires = "qrels")]
+    #[arg(long, value_name = "FILE", requires = "qrels", conflicts_with_all = ["force", "out", "strict", "export"])]
     pub run: Vec<PathBuf>,
     /// What was right: TREC qrels, or Parquet with q_id, doc_id, relevance
     #[arg(long, value_name = "FILE", requires = "run")]
@@ -243,7 +247,7 @@ pub struct ListsArgs {
     /// invalid answers, coverage, Gini, novelty and popularity
     #[arg(long, value_name = "FILE", requires = "run")]
     pub catalogue: Option<PathBuf>,
-    /// What was consumed before, as qrels: taken out of all lists and targets
+    /// What was consumed before, as qrels of any relevance: taken out of all lists and targets
     #[arg(long, value_name = "FILE", requires = "run")]
     pub consumed: Option<PathBuf>,
     /// The system that the others are compared with
@@ -312,10 +316,11 @@ pub struct MeasureOptions {
 
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Directories of `hkfr run` (OUT/NAME) on the same data, or with --qrels run files (TREC, or Parquet
-    /// with q_id, doc_id, score). A system with several seeds is averaged over them. A NAME tells
-    /// apart what is called alike: systems of a directory become NAME/system, that of a file NAME,
-    /// and files of one NAME are its seeds
+    /// Directories of `hkfr run` (OUT/NAME) on the same data, and run files (TREC, or Parquet with
+    /// q_id, doc_id, score), which are measured against the truth of the directories, or with --qrels
+    /// against that. A system with several seeds is averaged over them. A NAME tells apart what is
+    /// called alike: systems of a directory become NAME/system, that of a file NAME, and files of one
+    /// NAME are its seeds
     #[arg(required = true, value_name = "[NAME=]RUN")]
     pub runs: Vec<String>,
     /// The system that the others are compared with [default: that of the first directory's config,
@@ -334,13 +339,16 @@ pub struct CompareArgs {
     /// What is printed
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     pub format: CompareFormat,
-    /// For run files, what was right: TREC qrels, or Parquet with q_id, doc_id, relevance
+    /// For run files beside directories, the task that they answer [default: the only one]
+    #[arg(long, value_name = "TASK", conflicts_with = "qrels")]
+    pub task: Option<String>,
+    /// For run files alone, what was right: TREC qrels, or Parquet with q_id, doc_id, relevance
     #[arg(long, value_name = "FILE")]
     pub qrels: Option<PathBuf>,
     /// For run files, all items that exist, one a line, each with its interactions in training if known
     #[arg(long, value_name = "FILE", requires = "qrels")]
     pub catalogue: Option<PathBuf>,
-    /// For run files, what was consumed before, as qrels: taken out of all lists and targets
+    /// For run files, what was consumed before, as qrels of any relevance: taken out of all lists and targets
     #[arg(long, value_name = "FILE", requires = "qrels")]
     pub consumed: Option<PathBuf>,
 }

@@ -138,12 +138,18 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
         Command::Recommend(args) => walk(args, "recommend"),
         Command::Evaluate(args) => match args.config {
             None => {
-                print!("{}", lists::evaluate(&args.lists)?);
+                print!("{}", lists::evaluate(&args.lists, args.options.seed)?);
                 Ok(())
             }
-            Some(config) => {
-                let options = args.options;
-                walk(StageArgs { config, options }, "evaluate")
+            Some(path) => {
+                let config = read(&path, &args.options)?;
+                let (run_dir, tasks) = (config.run_dir(), config.recommend.tasks.clone());
+                let mut session = session(global, config, stop, &args.options.force)?;
+                session.walk("evaluate")?;
+                match args.export {
+                    Some(dir) => lists::export(&run_dir, &tasks, &dir),
+                    None => Ok(()),
+                }
             }
         },
         Command::CheckLeaks(args) => {

@@ -1,27 +1,29 @@
-//! `hkfr evaluate --run …`: lists and truth of any tool → means, table or report.
+//! Lists as files of any tool: `hkfr evaluate --run …` takes them with their truth → means, table or report, and
+//! `hkfr evaluate CONFIG --export DIR` writes those of a run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use hkfr_eval::{
-    EvalConfig, Repeats, Report, Run, Scores, Truth, evaluate as measure, parquet, score, table,
-    trec,
+    Error, EvalConfig, Lines, Repeats, Report, Run, Truth, TruthCase, evaluate as measure, parquet,
+    score_all, table, trec,
 };
 
 use crate::args::{ListsArgs, ListsFormat};
+use crate::stages::read_runs;
 
 /// Runs and qrels are of one task.
 const TASK: &str = "lists";
 
-/// What is printed.
-pub fn evaluate(args: &ListsArgs) -> Result<String> {
+/// What is printed. `seed` is that of resampling.
+pub fn evaluate(args: &ListsArgs, seed: Option<u64>) -> Result<String> {
     let qrels = args.qrels.as_deref().context("--run needs --qrels")?;
     let (truth, repeats) = truth(qrels, args.catalogue.as_deref(), args.consumed.as_deref())?;
     let runs: Vec<Run> = args
         .run
         .iter()
-        .map(|p| read_run(p))
+        .map(|p| read_run(p, &truth))
         .collect::<Result<_>>()?;
     let mut ks = args.k.clone();
     ks.sort_unstable();
@@ -31,6 +33,7 @@ pub fn evaluate(args: &ListsArgs) -> Result<String> {
             ks,
             reference: args.reference.clone(),
             repeats,
+            seed: seed.unwrap_or(EvalConfig::default().seed),
             ..EvalConfig::default()
         };
         Ok(measure(std::slice::from_ref(&truth), &runs, &cfg)?)
@@ -39,13 +42,24 @@ pub fn evaluate(args: &ListsArgs) -> Result<String> {
         ListsFormat::Table => Ok(table::text(&report(ks)?)),
         ListsFormat::Report => Ok(serde_json::to_string_pretty(&report(ks)?)? + "\n"),
         ListsFormat::Json => {
-            let mut of_system: BTreeMap<&str, Scores> = BTreeMap::new();
-            for run in &runs {
-                let scores = score(&truth, run, &ks, repeats)?;
-                if of_system.insert(&run.system, scores).is_some() {
+            let mut of_system = BTreeMap::new();
+            let (scores, warnings) = score_all(&truth, &runs, &ks, repeats)?;
+            for (run, scores) in runs.iter().zip(scores) {
+                if of_system.insert(run.system.as_str(), scores).is_some() {
                     bail!("two runs are of system `{}`; rename one", run.system);
                 }
             }
+            if let Some(reference) = &args.reference
+                && !of_system.contains_key(reference.as_str())
+            {
+                let known: Vec<&str> = of_system.keys().copied().collect();
+                return Err(Error::UnknownReference {
+                    reference: reference.clone(),
+                    known: known.join(", "),
+                }
+                .into());
+            }
+            warnings.iter().for_each(|w| eprintln!("! {w}"));
             let text = match runs.as_slice() {
                 [one] => serde_json::to_string(&of_system[one.system.as_str()])?,
                 _ => serde_json::to_string(&of_system)?,
@@ -67,11 +81,24 @@ pub fn truth(
     }
     let mut repeats = Repeats::Allow;
     if let Some(path) = consumed {
-        let consumed = read_qrels(path)?.cases.into_iter();
-        let mut of_case: HashMap<String, Vec<String>> =
-            consumed.map(|c| (c.case, c.targets)).collect();
+        let read = match is_parquet(path) {
+            true => parquet::read_consumed,
+            false => trec::read_consumed,
+        };
+        let mut of_case = read(path)?;
+        let n_queries = of_case.len();
         for case in &mut truth.cases {
             case.consumed = of_case.remove(&case.case).unwrap_or_default();
+        }
+        if let Some(theirs) = of_case.keys().min()
+            && of_case.len() == n_queries
+        {
+            let ours = &truth.cases[0].case;
+            bail!(
+                "{}: no query is one of {}; the ids do not match, such as `{theirs}` and `{ours}`: write the same in both",
+                path.display(),
+                qrels.display()
+            );
         }
         repeats = Repeats::Exclude;
     }
@@ -92,36 +119,116 @@ fn read_qrels(path: &Path) -> Result<Truth> {
     Ok(read(path, TASK)?)
 }
 
-pub fn read_run(path: &Path) -> Result<Run> {
+/// The lists of a file, some of which are for cases of `truth`.
+pub fn read_run(path: &Path, truth: &Truth) -> Result<Run> {
     let read = if is_parquet(path) {
         parquet::read_run
     } else {
         trec::read_run
     };
-    Ok(read(path, TASK)?)
+    let run = read(path, &truth.task)?;
+    let shown = path.display();
+    let first = run.lists.first();
+    let first = first.with_context(|| format!("{shown} holds no list; give a row an item"))?;
+    let asked: HashSet<&str> = truth.cases.iter().map(|c| c.case.as_str()).collect();
+    ensure!(
+        run.lists.iter().any(|l| asked.contains(l.case.as_str())),
+        "{shown}: `{}` has no list for any case of the truth; the ids do not match, such as `{}` in the run and `{}` in the truth: write the same in both",
+        run.system,
+        first.case,
+        truth.cases[0].case
+    );
+    Ok(run)
+}
+
+/// Writes the lists and the truth of the run in `run_dir` as TREC files, or as Parquet where a name holds white
+/// space: `SYSTEM.TASK.run.trec`, `truth.TASK.qrels.trec`, and `consumed.TASK.qrels.trec` where repeats
+/// are excluded.
+pub fn export(run_dir: &Path, tasks: &[String], dir: &Path) -> Result<()> {
+    let runs = read_runs(&run_dir.join("recommend"))?;
+    for task in tasks {
+        let mut truth = Truth::read(&run_dir.join(format!("evaluate/truth.{task}.jsonl")))?;
+        let n_cases = truth.cases.len();
+        truth.cases.retain(|c| c.in_overall);
+        let left_out = n_cases - truth.cases.len();
+        if left_out > 0 {
+            eprintln!(
+                "{task}: {left_out} simulated cold starts are left out; qrels cannot say that they do not count among all cases"
+            );
+        }
+        let asked: HashSet<&str> = truth.cases.iter().map(|c| c.case.as_str()).collect();
+        for run in runs.iter().filter(|r| r.task == *task) {
+            let mut run = run.clone();
+            run.lists.retain(|l| asked.contains(l.case.as_str()));
+            let stem = run.file_name().replace(".jsonl", ".run");
+            write(
+                dir,
+                &stem,
+                |path| trec::write_run(&run, path),
+                |path| parquet::write_run(&run, path),
+            )?;
+        }
+        let qrels = |what: &str, truth: &Truth| {
+            let stem = format!("{what}.{task}.qrels");
+            write(
+                dir,
+                &stem,
+                |path| trec::write_qrels(truth, path),
+                |path| parquet::write_qrels(truth, path),
+            )
+        };
+        qrels("truth", &truth)?;
+        let consumed = |c: &TruthCase| TruthCase {
+            case: c.case.clone(),
+            targets: c.consumed.clone(),
+            ..TruthCase::default()
+        };
+        let consumed: Vec<TruthCase> = truth.cases.iter().map(consumed).collect();
+        let consumed = Truth {
+            cases: consumed
+                .into_iter()
+                .filter(|c| !c.targets.is_empty())
+                .collect(),
+            ..Truth::default()
+        };
+        if !consumed.cases.is_empty() {
+            qrels("consumed", &consumed)?;
+        }
+    }
+    eprintln!("lists: {}", dir.display());
+    Ok(())
+}
+
+fn write(
+    dir: &Path,
+    stem: &str,
+    trec: impl Fn(&Path) -> hkfr_eval::Result<()>,
+    parquet: impl Fn(&Path) -> hkfr_eval::Result<()>,
+) -> Result<()> {
+    match trec(&dir.join(format!("{stem}.trec"))) {
+        Err(Error::TrecName { name }) => {
+            eprintln!(
+                "{stem}: `{name}` holds white space, which TREC cannot say; written as Parquet"
+            );
+            Ok(parquet(&dir.join(format!("{stem}.parquet")))?)
+        }
+        written => Ok(written?),
+    }
 }
 
 /// One `item` or `item count` a line.
 fn read_catalogue(path: &Path, truth: &mut Truth) -> Result<()> {
-    for (i, line) in fs_err::read_to_string(path)?.lines().enumerate() {
+    let mut lines = Lines::open(path)?;
+    while let Some(line) = lines.next()? {
+        let at = format!("{}:{}", path.display(), lines.line());
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let count = match fields.as_slice() {
-            [] => continue,
             [_] => None,
             [_, count] => count.parse::<u64>().ok(),
-            _ => bail!(
-                "{}:{}: expected an item and a count at most",
-                path.display(),
-                i + 1
-            ),
+            _ => bail!("{at}: expected an item and a count at most"),
         };
         if fields.len() == 2 && count.is_none() {
-            bail!(
-                "{}:{}: `{}` is not a whole number",
-                path.display(),
-                i + 1,
-                fields[1]
-            );
+            bail!("{at}: `{}` is not a whole number", fields[1]);
         }
         truth.catalogue.insert(fields[0].to_owned());
         if let Some(count) = count {

@@ -1,8 +1,8 @@
 //! `hkfr compare RUN…`: runs of one data set → one table, what of it is significant, and the report.
 //!
-//! In: directories of `hkfr run`, or run files of any tool with their qrels. Runs of one system with several seeds
-//! are averaged user by user; other systems stand beside each other. Out: the text to print, and
-//! with `--out` report.html, report.json, table.md and table.tex.
+//! In: directories of `hkfr run`, with run files of any tool beside them, or such files with their qrels. Runs
+//! of one system with several seeds are averaged user by user; other systems stand beside each other. Out: the
+//! text to print, and with `--out` report.html, report.json, table.md and table.tex.
 
 pub mod cost;
 mod source;
@@ -22,7 +22,7 @@ pub fn run(args: &CompareArgs) -> Result<String> {
     let named: Vec<Named> = args.runs.iter().map(|r| Named::parse(r)).collect();
     let found = match &args.qrels {
         Some(qrels) => source::files(&named, qrels, args)?,
-        None => source::directories(&named)?,
+        None => source::directories(&named, args.task.as_deref())?,
     };
     let report = measure(args, found)?;
     let printed = match args.format {

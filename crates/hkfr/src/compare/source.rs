@@ -40,9 +40,50 @@ pub struct Found {
     pub costs: Vec<SystemCost>,
 }
 
-/// Directories of `hkfr run`. The systems of one with a name are called `NAME/system`.
-pub fn directories(named: &[Named]) -> Result<Vec<Found>> {
-    named.iter().map(directory).collect()
+/// Directories of `hkfr run`, and files of lists for one of their tasks. The systems of a directory with a name
+/// are called `NAME/system`.
+pub fn directories(named: &[Named], task: Option<&str>) -> Result<Vec<Found>> {
+    let (files, dirs): (Vec<&Named>, Vec<&Named>) = named.iter().partition(|n| n.path.is_file());
+    let mut found: Vec<Found> = dirs.into_iter().map(directory).collect::<Result<_>>()?;
+    let Some(file) = files.first().map(|n| n.path.display()) else {
+        return match task {
+            None => Ok(found),
+            Some(_) => bail!("--task is of run files, and there is none; leave it out"),
+        };
+    };
+    let first = found.first().with_context(|| {
+        format!("{file} is a file; give --qrels, or the directory of a run on the same truth")
+    })?;
+    let truths = &first.source.truths;
+    let known: Vec<&str> = truths.iter().map(|t| t.task.as_str()).collect();
+    let truth = match task {
+        Some(task) => truths.iter().find(|t| t.task == task),
+        None if truths.len() == 1 => truths.first(),
+        None => None,
+    };
+    let truth = truth.with_context(|| {
+        let known = known.join(", ");
+        match task {
+            Some(task) => format!("--task {task} is none of the runs' tasks ({known})"),
+            None => format!("{file}: of which task are the lists? Say it with --task ({known})"),
+        }
+    })?;
+    let runs = read_files(&files, truth)?;
+    for run in &runs {
+        let same = |r: &&Run| (&r.system, &r.task) == (&run.system, &run.task);
+        if let Some(found) = found
+            .iter()
+            .find(|f| f.source.runs.iter().any(|r| same(&r)))
+        {
+            bail!(
+                "`{}` is a system of {} and of a file; name the file's: NAME=FILE",
+                run.system,
+                found.source.name
+            );
+        }
+    }
+    found[0].source.runs.extend(runs);
+    Ok(found)
 }
 
 fn directory(named: &Named) -> Result<Found> {
@@ -50,11 +91,7 @@ fn directory(named: &Named) -> Result<Found> {
     let shown = dir.display();
     ensure!(
         dir.exists(),
-        "{shown} does not exist; give the directory of a run, OUT/NAME"
-    );
-    ensure!(
-        dir.is_dir(),
-        "{shown} is a file; lists of another tool need --qrels"
+        "{shown} does not exist; give the directory of a run, OUT/NAME, or a file of lists"
     );
     for stage in ["recommend", "evaluate"] {
         if Manifest::read(&dir.join(stage))?.is_none() {
@@ -97,29 +134,11 @@ fn directory(named: &Named) -> Result<Found> {
     })
 }
 
-/// Files of lists against one truth. A name replaces the system's; files of one name are its seeds.
+/// Files of lists against one truth.
 pub fn files(named: &[Named], qrels: &Path, args: &CompareArgs) -> Result<Vec<Found>> {
     let (truth, repeats) =
         lists::truth(qrels, args.catalogue.as_deref(), args.consumed.as_deref())?;
-    let mut runs: Vec<Run> = Vec::new();
-    for Named { name, path } in named {
-        ensure!(
-            !path.is_dir(),
-            "{} is a directory, and --qrels is for files of lists; compare run directories without it",
-            path.display()
-        );
-        let mut run = lists::read_run(path)?;
-        if let Some(name) = name {
-            run.system.clone_from(name);
-            run.seed = Some(runs.iter().filter(|r| r.system == *name).count() as u64);
-        } else if runs.iter().any(|r| r.system == run.system) {
-            let (path, system) = (path.display(), &run.system);
-            bail!(
-                "{path}: another file holds lists of `{system}` too; name them: NAME={path}, the same NAME for the seeds of one system"
-            );
-        }
-        runs.push(run);
-    }
+    let runs = read_files(&named.iter().collect::<Vec<_>>(), &truth)?;
     Ok(vec![Found {
         source: Source {
             name: qrels.display().to_string(),
@@ -130,4 +149,40 @@ pub fn files(named: &[Named], qrels: &Path, args: &CompareArgs) -> Result<Vec<Fo
         reference: None,
         costs: Vec::new(),
     }])
+}
+
+/// A name replaces the system's; files of one name are its seeds.
+fn read_files(files: &[&Named], truth: &Truth) -> Result<Vec<Run>> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (i, Named { name, path }) in files.iter().enumerate() {
+        let shown = path.display();
+        ensure!(
+            !path.is_dir(),
+            "{shown} is a directory, and --qrels is for files of lists; compare run directories without it"
+        );
+        let mut run = lists::read_run(path, truth)?;
+        if let Some(name) = name {
+            run.system.clone_from(name);
+        }
+        let seeds = || (0..i).filter(|&j| runs[j].system == run.system);
+        let place = fs_err::canonicalize(path)?;
+        for j in seeds() {
+            let other = files[j];
+            if name.is_none() || other.name.is_none() {
+                bail!(
+                    "{shown}: another file, {}, holds lists of `{}` too; name them: NAME={shown}, the same NAME for the seeds of one system",
+                    other.path.display(),
+                    run.system
+                );
+            }
+            ensure!(
+                fs_err::canonicalize(&other.path)? != place,
+                "{shown} is given twice as `{}`; a seed is a file of its own",
+                run.system
+            );
+        }
+        run.seed = name.as_ref().map(|_| seeds().count() as u64);
+        runs.push(run);
+    }
+    Ok(runs)
 }

@@ -156,6 +156,8 @@ fn runs_that_asked_other_questions_are_refused() {
         err.contains("toy.toml is a file") && err.contains("--qrels"),
         "{err}"
     );
+    let err = refuse(&["out/toy", "--task", "item"]);
+    assert!(err.contains("--task is of run files"), "{err}");
     let err = refuse(&["out/toy", "--out", "out/toy/evaluate"]);
     assert!(err.contains("directory of `hkfr run`"), "{err}");
     let err = refuse(&["out/toy", "--reference", "nobody"]);
@@ -169,6 +171,60 @@ fn runs_that_asked_other_questions_are_refused() {
         err.contains("popularity.item.cost.json is damaged; delete it"),
         "{err}"
     );
+}
+
+#[test]
+fn files_of_another_tool_stand_beside_a_run() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    toy(dir);
+    let (code, _, err) = run(dir, &["evaluate", "toy.toml", "--export", "lists"]);
+    assert_eq!(code, Some(0), "{err}");
+    let file = "lists/own-frequency.item.run.trec";
+    let refuse = |args: &[&str], expected: &str| {
+        let (code, _, err) = run(dir, &[&["compare"], args].concat());
+        assert_eq!(code, Some(1), "{err}");
+        assert!(err.contains(expected), "{err}\ndoes not say {expected}");
+    };
+    refuse(
+        &["out/toy", file],
+        "of which task are the lists? Say it with --task (category, item)",
+    );
+    refuse(
+        &["out/toy", file, "--task", "itme"],
+        "--task itme is none of the runs' tasks (category, item)",
+    );
+    refuse(
+        &["out/toy", file, "--task", "item"],
+        "`own-frequency` is a system of out/toy and of a file; name the file's: NAME=FILE",
+    );
+    std::fs::write(dir.join("alien.trec"), "q1 Q0 i1 1 1 alien\n").unwrap();
+    refuse(
+        &["out/toy", "alien.trec", "--task", "item"],
+        "alien.trec: `alien` has no list for any case of the truth",
+    );
+    let mine = format!("mine={file}");
+    let (code, out, err) = run(dir, &["compare", &mine, "out/toy", "--task", "item"]);
+    assert_eq!(code, Some(0), "{err}");
+    // The same lists, against the same truth.
+    let (_, table) = out.split_once("item · all · ").unwrap();
+    let row = |system: &str| {
+        let row = table.lines().find(|l| l.starts_with(system)).unwrap();
+        row[system.len()..].trim().to_owned()
+    };
+    assert_eq!(row("mine"), row("own-frequency"), "{out}");
+    assert!(out.contains("paired difference to popularity"), "{out}");
+    let (category, _) = out.split_once("item · all · ").unwrap();
+    assert!(!category.contains("mine"), "{out}");
+    // Of a run with one task, none need be named.
+    change(dir, "toy.toml", |text| {
+        text.replace("[recommend]\n", "[recommend]\ntasks = [\"item\"]\n")
+    });
+    let (code, _, err) = run(dir, &["run", "toy.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, out, err) = run(dir, &["compare", "out/toy", &mine]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("\nmine "), "{out}");
 }
 
 #[test]
@@ -192,9 +248,22 @@ fn files_of_anyones_lists_are_compared() {
     let (code, _, err) = run(dir, &[&files[..], &["1.trec", "2.trec"]].concat());
     assert_eq!(code, Some(1));
     assert!(
-        err.contains("another file holds lists of `same_tag` too") && err.contains("NAME=2.trec"),
+        err.contains("another file, 1.trec, holds lists of `same_tag` too")
+            && err.contains("NAME=2.trec"),
         "{err}"
     );
+    // A tag is no name of seeds, before or after one; and a file is one seed.
+    for mixed in [["1.trec", "same_tag=2.trec"], ["same_tag=2.trec", "1.trec"]] {
+        let (code, _, err) = run(dir, &[&files[..], &mixed].concat());
+        assert_eq!(code, Some(1), "{mixed:?}");
+        assert!(
+            err.contains("holds lists of `same_tag` too; name them"),
+            "{err}"
+        );
+    }
+    let (code, _, err) = run(dir, &[&files[..], &["x=1.trec", "x=./1.trec"]].concat());
+    assert_eq!(code, Some(1));
+    assert!(err.contains("./1.trec is given twice as `x`"), "{err}");
     let named = ["good=1.trec", "good=2.trec", "weak=3.trec", "--k", "1"];
     let (code, out, err) = run(dir, &[&files[..], &named].concat());
     assert_eq!(code, Some(0), "{err}");
