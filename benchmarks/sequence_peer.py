@@ -1,12 +1,14 @@
 """RecBole on a leave-one-out file: seconds of each epoch and of each evaluation, and accuracy.
 
-    python benchmarks/sequence_peer.py DIR {SASRec,BERT4Rec,GRU4Rec,Caser} [KEY=VALUE …] [--epochs N] [--patience N]
+    python benchmarks/sequence_peer.py DIR {SASRec,BERT4Rec,GRU4Rec,Caser} [KEY=VALUE …]
+        [--epochs N] [--patience N] [--seconds S]
 
 DIR has `sequential_data.txt`. RecBole's own trainer, data loader and evaluator; its defaults but for what
 SETTINGS says and for KEY=VALUE. Every prefix of a sequence is one example there (its data augmentation), so an
 epoch has as many targets as one of hkfr, but for BERT4Rec, which masks items in every prefix. Prints one JSON
 object as the last line: the accuracy on validation and test of the epoch with the best validation NDCG@10, and
-`curve`: seconds since the training began and NDCG@10 on validation, a pair an epoch.
+`curve`: seconds since the training began and NDCG@10 on validation, a pair an epoch. The training ends after N epochs,
+N epochs without a better NDCG@10, or the first epoch that ends S seconds after it began.
 """
 
 import argparse
@@ -31,6 +33,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--patience", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("settings", nargs="*")
     args = parser.parse_args()
     pairs = (pair.split("=", 1) for pair in args.settings)
@@ -89,7 +92,7 @@ def main():
             since += 1
             if best is None or found["ndcg@10"] > best[0]["ndcg@10"]:
                 best, since = (found, epoch + 1, copy.deepcopy(model.state_dict())), 0
-            if since >= args.patience:
+            if since >= args.patience or curve[-1][0] >= args.seconds:
                 break
         model.load_state_dict(best[2])
         on_test = trainer.evaluate(test, load_best_model=False)

@@ -3,6 +3,7 @@
 mod cli;
 mod compare;
 mod config;
+mod docs;
 mod fetch;
 mod forget;
 mod instruct;
