@@ -87,7 +87,7 @@ fn main() -> Result<()> {
     })?;
     let training_seconds = begun.elapsed().as_secs_f64();
     let clock = Instant::now();
-    let test = accuracy(&*scorer, &from, seed)?;
+    let test = accuracy(&*scorer, &from)?;
     let result = json!({
         "epochs": epochs.len(),
         "epoch_seconds": median(epochs),

@@ -77,7 +77,8 @@ pub(crate) fn ranks<S: Default>(
     score: impl for<'a> Fn(Range<usize>, &'a mut S) -> &'a [f32] + Sync,
 ) -> Vec<usize> {
     let mut ranks = vec![0; queries.len()];
-    let share = queries.len().div_ceil(pool.size()).max(1);
+    // Queries are scored with the same others on any number of threads: products add by their shape.
+    let share = queries.len().div_ceil(QUERIES).div_ceil(pool.size()).max(1) * QUERIES;
     let parts = (0..).step_by(share).zip(ranks.chunks_mut(share));
     pool.each(parts.collect(), |(first, ranks): (usize, &mut [usize])| {
         let mut scratch = S::default();

@@ -51,6 +51,35 @@ pub fn toml(config: &Config, n_trials: usize, all: &[Chosen]) -> Result<String> 
     Ok(text)
 }
 
+/// The tables of a file with settings whose systems were not searched now, with the comments above them.
+pub fn kept(before: &str, now: &[Chosen]) -> String {
+    let searched = |header: &str| {
+        let names = header.trim_start_matches('[').trim_end_matches(']');
+        let mut names = names.split('.');
+        let (task, system) = (names.next(), names.next());
+        let mut best = now.iter().filter_map(|c| c.0.first());
+        best.any(|b| Some(b.task.as_str()) == task && Some(b.system.as_str()) == system)
+    };
+    // What stands above the first table is about the file.
+    let Some(first) = before.find("\n\n") else {
+        return String::new();
+    };
+    let (mut text, mut above, mut keep) = (String::new(), String::new(), false);
+    for line in before[first + 1..].lines() {
+        if line.starts_with('[') {
+            keep = !searched(line);
+        } else if line.is_empty() || line.starts_with('#') {
+            above += &format!("{line}\n");
+            continue;
+        }
+        if keep {
+            text += &format!("{above}{line}\n");
+        }
+        above.clear();
+    }
+    text
+}
+
 /// A line a system: the best, the default, the spread, the time.
 pub fn table(all: &[Chosen]) -> String {
     let mut text = format!(

@@ -88,18 +88,17 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
             for (number, settings) in settings.into_iter().enumerate() {
                 session.stop.check()?;
                 let recipe = systems::recipe(system, &settings, config.seed)?;
-                let key = digest::of_text(
-                    &json!([
-                        ingested.output_hash,
-                        split_config,
-                        task,
-                        repeats,
-                        system,
-                        recipe.settings(),
-                        config.seed,
-                    ])
-                    .to_string(),
-                );
+                let mut known_by = vec![
+                    json!(ingested.output_hash),
+                    json!(split_config),
+                    json!(task),
+                    json!(repeats),
+                    json!(system),
+                    json!(recipe.settings()),
+                    json!(config.seed),
+                ];
+                known_by.extend((recipe.version() > 0).then(|| json!(recipe.version())));
+                let key = digest::of_text(&json!(known_by).to_string());
                 if let Some(trial) = done.find(&key) {
                     progress.skip(1);
                     trials.push(trial.clone());
@@ -117,7 +116,7 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
                     watch(&progress, &stop, system, at)
                 });
                 session.stop.check()?;
-                let accuracy = systems::accuracy(&*scorer?, &from, config.seed)?;
+                let accuracy = systems::accuracy(&*scorer?, &from)?;
                 let trial = Trial {
                     key,
                     task: task.clone(),
@@ -139,11 +138,16 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
     drop(progress);
     let toml = chosen::toml(&config, search.n_trials, &best)?;
     sealed::open(&chosen_path)?;
-    for path in [Some(chosen_path.clone()), search.write.clone()]
+    for path in [Some(&chosen_path), search.write.as_ref()]
         .into_iter()
         .flatten()
     {
-        crate::atomic::write(&path, toml.as_bytes())?;
+        let toml = match fs_err::read_to_string(path) {
+            Ok(before) => toml.clone() + &chosen::kept(&before, &best),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => toml.clone(),
+            Err(e) => return Err(e.into()),
+        };
+        crate::atomic::write(path, toml.as_bytes())?;
     }
     sealed::close(&trials_path)?;
     sealed::close(&chosen_path)?;

@@ -1,6 +1,7 @@
 //! Every system ranks the catalogue for every case: one run file a system and task, and beside it
 //! what it cost.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -25,6 +26,12 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     if any_llm {
         outside.push(session.llm_fingerprint()?);
     }
+    let version = |system: &str| match systems::recipe(system, &systems::Settings::new(), 0) {
+        Ok(recipe) => recipe.version(),
+        Err(_) => 0,
+    };
+    let systems = session.config.systems().map(|s| (s, version(s)));
+    let versions: BTreeMap<&str, u32> = systems.filter(|s| s.1 > 0).collect();
     let spec = Spec {
         name: "recommend",
         inputs: &["ingest", "split", "fuse", "tune"],
@@ -32,6 +39,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             "recommend": session.config.recommend,
             "settings": session.config.systems,
             "systems": session.config.systems().collect::<Vec<_>>(),
+            "versions": versions,
             "arithmetic": any_llm.then(|| session.config.models.arithmetic()),
         }),
         seed: session.config.seed,

@@ -56,6 +56,28 @@ fn chosen_settings_are_written_and_read_and_trials_are_not_made_twice() {
         "no test split is needed"
     );
 
+    // Of the others the settings stay, with what is said of them.
+    let args = [
+        "search",
+        "toy.toml",
+        "--systems",
+        "popularity",
+        "--trials",
+        "1",
+    ];
+    let (code, _, err) = run(dir, &[&args[..], &["--write", "tuned.toml"]].concat());
+    assert_eq!(code, Some(0), "{err}");
+    let again = std::fs::read_to_string(dir.join("tuned.toml")).unwrap();
+    assert_ne!(again, tuned);
+    let tables = |text: &str| {
+        let tables = text.split("\n\n").skip(1).map(|t| t.trim().to_owned());
+        let timeless = |t: String| t.split(" s in all").last().unwrap().to_owned();
+        let mut tables: Vec<String> = tables.map(timeless).collect();
+        tables.sort();
+        tables
+    };
+    assert_eq!(tables(&again), tables(&tuned));
+
     // A line is taken away, as if the search had been stopped: one trial is made, the same one.
     let before = lines();
     let cut = before.trim_end().rfind('\n').unwrap() + 20;
@@ -111,4 +133,103 @@ fn what_cannot_be_searched_is_named() {
         err.contains("no system \"easy\" to search; did you mean \"ease\"?"),
         "{err}"
     );
+}
+
+/// Ties, targets that were chosen before, items that have no category, others that are in no catalogue: settings
+/// are chosen by the figure that `hkfr evaluate` gives for the same cases.
+#[test]
+fn settings_are_chosen_by_what_evaluate_measures() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    toy(dir);
+    let append = |file: &str, text: String| {
+        let path = dir.join("logs").join(file);
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, before + &text).unwrap();
+    };
+    append(
+        "items.csv",
+        (10..16)
+            .map(|i| match i % 2 {
+                0 => format!("i{i},Thing number {i},\n"),
+                _ => format!("i{i},Thing number {i},category {i}\n"),
+            })
+            .collect(),
+    );
+    let buys = |user: usize, item: usize, day: usize| {
+        format!(
+            "u{user},i{item},{}\n",
+            1_700_000_030 + day * 86_400 + user * 60
+        )
+    };
+    append(
+        "log.csv",
+        (0..12)
+            .map(|u| buys(u, 10 + (u + 1) % 4, 20) + &buys(u, 10 + u % 6, 76))
+            .collect(),
+    );
+    let config = std::fs::read_to_string(dir.join("toy.toml")).unwrap();
+    for repeats in ["allow", "exclude"] {
+        let config = config
+            .replace("[split]", "[split]\nphase = \"validation\"")
+            .replace(
+                "depth = 10",
+                &format!("depth = 50\nrepeats = \"{repeats}\""),
+            );
+        std::fs::write(dir.join("toy.toml"), config).unwrap();
+        let out = format!("out-{repeats}");
+        let systems = "popularity,own-frequency";
+        for args in [
+            &["run", "toy.toml", "--out", &out][..],
+            &[
+                "search",
+                "toy.toml",
+                "--out",
+                &out,
+                "--systems",
+                systems,
+                "--trials",
+                "1",
+            ],
+        ] {
+            let (code, _, err) = run(dir, args);
+            assert_eq!(code, Some(0), "{err}");
+        }
+        let read =
+            |file: &str| std::fs::read_to_string(dir.join(&out).join("toy").join(file)).unwrap();
+        let report: serde_json::Value =
+            serde_json::from_str(&read("evaluate/report.json")).unwrap();
+        let trials = read("search/trials.jsonl");
+        let (mut n, mut n_between) = (0, 0);
+        for trial in trials.lines() {
+            let trial: serde_json::Value = serde_json::from_str(trial).unwrap();
+            let of = |list: &serde_json::Value, key: &str, name: &serde_json::Value| {
+                let list = list.as_array().unwrap();
+                list.iter().find(|x| x[key] == *name).unwrap().clone()
+            };
+            let task = of(&report["tasks"], "task", &trial["task"]);
+            assert_eq!(task["segments"][0]["segment"], "all");
+            let row = of(&task["segments"][0]["systems"], "system", &trial["system"]);
+            for (key, metric) in [("hr@10", "HR"), ("ndcg@10", "NDCG")] {
+                let metrics = row["metrics"].as_array().unwrap();
+                let of = metrics
+                    .iter()
+                    .find(|m| m["metric"] == metric && m["k"] == 10);
+                let measured = of.unwrap_or_else(|| panic!("{row}"))["mean"]
+                    .as_f64()
+                    .unwrap();
+                let chosen_by = trial[key].as_f64().unwrap();
+                assert!(
+                    (measured - chosen_by).abs() < 1e-12,
+                    "{repeats}: {trial} and {row}"
+                );
+                n_between += usize::from(measured > 0.0 && measured < 1.0);
+                n += 1;
+            }
+        }
+        assert!(
+            n == 8 && n_between > 3,
+            "{n_between} of {n} say something: {trials}"
+        );
+    }
 }

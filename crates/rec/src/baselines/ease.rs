@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::entities::Entities;
 use super::interactions::Interactions;
+use super::pairwise::popular;
 use super::spd_inverse::spd_inverse;
 use crate::error::{Result, at_least};
 
@@ -47,18 +48,14 @@ pub struct Ease {
     /// (n, n), row j: what having chosen j adds to the others.
     b: Vec<f32>,
     n: usize,
+    counts: Vec<u32>,
 }
 
 impl Ease {
     pub fn fit(entities: &Entities, interactions: &Interactions, config: &EaseConfig) -> Self {
-        let mut users = vec![0u32; entities.n()];
-        interactions
-            .rows
-            .iter()
-            .flatten()
-            .for_each(|&(e, _)| users[e as usize] += 1);
+        let counts = interactions.counts(entities.n());
         let mut by_users: Vec<u32> = (0..entities.n() as u32).collect();
-        by_users.sort_by_key(|&e| std::cmp::Reverse(users[e as usize]));
+        by_users.sort_by_key(|&e| std::cmp::Reverse(counts[e as usize]));
         by_users.truncate(config.max_entities);
         by_users.sort_unstable();
         let mut modelled = vec![None; entities.n()];
@@ -92,6 +89,7 @@ impl Ease {
             modelled,
             b,
             n,
+            counts,
         }
     }
 }
@@ -102,8 +100,12 @@ impl Scorer for Ease {
     }
 
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
+        let row = Interactions::row(ds, &self.entities, history);
+        if row.is_empty() {
+            return popular(&self.counts, out);
+        }
         let mut scores = vec![0f32; self.n];
-        for (j, x) in Interactions::row(ds, &self.entities, history) {
+        for (j, x) in row {
             if let Some(row) = self.modelled[j as usize] {
                 let row = &self.b[row as usize * self.n..][..self.n];
                 scores.iter_mut().zip(row).for_each(|(s, b)| *s += x * b);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Entities {
     ids: Vec<String>,
     of_item: Vec<Option<u32>>,
+    of_categories: bool,
 }
 
 impl Entities {
@@ -24,6 +25,7 @@ impl Entities {
                 .map(|&i| ds.items[i as usize].id.clone())
                 .collect(),
             of_item,
+            of_categories: false,
         }
     }
 
@@ -41,6 +43,7 @@ impl Entities {
         Self {
             ids: catalogue.categories.clone(),
             of_item: (0..ds.n_items() as ItemIdx).map(position).collect(),
+            of_categories: true,
         }
     }
 
@@ -54,6 +57,14 @@ impl Entities {
 
     pub fn of_item(&self, item: ItemIdx) -> Option<u32> {
         self.of_item[item as usize]
+    }
+
+    /// What an item is called as a target, in the catalogue or not: its id, or its category, if it has one.
+    pub fn name<'a>(&self, ds: &'a Dataset, item: ItemIdx) -> Option<&'a str> {
+        match self.of_categories {
+            true => ds.category(item),
+            false => Some(&ds.items[item as usize].id),
+        }
     }
 
     /// The entity that a target event chose.

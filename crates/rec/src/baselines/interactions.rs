@@ -49,6 +49,14 @@ impl Interactions {
             .collect()
     }
 
+    /// Users by entity.
+    pub fn counts(&self, n: usize) -> Vec<u32> {
+        let mut counts = vec![0; n];
+        let chosen = self.rows.iter().flatten();
+        chosen.for_each(|&(e, _)| counts[e as usize] += 1);
+        counts
+    }
+
     /// By entity: (user, x), users ascending.
     pub fn columns(&self, n: usize) -> Vec<Vec<(u32, f32)>> {
         let mut columns = vec![Vec::new(); n];

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::entities::Entities;
 use super::interactions::Interactions;
+use super::pairwise::popular;
 use crate::error::{Result, at_least};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,7 @@ pub struct ItemKnn {
     entities: Entities,
     /// By entity j: its neighbours e with sim(j, e).
     neighbours: Vec<Vec<(u32, f32)>>,
+    counts: Vec<u32>,
 }
 
 impl ItemKnn {
@@ -90,6 +92,7 @@ impl ItemKnn {
         Self {
             entities: entities.clone(),
             neighbours,
+            counts: interactions.counts(entities.n()),
         }
     }
 }
@@ -100,8 +103,12 @@ impl Scorer for ItemKnn {
     }
 
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
+        let row = Interactions::row(ds, &self.entities, history);
+        if row.is_empty() {
+            return popular(&self.counts, out);
+        }
         out.fill(0.0);
-        for (j, x) in Interactions::row(ds, &self.entities, history) {
+        for (j, x) in row {
             for &(e, sim) in &self.neighbours[j as usize] {
                 out[e as usize] += x * sim;
             }

@@ -12,7 +12,8 @@
 //! | [`LightGcn`] | the same, vectors being averaged in the graph of choices |
 //!
 //! Entities are the catalogue's items or its categories ([`Entities`]); the code is the same.
-//! A scorer never excludes anything: [`RepeatPolicy`] does, for all systems of a table alike.
+//! A scorer never excludes anything: [`RepeatPolicy`] does, for all systems of a table alike. What learns from
+//! who chose what shows a user who chose nothing yet what is popular.
 
 mod bpr;
 mod ease;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::entities::Entities;
 use crate::error::{Result, at_least};
 use crate::scores::mix;
-use crate::sequence::{Init, Sequences, all_scores, sequence};
+use crate::sequence::{Init, Orders, Sequences, all_scores, orders};
 use crate::systems::Watch;
 use crate::validation::{Accuracy, Best, Progress, ranks, tell};
 
@@ -49,8 +49,11 @@ pub struct Choices {
 }
 
 impl Choices {
-    pub fn new(n_items: usize, sequences: &[Vec<u32>]) -> Self {
-        let rows = sequences.iter().map(|s| unique(s.clone())).collect();
+    pub fn new(n_items: usize, histories: &[Orders]) -> Self {
+        let rows = histories
+            .iter()
+            .map(|h| unique(h.items().to_vec()))
+            .collect();
         Self { n_items, rows }
     }
 
@@ -107,7 +110,7 @@ fn unique(mut entities: Vec<u32>) -> Vec<u32> {
 
 /// The entities that a history chose, sorted and unique.
 pub(super) fn chosen(ds: &Dataset, entities: &Entities, history: &History) -> Vec<u32> {
-    unique(sequence(ds, entities, history))
+    unique(orders(ds, entities, history).items().to_vec())
 }
 
 /// What a user without a history is shown.

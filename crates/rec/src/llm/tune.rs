@@ -19,7 +19,7 @@ use super::item_head::{HeadLoss, ItemHead, ItemVectors, optimiser};
 use super::pack::{Prompt, TuneExample};
 use crate::error::{Error, Result};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TuneConfig {
     pub lora: LoraConfig,
     /// Peak rate of the adapter; linear warm-up, then cosine to a tenth.
@@ -36,6 +36,8 @@ pub struct TuneConfig {
     pub checkpoint_steps: usize,
     /// Weight of the item loss against the token loss in the adapter's gradient.
     pub item_loss_weight: f32,
+    /// Changes no byte of the result: a checkpoint is continued on any number.
+    #[serde(skip)]
     pub n_threads: usize,
     pub seed: u64,
 }

@@ -5,17 +5,19 @@
 //! an item has no output bias, and positions count from the end, as in all [`Transformer`]s.
 //!
 //! Training (section 3.6, the Cloze task) replaces items by the mask token and asks for them, each with
-//! probability `mask_prob`, at least one. That is not what is asked in the end, so that some sequences
-//! have only their last item masked. A history is asked with a mask behind it.
+//! probability `mask_prob`, at least one, several times a step. That is not what is asked in the end, so that
+//! some maskings have only the last item, of what was chosen last, masked, and nothing of its order beside it. A
+//! history is asked with a mask behind it.
 
 use hkfr_lm::{gelu, gelu_back};
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{Dropout, Linear, Norm, copy, zeros};
-use super::layout::Layout;
+use super::layout::{Layout, check_sizes};
 use super::network::Network;
+use super::orders::{Orders, one_of};
 use super::packed::{Packed, Target};
 use super::post_norm::{self, PostNormBlock};
 use super::transformer::{self, Transformer, TransformerConfig};
@@ -28,8 +30,11 @@ pub struct Bert4RecConfig {
     pub n_items: usize,
     /// Share of the items of a training sequence that are masked. The paper has 0.6 on Beauty.
     pub mask_prob: f32,
-    /// Share of the training sequences whose only mask is the last item.
+    /// Share of the maskings whose only mask is the last item.
     pub last_only_prob: f32,
+    /// How often a sequence is masked anew in a step (`dupe_factor` of the authors' code): a masking asks for
+    /// few of its items, where SASRec asks for all.
+    pub maskings: usize,
     pub encoder: TransformerConfig,
 }
 
@@ -37,8 +42,9 @@ impl Bert4RecConfig {
     pub fn new(n_items: usize) -> Self {
         Self {
             n_items,
-            mask_prob: 0.2,
-            last_only_prob: 0.5,
+            mask_prob: 0.4,
+            last_only_prob: 0.1,
+            maskings: 4,
             encoder: TransformerConfig {
                 feed_forward: 4,
                 ..TransformerConfig::default()
@@ -67,6 +73,7 @@ impl Bert4Rec {
                 return Err(Error::Config(format!("bert4rec {key} = {p}: from 0 to 1")));
             }
         }
+        check_sizes("bert4rec", &[("maskings", config.maskings)])?;
         if u32::try_from(config.n_items).is_err() {
             let n = config.n_items;
             return Err(Error::Config(format!("bert4rec n_items = {n}: too many")));
@@ -128,33 +135,34 @@ impl Network for Bert4Rec {
         Some(self.config.n_items)
     }
 
-    fn pack_training(&self, batch: &mut Packed, sequence: &[u32], key: u64) {
-        let n = sequence.len();
-        if n < 2 {
+    fn pack_training(&self, batch: &mut Packed, sequence: &Orders, rng: &mut ChaCha8Rng) {
+        if sequence.n() < 2 {
             batch.push(&[]);
             return;
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(key);
-        let mut draw = |p: f32| rng.random::<f32>() < p;
-        let mut masked = vec![false; n];
-        if draw(self.config.last_only_prob) {
-            masked[n - 1] = true;
-        } else {
-            masked.fill_with(|| draw(self.config.mask_prob));
-            if !masked.contains(&true) {
-                masked[rng.random_range(0..n)] = true;
+        for _ in 0..self.config.maskings {
+            let first = batch.len() as u32;
+            if rng.random::<f32>() < self.config.last_only_prob {
+                let mut before = sequence.clone();
+                let last = before.pop().expect("two orders");
+                let (row, item) = (first + before.items().len() as u32, one_of(&last, rng));
+                batch.targets.push(Target { row, item });
+                self.pack_history(batch, before.items());
+                continue;
             }
+            let mut tokens = sequence.items().to_vec();
+            let mut masked = vec![false; tokens.len()];
+            masked.fill_with(|| rng.random::<f32>() < self.config.mask_prob);
+            if !masked.contains(&true) {
+                masked[rng.random_range(0..tokens.len())] = true;
+            }
+            let masked = (first..).zip(tokens.iter_mut().zip(masked));
+            for (row, (token, _)) in masked.filter(|t| t.1.1) {
+                batch.targets.push(Target { row, item: *token });
+                *token = self.mask();
+            }
+            batch.push(&tokens);
         }
-        let first = batch.len() as u32;
-        let mut tokens = sequence.to_vec();
-        for (row, (token, _)) in (first..)
-            .zip(tokens.iter_mut().zip(masked))
-            .filter(|t| t.1.1)
-        {
-            batch.targets.push(Target { row, item: *token });
-            *token = self.mask();
-        }
-        batch.push(&tokens);
     }
 
     fn pack_history(&self, batch: &mut Packed, history: &[u32]) {

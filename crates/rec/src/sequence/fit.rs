@@ -4,16 +4,17 @@ use std::ops::ControlFlow;
 
 use super::model::SequenceModel;
 use super::network::Network;
+use super::orders::Orders;
 use super::trainer::{TrainConfig, Trainer};
 use crate::error::Result;
 use crate::scores::mix;
 use crate::validation::{Best, Progress, Query, tell};
 
-/// Sequences of item positions below `n_items`, oldest first: what is learnt from, and asked when.
+/// Item positions below `n_items`: what is learnt from, and asked when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sequences {
     pub n_items: usize,
-    pub train: Vec<Vec<u32>>,
+    pub train: Vec<Orders>,
     pub validation: Vec<Query>,
     pub test: Vec<Query>,
 }
@@ -36,21 +37,24 @@ impl Sequences {
                 hold_out(&mut all.test, test);
                 hold_out(&mut all.validation, validation);
             }
-            all.train.push(sequence);
+            all.train.push(sequence.into());
         }
         all
     }
 
-    /// The last item of each of `users` (ascending) is the validation target, if its sequence has
-    /// two; the rest is learnt from.
-    pub fn hold_out_last(n_items: usize, mut train: Vec<Vec<u32>>, users: &[usize]) -> Self {
+    /// The last order of each of `users` (ascending) is held out, if there are two, and one of its items, by the
+    /// user's place, is the validation target: a list is asked what the next order holds. The rest is learnt from.
+    pub fn hold_out_last(n_items: usize, mut train: Vec<Orders>, users: &[usize]) -> Self {
         let mut validation = Vec::with_capacity(users.len());
         for &user in users {
-            if let [_, .., target] = train[user][..] {
-                train[user].pop();
-                let history = train[user].clone();
-                validation.push(Query { history, target });
+            let orders = &mut train[user];
+            if orders.n() < 2 {
+                continue;
             }
+            let last = orders.pop().unwrap_or_default();
+            let target = last[(mix(user as u64) % last.len() as u64) as usize];
+            let history = orders.items().to_vec();
+            validation.push(Query { history, target });
         }
         Self {
             n_items,
@@ -82,7 +86,7 @@ pub fn fit<N: Network>(
         config.clone(),
         n_threads,
     )?;
-    let teaches = |&u: &usize| data.train[u].len() > 1;
+    let teaches = |&u: &usize| data.train[u].n() > 1;
     let mut users: Vec<usize> = (0..data.train.len()).filter(teaches).collect();
     let mut best = Best::new(config.patience);
     let mut steps = 0;
@@ -91,7 +95,7 @@ pub fn fit<N: Network>(
         users.sort_unstable_by_key(|&u| mix(key ^ u as u64));
         let mut loss = 0.0;
         for batch in users.chunks(config.batch_size) {
-            let batch: Vec<&[u32]> = batch.iter().map(|&u| &data.train[u][..]).collect();
+            let batch: Vec<&Orders> = batch.iter().map(|&u| &data.train[u]).collect();
             loss += trainer.step(&batch);
         }
         let n_steps = users.len().div_ceil(config.batch_size).max(1);

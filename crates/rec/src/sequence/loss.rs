@@ -85,10 +85,8 @@ impl Head {
                     let end = batch
                         .targets
                         .partition_point(|t| (t.row as usize) < rows.end);
-                    let sequence = &batch.tokens[rows];
-                    batch.targets[first..end]
-                        .iter()
-                        .map(move |t| (sequence, t.item))
+                    let (sequence, targets) = (&batch.tokens[rows], &batch.targets[first..end]);
+                    targets.iter().map(move |_| (sequence, targets))
                 });
                 negatives.draw_unseen(&mut self.candidates, sequences, rng);
                 items.gather(&mut self.vectors, self.candidates.iter().copied());

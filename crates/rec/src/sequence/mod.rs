@@ -11,7 +11,8 @@
 //! In: [`Sequences`] of catalogue positions. Out: a [`SequenceModel`] that scores the whole catalogue.
 //! A [`Network`] turns item vectors into hidden states, forward and backward; [`Trainer`] and [`fit`]
 //! give it batches, a [`Loss`], negatives, Adam and early stopping. The item vectors are the output
-//! layer too. Histories lie packed, without padding: the work is that of the real items.
+//! layer too. Histories lie packed, without padding: the work is that of the real items. What was chosen at one
+//! time has no order of its own ([`Orders`]).
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -46,6 +47,7 @@ mod loss;
 mod model;
 mod negatives;
 mod network;
+mod orders;
 mod packed;
 mod post_norm;
 mod sasrec;
@@ -67,7 +69,8 @@ pub(crate) use loss::{all_scores, sigmoid, softplus};
 pub use model::{Scratch, SequenceModel};
 pub use negatives::Sampling;
 pub use network::Network;
+pub use orders::Orders;
 pub use packed::{Packed, Target};
-pub use scorer::{SequenceScorer, sequence, training_sequences};
+pub use scorer::{SequenceScorer, orders, training_orders};
 pub use trainer::{TrainConfig, Trainer};
 pub use transformer::{Activation, Block, ESasRec, SasRec, Transformer, TransformerConfig};

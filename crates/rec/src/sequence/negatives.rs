@@ -3,6 +3,8 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::packed::Target;
+
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
@@ -69,19 +71,20 @@ impl Negatives {
         }
     }
 
-    /// One uniform item for each target that its sequence does not hold; after 100 draws any.
+    /// One uniform item for each target that is neither among the tokens of its sequence nor another target of it;
+    /// after 100 draws any.
     pub fn draw_unseen<'a>(
         &self,
         out: &mut Vec<u32>,
-        sequences: impl Iterator<Item = (&'a [u32], u32)>,
+        sequences: impl Iterator<Item = (&'a [u32], &'a [Target])>,
         rng: &mut impl Rng,
     ) {
         out.clear();
-        out.extend(sequences.map(|(sequence, target)| {
+        out.extend(sequences.map(|(tokens, targets)| {
             let mut draw = || rng.random_range(0..self.n_items as u32);
             let mut item = draw();
             for _ in 0..100 {
-                if item != target && !sequence.contains(&item) {
+                if !tokens.contains(&item) && targets.iter().all(|t| t.item != item) {
                     break;
                 }
                 item = draw();

@@ -3,6 +3,9 @@
 
 use super::layers::Dropout;
 use super::layout::Layout;
+use rand_chacha::ChaCha8Rng;
+
+use super::orders::Orders;
 use super::packed::Packed;
 
 /// Item vectors in, hidden states out. Scores are products of hidden states and item vectors.
@@ -31,11 +34,10 @@ pub trait Network: Send + Sync {
         None
     }
 
-    /// Appends what a training sequence (at most `max_len` + 1 items) teaches; `key` is for random
-    /// choices. By default every row predicts the next item.
-    fn pack_training(&self, batch: &mut Packed, sequence: &[u32], key: u64) {
-        let _ = key;
-        batch.push_next_item(sequence);
+    /// Appends what a training sequence (at most `max_len` + 1 items) teaches. By default every row predicts the
+    /// next item.
+    fn pack_training(&self, batch: &mut Packed, sequence: &Orders, rng: &mut ChaCha8Rng) {
+        batch.push_next_item(sequence, rng);
     }
 
     /// Appends a history (at most `max_len` items) whose last row shall be the next item.

@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use rand::Rng;
+
+use super::orders::{Orders, one_of};
+
 /// The output at `row` should be `item`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
@@ -32,14 +36,19 @@ impl Packed {
         self.ends.push(self.tokens.len());
     }
 
-    /// Appends a sequence each of whose rows predicts the next item (Kang & McAuley,
-    /// arXiv 1808.09781, section III-A). One of fewer than two items teaches nothing.
-    pub fn push_next_item(&mut self, sequence: &[u32]) {
-        let row = self.tokens.len() as u32;
-        self.push(&sequence[..sequence.len().saturating_sub(1)]);
-        let targets = (row..).zip(sequence.iter().skip(1));
-        self.targets
-            .extend(targets.map(|(row, &item)| Target { row, item }));
+    /// Appends a sequence each of whose rows predicts the next item (Kang & McAuley, arXiv 1808.09781,
+    /// section III-A), one of the next order. A single order teaches nothing.
+    pub fn push_next_item(&mut self, sequence: &Orders, rng: &mut impl Rng) {
+        let mut row = self.tokens.len() as u32;
+        for (order, next) in sequence.each().zip(sequence.each().skip(1)) {
+            self.tokens.extend_from_slice(order);
+            for _ in order {
+                let item = one_of(next, rng);
+                self.targets.push(Target { row, item });
+                row += 1;
+            }
+        }
+        self.ends.push(self.tokens.len());
     }
 
     /// Rows.

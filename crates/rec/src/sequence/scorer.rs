@@ -2,24 +2,36 @@
 
 use std::sync::Mutex;
 
-use hkfr_events::{Dataset, History, Split, UserIdx};
+use hkfr_events::{Dataset, Event, History, Split, UserIdx};
 
 use super::model::{Scratch, SequenceModel};
 use super::network::Network;
+use super::orders::Orders;
 use crate::baselines::{Entities, Scorer};
+use crate::scores::mix;
 
-/// The entities that a history chose, oldest first.
-pub fn sequence(ds: &Dataset, entities: &Entities, history: &History) -> Vec<u32> {
-    let events = history.events().iter();
-    events.filter_map(|e| entities.chosen(ds, e)).collect()
+/// The entities that a history chose, oldest first; those of one time by a hash, since the log's order there says
+/// nothing, or what it should not: numbers that rise.
+pub fn orders(ds: &Dataset, entities: &Entities, history: &History) -> Orders {
+    let user = mix(u64::from(history.user()));
+    let chosen = |e| Some((e, entities.chosen(ds, e)?));
+    let mut chosen: Vec<(&Event, u32)> = history.events().iter().filter_map(chosen).collect();
+    chosen
+        .sort_by_key(|(e, entity)| (e.ts, mix(user ^ mix(e.ts as u64 ^ mix(u64::from(*entity))))));
+    let mut orders = Orders::default();
+    let mut before = None;
+    for (event, entity) in chosen {
+        orders.push(entity, before == Some(event.ts));
+        before = Some(event.ts);
+    }
+    orders
 }
 
 /// What may be learnt from each user of a split; held-out users have nothing.
-pub fn training_sequences(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Vec<u32>> {
+pub fn training_orders(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Orders> {
     let of = |u| {
-        split
-            .training_history(ds, u)
-            .map(|h| sequence(ds, entities, &h))
+        let history = split.training_history(ds, u);
+        history.map(|h| orders(ds, entities, &h))
     };
     (0..ds.n_users() as UserIdx)
         .map(|u| of(u).unwrap_or_default())
@@ -52,7 +64,8 @@ impl<N: Network> Scorer for SequenceScorer<N> {
     }
 
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
-        let chosen = sequence(ds, &self.entities, history);
+        let orders = orders(ds, &self.entities, history);
+        let chosen = orders.items();
         if chosen.is_empty() {
             for (out, &count) in out.iter_mut().zip(&self.model.counts) {
                 *out = count as f32;
@@ -61,7 +74,7 @@ impl<N: Network> Scorer for SequenceScorer<N> {
         }
         let pool = || self.scratch.lock().expect("a scorer panicked");
         let mut scratch = pool().pop().unwrap_or_default();
-        out.copy_from_slice(self.model.scores(&[&chosen], &mut scratch));
+        out.copy_from_slice(self.model.scores(&[chosen], &mut scratch));
         pool().push(scratch);
     }
 }

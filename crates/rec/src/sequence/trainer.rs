@@ -20,6 +20,7 @@ use super::loss::{Head, Loss};
 use super::model::SequenceModel;
 use super::negatives::{Negatives, Sampling};
 use super::network::Network;
+use super::orders::Orders;
 use super::packed::Packed;
 use crate::error::{Error, Result};
 use crate::scores::mix;
@@ -77,9 +78,14 @@ impl TrainConfig {
     /// # Errors
     /// A value out of its range.
     pub fn check(&self) -> Result<()> {
-        let n_negatives = match self.loss {
-            Loss::SampledSoftmax { n_negatives, .. } => n_negatives,
-            _ => 1,
+        let (n_negatives, power) = match self.loss {
+            Loss::SampledSoftmax {
+                n_negatives,
+                sampling: Sampling::Popularity { power },
+                ..
+            } => (n_negatives, power),
+            Loss::SampledSoftmax { n_negatives, .. } => (n_negatives, 1.0),
+            _ => (1, 1.0),
         };
         for (key, ok) in [
             ("batch_size", self.batch_size > 0),
@@ -89,6 +95,8 @@ impl TrainConfig {
             ("dropout", (0.0..1.0).contains(&self.dropout)),
             ("item_dropout", (0.0..1.0).contains(&self.item_dropout)),
             ("n_negatives", n_negatives > 0),
+            // What was never chosen would be drawn for ever.
+            ("power", power >= 0.0),
             (
                 "betas",
                 [self.betas.0, self.betas.1]
@@ -157,7 +165,6 @@ pub struct Trainer<N: Network> {
 }
 
 impl<N: Network> Trainer<N> {
-    /// `train` are sequences of item positions, oldest first.
     ///
     /// # Errors
     /// A setting out of its range; an item that is not below `n_items`; a network that was built for
@@ -165,7 +172,7 @@ impl<N: Network> Trainer<N> {
     pub fn new(
         network: N,
         n_items: usize,
-        train: &[Vec<u32>],
+        train: &[Orders],
         config: TrainConfig,
         n_threads: usize,
     ) -> Result<Self> {
@@ -177,7 +184,7 @@ impl<N: Network> Trainer<N> {
             )));
         }
         let mut counts = vec![0; n_items];
-        for &item in train.iter().flatten() {
+        for &item in train.iter().flat_map(Orders::items) {
             match counts.get_mut(item as usize) {
                 Some(count) => *count += 1,
                 None => {
@@ -221,7 +228,7 @@ impl<N: Network> Trainer<N> {
     }
 
     /// Mean loss of a batch; leaves the gradients in the lanes.
-    fn backward(&mut self, batch: &[&[u32]]) -> f64 {
+    fn backward(&mut self, batch: &[&Orders]) -> f64 {
         let (model, config, negatives) = (&self.model, &self.config, &self.negatives);
         let network = &model.network;
         let key = mix(mix(config.seed) ^ self.step);
@@ -236,12 +243,13 @@ impl<N: Network> Trainer<N> {
             loss: 0.0,
         });
         let mut n_targets = 0;
-        for (lane, share) in self.lanes.iter_mut().zip(deal(batch, n_lanes)) {
+        let most = network.max_len() + 1;
+        for (lane, share) in self.lanes.iter_mut().zip(deal(batch, most, n_lanes)) {
             lane.batch.clear();
             for i in share {
-                let keep = batch[i].len().min(network.max_len() + 1);
-                let sequence = &batch[i][batch[i].len() - keep..];
-                network.pack_training(&mut lane.batch, sequence, mix(key ^ i as u64));
+                let mut rng = ChaCha8Rng::seed_from_u64(mix(key ^ i as u64));
+                let window = batch[i].window(most, &mut rng);
+                network.pack_training(&mut lane.batch, &window, &mut rng);
             }
             n_targets += lane.batch.targets.len();
         }
@@ -284,7 +292,7 @@ impl<N: Network> Trainer<N> {
 
     /// Mean loss and its gradients with respect to the network's parameters and the item table. The
     /// dropout and the negatives are those of the next [`step`](Self::step).
-    pub fn gradient(&mut self, batch: &[&[u32]]) -> (f64, Vec<f32>, Vec<f32>) {
+    pub fn gradient(&mut self, batch: &[&Orders]) -> (f64, Vec<f32>, Vec<f32>) {
         let loss = self.backward(batch);
         let d = self.model.network.dim();
         let mut params = vec![0.0; self.model.params.len()];
@@ -301,7 +309,7 @@ impl<N: Network> Trainer<N> {
     }
 
     /// Learns from a batch; returns its mean loss before the step.
-    pub fn step(&mut self, batch: &[&[u32]]) -> f64 {
+    pub fn step(&mut self, batch: &[&Orders]) -> f64 {
         let loss = self.backward(batch);
         self.step += 1;
         let (step, lanes) = (self.step, &self.lanes);
@@ -372,14 +380,16 @@ fn chunks<'a>(
         .map(|((first, p), (m, v))| (first, p, m, v))
 }
 
-/// Longest first, each to the lane with the fewest items so far; the heaviest lanes come first.
-fn deal(batch: &[&[u32]], n: usize) -> Vec<Vec<usize>> {
+/// Longest first, `most` items being read at most, each to the lane with the fewest items so far; the heaviest
+/// lanes come first.
+fn deal(batch: &[&Orders], most: usize, n: usize) -> Vec<Vec<usize>> {
+    let len = |i: usize| batch[i].items().len().min(most);
     let mut order: Vec<usize> = (0..batch.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(batch[i].len()), i));
+    order.sort_by_key(|&i| (std::cmp::Reverse(len(i)), i));
     let mut shares = vec![(0, Vec::new()); n];
     for i in order {
         if let Some(share) = shares.iter_mut().min_by_key(|s| s.0) {
-            share.0 += batch[i].len();
+            share.0 += len(i);
             share.1.push(i);
         }
     }

@@ -1,6 +1,6 @@
 //! How well a fitted system does on the cases of a split: what settings are chosen by.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use hkfr_events::{Case, Segment};
 use hkfr_lm::Pool;
@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Fitting;
 use crate::baselines::Scorer;
-use crate::error::Result;
-use crate::scores::rank;
+use crate::error::{Error, Result};
 
-/// Means over the cases. A target without an entity is one that no list can reach.
+/// Means over the cases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
     #[serde(rename = "hr@10")]
@@ -20,11 +19,13 @@ pub struct Accuracy {
     pub ndcg_at_10: f64,
 }
 
-/// Over all cases but the simulated ones; the whole catalogue is ranked.
+/// Over all cases but the simulated ones, by the rules of `hkfr-eval`: the whole catalogue is ranked, equal
+/// scores count against the targets, what the policy on repeats excludes is no target, a case without any is
+/// not asked, and a target outside the catalogue is one that no list can reach.
 ///
 /// # Errors
 /// A score that is not a number.
-pub fn accuracy(scorer: &dyn Scorer, from: &Fitting, seed: u64) -> Result<Accuracy> {
+pub fn accuracy(scorer: &dyn Scorer, from: &Fitting) -> Result<Accuracy> {
     let cases: Vec<&Case> = from
         .split
         .cases
@@ -32,57 +33,74 @@ pub fn accuracy(scorer: &dyn Scorer, from: &Fitting, seed: u64) -> Result<Accura
         .filter(|c| !matches!(c.segment, Segment::SimulatedColdStart(_)))
         .collect();
     let share = cases.len().div_ceil(from.n_threads.max(1)).max(1);
-    let mut all: Vec<Result<Accuracy>> = cases.iter().map(|_| Ok(Accuracy::default())).collect();
+    let mut all: Vec<Result<Option<Accuracy>>> = cases.iter().map(|_| Ok(None)).collect();
     let parts = cases.chunks(share).zip(all.chunks_mut(share)).collect();
     Pool::new(from.n_threads).each(
         parts,
-        |(cases, out): (&[&Case], &mut [Result<Accuracy>])| {
+        |(cases, out): (&[&Case], &mut [Result<Option<Accuracy>>])| {
             let mut scores = vec![0.0; from.entities.n()];
             for (case, out) in cases.iter().zip(out) {
-                *out = of_case(scorer, from, case, &mut scores, seed);
+                *out = of_case(scorer, from, case, &mut scores);
             }
         },
     );
-    let mut mean = Accuracy::default();
+    let (mut mean, mut n) = (Accuracy::default(), 0.0);
     for one in all {
-        let one = one?;
-        mean.hr_at_10 += one.hr_at_10;
-        mean.ndcg_at_10 += one.ndcg_at_10;
+        if let Some(one) = one? {
+            mean.hr_at_10 += one.hr_at_10;
+            mean.ndcg_at_10 += one.ndcg_at_10;
+            n += 1.0;
+        }
     }
     // Divided once, so that a hit in every case is exactly 1.
-    let n = cases.len().max(1) as f64;
-    mean.hr_at_10 /= n;
-    mean.ndcg_at_10 /= n;
+    mean.hr_at_10 /= f64::max(n, 1.0);
+    mean.ndcg_at_10 /= f64::max(n, 1.0);
     Ok(mean)
 }
 
+/// None if nothing is asked.
 fn of_case(
     scorer: &dyn Scorer,
     from: &Fitting,
     case: &Case,
     scores: &mut [f32],
-    seed: u64,
-) -> Result<Accuracy> {
+) -> Result<Option<Accuracy>> {
     let history = case.instance.history(from.ds);
-    scorer.score(from.ds, &history, scores);
     let excluded = from.repeats.excluded(from.ds, from.entities, &history);
-    let list = rank(scores, 10, &case.case_id, seed, excluded.as_deref())?;
-    let targets: BTreeSet<_> = case
+    let excluded = excluded.unwrap_or_default();
+    let targets: BTreeMap<&str, Option<u32>> = case
         .instance
         .targets
         .iter()
-        .map(|&i| match from.entities.of_item(i) {
-            Some(entity) => (Some(entity), None),
-            None => (None, Some(i)),
-        })
+        .filter_map(|&i| Some((from.entities.name(from.ds, i)?, from.entities.of_item(i))))
+        .filter(|(_, entity)| entity.is_none_or(|e| excluded.binary_search(&e).is_err()))
         .collect();
-    let gain = |k: usize| 1.0 / (k as f64 + 2.0).log2();
-    let hits: Vec<usize> = (0..list.len())
-        .filter(|&k| targets.contains(&(Some(list[k].0), None)))
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    scorer.score(from.ds, &history, scores);
+    if let Some(entity) = scores.iter().position(|s| s.is_nan()) {
+        return Err(Error::NotANumber {
+            case_id: case.case_id.clone(),
+            entity: entity as u32,
+        });
+    }
+    let reachable: Vec<u32> = targets.values().flatten().copied().collect();
+    let mut of_targets: Vec<f32> = reachable.iter().map(|&e| scores[e as usize]).collect();
+    of_targets.sort_by(|a, b| b.total_cmp(a));
+    for &e in excluded.iter().chain(&reachable) {
+        scores[e as usize] = f32::NAN;
+    }
+    // The nth best target comes after n − 1 others, and after every rival that has its score.
+    let hits: Vec<usize> = (1..)
+        .zip(of_targets)
+        .map(|(n, of_target)| n + scores.iter().filter(|s| **s >= of_target).count())
+        .filter(|&rank| rank <= 10)
         .collect();
-    let ideal: f64 = (0..targets.len().min(10)).map(gain).sum();
-    Ok(Accuracy {
+    let gain = |rank: usize| 1.0 / (rank as f64 + 1.0).log2();
+    let ideal: f64 = (1..=targets.len().min(10)).map(gain).sum();
+    Ok(Some(Accuracy {
         hr_at_10: f64::from(u8::from(!hits.is_empty())),
         ndcg_at_10: hits.into_iter().map(gain).sum::<f64>() / ideal,
-    })
+    }))
 }

@@ -1,4 +1,4 @@
-//! What a system needs to stop in time: the last choice of each user, held out of what it may learn from.
+//! What a system needs to stop in time: the last order of each user, held out of what it may learn from.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -7,15 +7,15 @@ use super::{Fitting, Settings, as_settings};
 use crate::baselines::{HeldOut, RepeatPolicy};
 use crate::error::{Error, Result};
 use crate::scores::mix;
-use crate::sequence::{Sequences, training_sequences};
+use crate::sequence::{Orders, Sequences, training_orders};
 
 /// How a system uses the histories that it may learn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HoldOutConfig {
-    /// Users whose last choice is held out to stop by, a sample by `seed` if there are more.
+    /// Users whose last order is held out to stop by, a sample by `seed` if there are more.
     pub validation_users: usize,
-    /// Learn a second time, from everything, for as many epochs as were best: the last choices
+    /// Learn a second time, from everything, for as many epochs as were best: the last orders
     /// count too, for twice the time. Published tables do not.
     pub refit: bool,
 }
@@ -37,7 +37,7 @@ fn fit_held_out<M>(
     seed: u64,
     mut fit: impl FnMut(&HeldOut, Option<usize>) -> Result<(M, usize)>,
 ) -> Result<M> {
-    let sequences = training_sequences(from.ds, from.split, from.entities);
+    let sequences = training_orders(from.ds, from.split, from.entities);
     let n_items = from.entities.n();
     let mut fit = |data: &Sequences, users: &[usize], epochs| {
         let exclude_seen = from.repeats == RepeatPolicy::Exclude;
@@ -60,10 +60,10 @@ fn fit_held_out<M>(
     Ok(model)
 }
 
-/// At most `n` of the users who have a choice to hold out and one to predict it from, ascending.
-fn sampled(sequences: &[Vec<u32>], n: usize, seed: u64) -> Vec<usize> {
+/// At most `n` of the users who have an order to hold out and one to predict it from, ascending.
+fn sampled(sequences: &[Orders], n: usize, seed: u64) -> Vec<usize> {
     let mut users: Vec<usize> = (0..sequences.len())
-        .filter(|&u| sequences[u].len() > 1)
+        .filter(|&u| sequences[u].n() > 1)
         .collect();
     if n < users.len() {
         users.sort_unstable_by_key(|&u| mix(mix(seed) ^ u as u64));

@@ -7,7 +7,7 @@
 //! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
-//! it holds out of them: the last choice of each user. So under leave-one-out, asked on the test
+//! it holds out of them: the last order of each user. So under leave-one-out, asked on the test
 //! split, it learns from all but the last two choices and stops by the last but one, as published
 //! tables do; under a global cut-off nothing after the cut-off decides anything.
 
@@ -103,6 +103,12 @@ pub trait Recipe {
 
     /// All keys, the defaults too.
     fn settings(&self) -> Settings;
+
+    /// Raised when a system of the same data and settings gives other lists than before: what is known by its
+    /// settings, a trial or a list, is then made anew.
+    fn version(&self) -> u32 {
+        0
+    }
 }
 
 /// The system of this name (one of [`SYSTEMS`]). `seed` decides its random choices, unless the
@@ -192,6 +198,7 @@ impl Default for ESasRecDefaults {
 struct Bert4RecSettings {
     mask_prob: f32,
     last_only_prob: f32,
+    maskings: usize,
     #[serde(flatten)]
     encoder: TransformerConfig,
 }
@@ -202,6 +209,7 @@ impl Default for Bert4RecSettings {
         Self {
             mask_prob: config.mask_prob,
             last_only_prob: config.last_only_prob,
+            maskings: config.maskings,
             encoder: config.encoder,
         }
     }
@@ -213,6 +221,7 @@ impl Bert4RecSettings {
             n_items,
             mask_prob: self.mask_prob,
             last_only_prob: self.last_only_prob,
+            maskings: self.maskings,
             encoder: self.encoder,
         })
     }

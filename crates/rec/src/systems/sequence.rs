@@ -67,4 +67,8 @@ where
     fn settings(&self) -> Settings {
         self.settings.settings()
     }
+
+    fn version(&self) -> u32 {
+        1
+    }
 }

@@ -160,9 +160,13 @@ proptest! {
                 list.into_iter().for_each(|e| knn[e] += row[j] * sim(j, e));
                 if include_self { knn[j] += row[j]; }
             }
-            prop_assert!(close(&score(&*fitted[3]), &knn, 1e-5));
+            // Who chose nothing is shown how many chose each.
+            let choosers: Vec<f64> = (0..n).map(|e| x.iter().filter(|row| row[e] > 0.0).count() as f64).collect();
+            let nothing = row.iter().all(|&x| x == 0.0);
+            let or_popular = |scores| if nothing { choosers.clone() } else { scores };
+            prop_assert!(close(&score(&*fitted[3]), &or_popular(knn), 1e-5));
             let ease: Vec<f64> = (0..n).map(|e| (0..n).filter(|&j| j != e).map(|j| -row[j] * p[j][e] / p[e][e]).sum()).collect();
-            prop_assert!(close(&score(&*fitted[4]), &ease, 1e-5));
+            prop_assert!(close(&score(&*fitted[4]), &or_popular(ease), 1e-5));
         }
     }
 }
@@ -290,6 +294,37 @@ fn ease_ranks_entities_beyond_its_ceiling_below_the_modelled_ones() {
         by_id["i1"] > 0.0 && by_id["i2"] > 0.0 && by_id["i5"] < by_id["i1"].min(by_id["i2"]),
         "{by_id:?}"
     );
+}
+
+/// A list in the order of a hash would make a rival weak where users are new.
+#[test]
+fn who_chose_nothing_is_shown_what_is_popular() {
+    let mut events: Vec<_> = (0..8u32)
+        .flat_map(|u| (0..u + 2).map(move |i| (u, i % 6, i64::from(i), 0)))
+        .collect();
+    // The last user has only looked.
+    events.extend([(8, 1, 0, 2), (0, 0, 30, 0)]);
+    let ds = dataset(6, &events);
+    let split = split(&ds, Phase::Test, 10).unwrap();
+    let entities = Entities::items(&ds, &split.catalogue);
+    let from = fitting(&ds, &split, &entities);
+    let nothing = ds.history(8, split.fit_before[8].unwrap());
+    let best = |system: &str| {
+        let settings = match system {
+            "sasrec" | "esasrec" | "bert4rec" | "gru4rec" | "caser" | "bpr-mf" | "lightgcn" => {
+                json!({ "max_epochs": 1 })
+            }
+            _ => json!({}),
+        };
+        let mut out = vec![0.0; entities.n()];
+        fit(system, settings, &from).score(&ds, &nothing, &mut out);
+        assert!(out.iter().all(|&s| s <= out[0]), "{system}: {out:?}");
+        out
+    };
+    for system in SYSTEMS {
+        let scores = best(system);
+        assert!(scores[0] > scores[5], "{system}: {scores:?}");
+    }
 }
 
 /// Rows carry ln(1 + Σ strength): one buy and one rebuy are strength 3.

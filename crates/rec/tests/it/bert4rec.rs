@@ -1,12 +1,12 @@
 //! BERT4Rec: the Cloze task, gradients, packing, and what it learns.
 
 use hkfr_rec::sequence::{
-    Bert4Rec, Bert4RecConfig, Loss, Network, Packed, Sampling, TrainConfig, Trainer,
+    Bert4Rec, Bert4RecConfig, Loss, Network, Orders, Packed, Sampling, TrainConfig, Trainer,
     TransformerConfig,
 };
 
 use crate::sequence::{
-    N_ITEMS, check_gradients, check_learning, check_packing, losses, sequences, small,
+    N_ITEMS, check_gradients, check_learning, check_packing, losses, rng, sequences, small,
 };
 
 fn network(mask_prob: f32, last_only_prob: f32) -> Bert4Rec {
@@ -14,6 +14,7 @@ fn network(mask_prob: f32, last_only_prob: f32) -> Bert4Rec {
         n_items: N_ITEMS,
         mask_prob,
         last_only_prob,
+        maskings: 1,
         encoder: small(),
     };
     Bert4Rec::new(config).unwrap()
@@ -35,7 +36,7 @@ fn packed_sequences_are_computed_as_each_alone() {
 fn pack(network: &Bert4Rec, sequence: &[u32], key: u64) -> (Vec<u32>, Vec<(u32, u32)>) {
     let mut batch = Packed::default();
     batch.push(&[1, 2]);
-    network.pack_training(&mut batch, sequence, key);
+    network.pack_training(&mut batch, &sequence.to_vec().into(), &mut rng(key));
     let rows = batch.sequences().last().unwrap();
     assert_eq!(rows.start, 2);
     let targets = batch.targets.iter().map(|t| (t.row - 2, t.item));
@@ -85,6 +86,26 @@ fn the_ends_of_the_mask_probabilities() {
         // Nothing stands beside the mask: nothing is taught.
         assert_eq!(pack(&network(1.0, 1.0), &[7], key), (vec![], vec![]));
     }
+}
+
+#[test]
+fn a_sequence_is_masked_several_times_and_an_order_as_a_whole() {
+    let mask = N_ITEMS as u32;
+    let network = Bert4Rec::new(Bert4RecConfig {
+        maskings: 3,
+        ..network(0.4, 1.0).config
+    })
+    .unwrap();
+    let mut orders = Orders::from(vec![3, 1]);
+    orders.push(4, false);
+    orders.push(5, true);
+    let mut batch = Packed::default();
+    network.pack_training(&mut batch, &orders, &mut rng(2));
+    assert_eq!(batch.tokens, [3, 1, mask].repeat(3));
+    assert_eq!(batch.n_sequences(), 3);
+    let rows: Vec<u32> = batch.targets.iter().map(|t| t.row).collect();
+    assert_eq!(rows, [2, 5, 8]);
+    assert!(batch.targets.iter().all(|t| [4, 5].contains(&t.item)));
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! Sequence models: gradients against finite differences, packing, threads, and what they learn.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use hkfr_events::Phase;
 use hkfr_lm::Pool;
 use hkfr_rec::baselines::{Entities, Scorer};
 use hkfr_rec::sequence::{
-    Activation, ESasRec, Loss, Network, Packed, Progress, Query, Sampling, SasRec, Scratch,
+    Activation, ESasRec, Loss, Network, Orders, Packed, Progress, Query, Sampling, SasRec, Scratch,
     SequenceModel, SequenceScorer, Sequences, TrainConfig, Trainer, TransformerConfig, fit,
-    training_sequences,
+    training_orders,
 };
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::fixtures::{dataset, go_on, split};
 
@@ -27,14 +30,13 @@ pub fn small() -> TransformerConfig {
 }
 
 /// Lengths from nothing to longer than `max_len`.
-pub fn sequences() -> Vec<Vec<u32>> {
+pub fn sequences() -> Vec<Orders> {
     [3, 8, 1, 2, 5, 6, 0, 4]
         .into_iter()
         .enumerate()
         .map(|(u, n)| {
-            (0..n)
-                .map(|i| ((u * 5 + i * i + 3 * i) % N_ITEMS) as u32)
-                .collect()
+            let item = |i: usize| ((u * 5 + i * i + 3 * i) % N_ITEMS) as u32;
+            (0..n).map(item).collect::<Vec<u32>>().into()
         })
         .collect()
 }
@@ -65,8 +67,8 @@ pub fn config(loss: Loss, dropout: f32) -> TrainConfig {
     }
 }
 
-pub fn slices(sequences: &[Vec<u32>]) -> Vec<&[u32]> {
-    sequences.iter().map(Vec::as_slice).collect()
+pub fn slices(sequences: &[Orders]) -> Vec<&[u32]> {
+    sequences.iter().map(Orders::items).collect()
 }
 
 /// Every parameter moved along its own gradient: the loss must rise by its length.
@@ -81,7 +83,7 @@ pub fn check_gradients_between_kinks<N: Network>(
     halvings: i32,
 ) {
     let sequences = sequences();
-    let batch = slices(&sequences);
+    let batch: Vec<&Orders> = sequences.iter().collect();
     let new = || Trainer::new(network(), N_ITEMS, &sequences, config(loss, 0.1), 1).unwrap();
     let mut trainer = new();
     // Far from the start: gates half open, biases and gains off their constants.
@@ -171,7 +173,7 @@ fn close(a: &[f32], b: &[f32]) -> bool {
 
 pub fn check_packing<N: Network>(network: impl Fn() -> N) {
     let sequences = sequences();
-    let batch = slices(&sequences);
+    let batch: Vec<&Orders> = sequences.iter().collect();
     let gradient = |micro_batch| {
         let config = TrainConfig {
             micro_batch,
@@ -192,7 +194,7 @@ pub fn check_packing<N: Network>(network: impl Fn() -> N) {
         1,
     )
     .unwrap();
-    let mut scratch = Scratch::default();
+    let (batch, mut scratch) = (slices(&sequences), Scratch::default());
     let packed = trainer.model.scores(&batch, &mut scratch).to_vec();
     for (history, packed) in batch.iter().zip(packed.chunks_exact(N_ITEMS)) {
         let alone = trainer.model.scores(&[history], &mut scratch);
@@ -209,11 +211,131 @@ fn packed_sequences_are_computed_as_each_alone() {
     check_packing(|| ESasRec::new(small()).unwrap());
 }
 
+/// Of four items the sequence holds three, the last as a target alone: whatever the seed, the fourth is drawn.
+#[test]
+fn a_negative_is_nothing_that_its_sequence_holds() {
+    let sequence = Orders::from(vec![0, 1, 2]);
+    let mut first: Option<Trainer<SasRec>> = None;
+    for seed in 0..20 {
+        let config = TrainConfig {
+            seed,
+            ..config(Loss::Bce, 0.0)
+        };
+        let network = SasRec::new(small()).unwrap();
+        let train = std::slice::from_ref(&sequence);
+        let mut trainer = Trainer::new(network, 4, train, config, 1).unwrap();
+        let first = first.get_or_insert_with(|| {
+            let network = SasRec::new(small()).unwrap();
+            Trainer::new(network, 4, train, self::config(Loss::Bce, 0.0), 1).unwrap()
+        });
+        trainer.model.params.clone_from(&first.model.params);
+        trainer.model.items.clone_from(&first.model.items);
+        let batch = [&sequence];
+        assert_eq!(
+            trainer.gradient(&batch).0,
+            first.gradient(&batch).0,
+            "{seed}"
+        );
+    }
+}
+
+pub fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// Items 0 to n − 1, an order ending before each of `ends` and with the last item.
+fn orders(n: u32, ends: &[u32]) -> Orders {
+    let mut orders = Orders::default();
+    (0..n).for_each(|i| orders.push(i, i > 0 && !ends.contains(&i)));
+    orders
+}
+
+#[test]
+fn rows_predict_one_of_the_next_order() {
+    let orders = orders(6, &[2, 5]);
+    assert_eq!(
+        orders.each().collect::<Vec<_>>(),
+        [&[0, 1][..], &[2, 3, 4], &[5]]
+    );
+    let mut seen = BTreeSet::new();
+    for key in 0..100 {
+        let mut packed = Packed::default();
+        packed.push_next_item(&orders, &mut rng(key));
+        assert_eq!(packed.tokens, [0, 1, 2, 3, 4]);
+        let rows: Vec<u32> = packed.targets.iter().map(|t| t.row).collect();
+        assert_eq!(rows, [0, 1, 2, 3, 4]);
+        let targets: Vec<u32> = packed.targets.iter().map(|t| t.item).collect();
+        assert_eq!(targets[2..], [5, 5, 5]);
+        seen.extend(targets[..2].iter().copied());
+    }
+    assert_eq!(Vec::from_iter(seen), [2, 3, 4]);
+}
+
+#[test]
+fn a_window_keeps_orders_and_reaches_all_of_a_history() {
+    let history = orders(10, &[2, 5, 6]);
+    let mut starts = BTreeSet::new();
+    let mut orders_of_three = BTreeSet::new();
+    for key in 0..200 {
+        // What fits is whole.
+        let all = history.window(10, &mut rng(key));
+        let sorted = |orders: &Orders| -> Vec<Vec<u32>> {
+            let of = orders
+                .each()
+                .map(|o| BTreeSet::from_iter(o.iter().copied()));
+            of.map(Vec::from_iter).collect()
+        };
+        assert_eq!(sorted(&all), sorted(&history));
+        orders_of_three.insert(all.items()[2..5].to_vec());
+        let window = sorted(&history.window(4, &mut rng(key)));
+        starts.insert(window[0][0]);
+        assert!(
+            [
+                &[vec![1], vec![2, 3, 4]][..],
+                &[vec![2, 3, 4], vec![5]],
+                &[vec![6, 7, 8, 9]],
+            ]
+            .contains(&&window[..]),
+            "{window:?}"
+        );
+    }
+    assert_eq!(Vec::from_iter(starts), [1, 2, 6]);
+    assert_eq!(orders_of_three.len(), 6, "every order of three items");
+}
+
+#[test]
+fn what_was_chosen_at_one_time_has_no_order() {
+    // The log lists each basket by rising numbers.
+    let events: Vec<_> = (0..40u32)
+        .flat_map(|u| (0..12).map(move |k| (u, k, i64::from(k / 4), 0)))
+        .collect();
+    let ds = dataset(12, &events);
+    let split = split(&ds, Phase::Test, 1).unwrap();
+    let entities = Entities::items(&ds, &split.catalogue);
+    let all = training_orders(&ds, &split, &entities);
+    let mut n_rising = 0;
+    for orders in &all {
+        assert_eq!(orders.n(), 2);
+        for order in orders.each() {
+            n_rising += order.windows(2).filter(|w| w[0] < w[1]).count();
+        }
+    }
+    // Half of 40 users' two orders' three pairs.
+    assert!((95..145).contains(&n_rising), "{n_rising} of 240");
+    let held_out = Sequences::hold_out_last(entities.n(), all.clone(), &Vec::from_iter(0..40));
+    for (query, orders) in held_out.validation.iter().zip(&all) {
+        assert_eq!(query.history, orders.items()[..4]);
+        assert!(orders.items()[4..].contains(&query.target));
+    }
+    let targets = held_out.validation.iter().map(|q| q.target);
+    assert_eq!(BTreeSet::from_iter(targets).len(), 4);
+}
+
 #[test]
 fn rows_predict_the_next_item() {
     let mut packed = Packed::default();
     for sequence in [&[4, 5, 6][..], &[7], &[], &[8, 9]] {
-        packed.push_next_item(sequence);
+        packed.push_next_item(&sequence.to_vec().into(), &mut rng(1));
     }
     assert_eq!(packed.tokens, [4, 5, 8]);
     let targets: Vec<_> = packed.targets.iter().map(|t| (t.row, t.item)).collect();
@@ -231,7 +353,8 @@ fn threads_do_not_change_a_byte() {
             let config = config(loss, 0.3);
             let mut trainer =
                 Trainer::new(network, N_ITEMS, &sequences, config, n_threads).unwrap();
-            let losses: Vec<f64> = (0..5).map(|_| trainer.step(&slices(&sequences))).collect();
+            let batch: Vec<&Orders> = sequences.iter().collect();
+            let losses: Vec<f64> = (0..5).map(|_| trainer.step(&batch)).collect();
             (losses, trainer.model.params, trainer.model.items)
         };
         let one = train(1);
@@ -352,7 +475,7 @@ fn unknown_items_are_neither_read_nor_recommended() {
     assert_eq!(known, unknown);
     let nobody = model.scores(&[&[]], &mut scratch);
     assert_eq!(nobody, [0.0; N_ITEMS]);
-    let train = [vec![1, N_ITEMS as u32]];
+    let train = [vec![1, N_ITEMS as u32].into()];
     let network = SasRec::new(small()).unwrap();
     let error = Trainer::new(network, N_ITEMS, &train, TrainConfig::default(), 1).err();
     assert!(error.unwrap().to_string().contains("item 13 of 13"));
@@ -361,7 +484,7 @@ fn unknown_items_are_neither_read_nor_recommended() {
 #[test]
 fn leave_one_out_asks_for_the_last_two_items() {
     let data = Sequences::leave_one_out(9, vec![vec![1, 2, 3, 4], vec![5, 6]]);
-    assert_eq!(data.train, [vec![1, 2], vec![5, 6]]);
+    assert_eq!(data.train, [vec![1, 2].into(), vec![5, 6].into()]);
     let query = |history: &[u32], target| Query {
         history: history.to_vec(),
         target,
@@ -381,7 +504,7 @@ fn a_sequence_model_is_a_scorer() {
     let entities = Entities::items(&ds, &split.catalogue);
     let data = Sequences {
         n_items: entities.n(),
-        train: training_sequences(&ds, &split, &entities),
+        train: training_orders(&ds, &split, &entities),
         ..Sequences::default()
     };
     let config = TrainConfig {
@@ -393,7 +516,9 @@ fn a_sequence_model_is_a_scorer() {
     let counts = model.counts.clone();
     let history = |user: u32| ds.history(user, split.fit_before[user as usize].unwrap());
     let mut expected = Scratch::default();
-    let expected = model.scores(&[&data.train[2]], &mut expected).to_vec();
+    let expected = model
+        .scores(&[data.train[2].items()], &mut expected)
+        .to_vec();
     let scorer = SequenceScorer::new(entities, model);
     let mut out = vec![0.0; data.n_items];
     scorer.score(&ds, &history(2), &mut out);
@@ -414,8 +539,16 @@ fn settings_out_of_their_range_are_named() {
             micro_batch: 0,
             ..TrainConfig::default()
         },
+        TrainConfig {
+            loss: Loss::SampledSoftmax {
+                n_negatives: 5,
+                sampling: Sampling::Popularity { power: -1.0 },
+                log_q: false,
+            },
+            ..TrainConfig::default()
+        },
     ];
-    for (config, key) in bad.into_iter().zip(["dropout", "micro_batch"]) {
+    for (config, key) in bad.into_iter().zip(["dropout", "micro_batch", "power"]) {
         let network = SasRec::new(small()).unwrap();
         let error = Trainer::new(network, 3, &[], config, 1).err().unwrap();
         assert!(error.to_string().contains(key), "{error}");

@@ -26,7 +26,7 @@ fn trained<N: Saved>(network: N) -> SequenceModel<N> {
     let sequences = sequences();
     let mut trainer =
         Trainer::new(network, N_ITEMS, &sequences, TrainConfig::default(), 1).unwrap();
-    trainer.step(&slices(&sequences));
+    trainer.step(&sequences.iter().collect::<Vec<_>>());
     trainer.model
 }
 

@@ -76,7 +76,7 @@ fn accuracy_tells_settings_apart() {
         let from = Fitting::new(&ds, &validation, &entities, repeats, 2);
         let recipe = recipe("item-knn", &settings(value), 1).unwrap();
         let scorer = recipe.fit(&from, &mut go_on).unwrap();
-        accuracy(&*scorer, &from, 1).unwrap()
+        accuracy(&*scorer, &from).unwrap()
     };
     let right = Accuracy {
         hr_at_10: 1.0,
@@ -112,7 +112,7 @@ fn a_sequence_model_learns_from_a_split() {
         }));
         let scorer = recipe("sasrec", &small, 1).unwrap();
         let scorer = scorer.fit(&from, &mut go_on).unwrap();
-        let found = accuracy(&*scorer, &from, 1).unwrap();
+        let found = accuracy(&*scorer, &from).unwrap();
         assert!(found.ndcg_at_10 > 0.95, "refit {refit}: {found:?}");
     }
 }
