@@ -2,7 +2,8 @@
 //! and one user's events. What a data set in memory does row by row (duplicates, disorder, profiles)
 //! is done user by user, and with the same result.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::sink::{Target, fingerprint, no_events};
@@ -12,6 +13,12 @@ use crate::error::{Error, Result};
 use crate::report::{IngestReport, MAX_SHOWN};
 use crate::store::sort::{Group, Sorter};
 use crate::store::{PARTITIONS, StreamWriter};
+
+/// Users of whom it is kept whether they were forgotten.
+const MAX_ASKED: usize = 1 << 16;
+
+/// What a set may hold room for, whatever was in it last.
+const SMALL: usize = 1 << 10;
 
 pub(super) struct IntoStore<'r, 'l> {
     /// Of the catalogue; users pass by.
@@ -25,6 +32,8 @@ pub(super) struct IntoStore<'r, 'l> {
     n_mine: u64,
     last_ts: Option<i64>,
     forgotten: HashSet<String>,
+    /// What was answered about users: a keyed hash of an id costs more than a row's other work.
+    asked: RefCell<HashMap<String, bool>>,
     /// For messages about profiles.
     users_path: PathBuf,
 }
@@ -45,6 +54,7 @@ impl<'r, 'l> IntoStore<'r, 'l> {
             n_mine: 0,
             last_ts: None,
             forgotten: HashSet::new(),
+            asked: RefCell::default(),
             users_path: PathBuf::new(),
         }
     }
@@ -97,9 +107,20 @@ impl Target for IntoStore<'_, '_> {
     }
 
     fn is_forgotten(&self, user: &str) -> bool {
-        self.limits
-            .forgotten
-            .is_some_and(|forgotten| forgotten(user))
+        let Some(forgotten) = self.limits.forgotten else {
+            return false;
+        };
+        let mut asked = self.asked.borrow_mut();
+        if let Some(&known) = asked.get(user) {
+            return known;
+        }
+        // Memory is bounded, however many users a log has.
+        if asked.len() == MAX_ASKED {
+            asked.clear();
+        }
+        let is_forgotten = forgotten(user);
+        asked.insert(user.to_owned(), is_forgotten);
+        is_forgotten
     }
 
     fn event(&mut self, user: &str, event: Event) -> Result<()> {
@@ -188,7 +209,7 @@ impl Tidy {
             events.retain(|e| {
                 // Only events of one time can be equal.
                 if ts.replace(e.ts) != Some(e.ts) {
-                    self.seen.clear();
+                    self.empty();
                 }
                 self.seen.insert(fingerprint(&Event {
                     user: 0,
@@ -201,5 +222,104 @@ impl Tidy {
         for _ in events.len()..n {
             report.repeated();
         }
+    }
+
+    /// Emptying a set costs its capacity: after a time with many events that would be paid at every later time.
+    fn empty(&mut self) {
+        let capacity = self.seen.capacity();
+        match capacity > SMALL && capacity / 16 > self.seen.len() {
+            true => self.seen = HashSet::new(),
+            false => self.seen.clear(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::adapters::mapping::{self, MappingConfig};
+
+    fn event(row: u32, ts: i64) -> Event {
+        Event {
+            user: 0,
+            item: Some(row),
+            kind: 0,
+            ts,
+            value: None,
+            place: None,
+            text: None,
+            row,
+        }
+    }
+
+    #[test]
+    fn a_set_that_a_huge_group_left_large_is_not_emptied_for_every_later_one() {
+        let (mut tidy, mut report) = (Tidy::default(), IngestReport::default());
+        let mut huge = Group {
+            user: "a".into(),
+            profiles: Vec::new(),
+            events: (0..100_000).map(|n| event(n, 1)).collect(),
+        };
+        tidy.events(&mut huge, &mut report);
+        assert!(tidy.seen.capacity() >= 100_000);
+        let mut small = Group {
+            user: "b".into(),
+            profiles: Vec::new(),
+            events: (0..6).map(|n| event(n / 2 * 2, i64::from(n) / 2)).collect(),
+        };
+        tidy.events(&mut small, &mut report);
+        assert_eq!((huge.events.len(), small.events.len()), (100_000, 3));
+        assert!(tidy.seen.capacity() <= SMALL, "{}", tidy.seen.capacity());
+    }
+
+    #[test]
+    fn whether_a_user_was_forgotten_is_asked_once_a_user_and_not_once_a_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = "user,item,at,where\n".to_owned();
+        for n in 0..300 {
+            log += &format!("u{},i{n},{n},street {}\n", n % 3, n % 3);
+        }
+        fs_err::write(dir.path().join("log.csv"), log).unwrap();
+        let config = r#"
+            name = "log"
+            target_actions = ["buy"]
+            [[events]]
+            path = "log.csv"
+            user = "user"
+            item = "item"
+            time = "at"
+            place = "where"
+            subject = "product"
+            action = "buy"
+            scenario = "shop"
+        "#;
+        let config = MappingConfig {
+            dir: dir.path().into(),
+            ..toml::from_str(config).unwrap()
+        };
+        let asked = Cell::new(0);
+        let is_forgotten = |user: &str| {
+            asked.set(asked.get() + 1);
+            user == "u1"
+        };
+        let mut limits = IngestLimits {
+            memory: 1 << 20,
+            shard: None,
+            forgotten: Some(&is_forgotten),
+            go_on: &mut |_| true,
+        };
+        let mut report = IngestReport::default();
+        let out = dir.path().join("out");
+        let ingested = mapping::ingest(&config, &out, &mut limits, &mut report).unwrap();
+        assert_eq!(asked.get(), 3);
+        let counts = (ingested.users, ingested.events, ingested.forgotten);
+        assert_eq!(counts, (2, 200, 1));
+        let info = fs_err::read_to_string(out.join("info.json")).unwrap();
+        assert!(
+            info.contains("street 2") && !info.contains("street 1"),
+            "{info}"
+        );
     }
 }

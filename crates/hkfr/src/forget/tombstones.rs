@@ -1,6 +1,7 @@
 //! `<run>/forgotten.json`: who must not come back, as keyed hashes of their ids, and the adapters that were tuned
 //! on them. Ingest leaves these users out, whatever the logs hold.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -117,7 +118,6 @@ pub fn forgotten(config: &Config) -> Result<Option<IsForgotten>> {
         )
     })?;
     let forgotten = Tombstones::of(&run_dir, &key)?;
-    Ok(Some(Box::new(move |id| {
-        forgotten.find(&key.tombstone(id)).is_some()
-    })))
+    let users: HashSet<String> = forgotten.users.into_iter().map(|t| t.user).collect();
+    Ok(Some(Box::new(move |id| users.contains(&key.tombstone(id)))))
 }
