@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::by_user::{Store, UserEvents, Users};
 use super::damaged;
+use super::forget::forget_user;
 use super::shard::Shard;
 use super::stream::StreamWriter;
 use crate::error::{Error, Result};
@@ -15,6 +16,8 @@ pub struct Merged {
     pub items: usize,
     pub events: usize,
     pub kinds: usize,
+    /// Events of users who were left out.
+    pub forgotten: usize,
 }
 
 /// Merges the stores in `dirs`, in any order, into `out`. `go_on` is told the number of events after every user, and
@@ -23,6 +26,31 @@ pub struct Merged {
 /// # Errors
 /// Shards that are missing, doubled, or were not made from one log; I/O and Parquet errors.
 pub fn merge(dirs: &[PathBuf], out: &Path, go_on: &mut dyn FnMut(usize) -> bool) -> Result<Merged> {
+    Merged::without(dirs, out, &|_| false, go_on)
+}
+
+impl Merged {
+    /// As [`merge`], but for the users who were forgotten: they are left out, with places that only their events
+    /// name.
+    ///
+    /// # Errors
+    /// As [`merge`].
+    pub fn without(
+        dirs: &[PathBuf],
+        out: &Path,
+        is_forgotten: &dyn Fn(&str) -> bool,
+        go_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Self> {
+        without(dirs, out, is_forgotten, go_on)
+    }
+}
+
+fn without(
+    dirs: &[PathBuf],
+    out: &Path,
+    is_forgotten: &dyn Fn(&str) -> bool,
+    go_on: &mut dyn FnMut(usize) -> bool,
+) -> Result<Merged> {
     let mut stores = Vec::new();
     for dir in dirs {
         let store = Store::open(dir)?;
@@ -49,6 +77,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, go_on: &mut dyn FnMut(usize) -> bool)
         }
     }
     let mut writer = StreamWriter::create(out, first.1.catalogue())?;
+    let (mut left_out, mut n_left_out) = (None, 0);
     for p in 0..first.1.partitions() {
         let readers = stores.iter().map(|(_, store)| store.users(p));
         let mut readers: Vec<Users> = readers.collect::<Result<_>>()?;
@@ -73,6 +102,11 @@ pub fn merge(dirs: &[PathBuf], out: &Path, go_on: &mut dyn FnMut(usize) -> bool)
                 return Err(damaged(&dirs[i], &reason));
             }
             last = Some(profile.id.clone());
+            if is_forgotten(&profile.id) {
+                n_left_out += events.len();
+                left_out = Some(profile.id);
+                continue;
+            }
             writer.user(p, profile, &events)?;
             if !go_on(writer.n_events()) {
                 return Err(Error::Stopped);
@@ -84,7 +118,12 @@ pub fn merge(dirs: &[PathBuf], out: &Path, go_on: &mut dyn FnMut(usize) -> bool)
         items: first.1.catalogue().n_items(),
         events: writer.n_events(),
         kinds: first.1.catalogue().kinds.len(),
+        forgotten: n_left_out,
     };
     writer.finish(first.1.info().last_ts, None)?;
+    if let Some(user) = left_out {
+        // None of the rows is there; of the places those stay that others name.
+        forget_user(out, &user)?;
+    }
     Ok(merged)
 }

@@ -6,13 +6,13 @@
 //! Threads that store at the same time share a transaction: the first one to hold the file commits
 //! what all others have queued, since it is the disk's flush that takes the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
 
 use super::chat::{ChatAnswer, Usage};
 use super::error::GatewayError;
@@ -237,6 +237,40 @@ impl Answers {
         })
     }
 
+    /// All whom answers are about. It tells whether the file was written under the key at hand: under another one no
+    /// user's pseudonym is among them.
+    pub fn subjects(&self) -> Result<BTreeSet<String>> {
+        if self.version < VERSION {
+            return Ok(BTreeSet::new());
+        }
+        self.read(|db| {
+            let mut statement = db.prepare("SELECT DISTINCT subject FROM subjects")?;
+            let subjects = statement.query_map([], |row| row.get(0))?;
+            subjects.collect()
+        })
+    }
+
+    /// Answers that are about none of these subjects; those of which nobody noted it are not among them.
+    pub fn about_others(&self, subjects: &BTreeSet<String>) -> Result<u64> {
+        if self.version < VERSION {
+            return Ok(0);
+        }
+        self.read(|db| {
+            let mut statement = db.prepare("SELECT hash, subject FROM subjects ORDER BY hash")?;
+            let mut rows = statement.query([])?;
+            let (mut n, mut last, mut of_others) = (0, String::new(), false);
+            while let Some(row) = rows.next()? {
+                let (hash, subject): (String, String) = (row.get(0)?, row.get(1)?);
+                if hash != last {
+                    n += u64::from(of_others);
+                    (last, of_others) = (hash, true);
+                }
+                of_others &= !subjects.contains(&subject);
+            }
+            Ok(n + u64::from(of_others))
+        })
+    }
+
     /// Deletes what was answered about a subject and about nobody else, and its bytes from file and log.
     /// Returns how many answers went.
     pub fn forget(&self, subject: &str) -> Result<usize> {
@@ -280,20 +314,16 @@ impl Answers {
         })
     }
 
-    /// Takes all that another such file has and this one has not.
-    pub fn absorb(&self, other: &Path) -> Result<()> {
+    /// Takes what another such file has about these subjects and this one has not; with `unknown` also that of which
+    /// nobody noted whom it is about. Returns how many of the other's answers were left there.
+    pub fn absorb(&self, other: &Path, subjects: &BTreeSet<String>, unknown: bool) -> Result<u64> {
         // Brings an older file to this version.
         drop(Self::open(other)?);
         let taken = (|| {
-            let db = &self.writer().db;
+            let db = &mut self.writer().db;
             db.execute("ATTACH DATABASE ?1 AS other", [other.to_string_lossy()])?;
-            let taken = db.execute_batch(
-                "BEGIN;
-                 INSERT OR IGNORE INTO answers SELECT * FROM other.answers;
-                 INSERT OR IGNORE INTO subjects SELECT * FROM other.subjects;
-                 INSERT OR IGNORE INTO batch_files SELECT * FROM other.batch_files;
-                 COMMIT;",
-            );
+            let transaction = db.transaction()?;
+            let taken = take_from_other(transaction, subjects, unknown);
             db.execute("DETACH DATABASE other", [])?;
             taken
         })();
@@ -397,11 +427,40 @@ fn count(db: &Connection, sql: &str, params: &[&str]) -> rusqlite::Result<u64> {
     Ok(n as u64)
 }
 
-fn insert_subject(
-    transaction: &rusqlite::Transaction,
-    hash: &str,
-    subject: &str,
-) -> rusqlite::Result<()> {
+fn take_from_other(
+    transaction: Transaction,
+    subjects: &BTreeSet<String>,
+    unknown: bool,
+) -> rusqlite::Result<u64> {
+    transaction.execute_batch(
+        "CREATE TEMP TABLE taken (subject TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
+    )?;
+    {
+        let mut insert = transaction.prepare("INSERT INTO taken VALUES (?1)")?;
+        for subject in subjects {
+            insert.execute([subject])?;
+        }
+    }
+    let taken =
+        "hash IN (SELECT hash FROM other.subjects WHERE subject IN (SELECT subject FROM taken))";
+    let taken = match unknown {
+        true => format!("({taken} OR hash NOT IN (SELECT hash FROM other.subjects))"),
+        false => taken.to_owned(),
+    };
+    let left = format!("SELECT count(*) FROM other.answers WHERE NOT {taken}");
+    let left = count(&transaction, &left, &[])?;
+    transaction.execute_batch(&format!(
+        "INSERT OR IGNORE INTO answers SELECT * FROM other.answers WHERE {taken};
+         INSERT OR IGNORE INTO subjects SELECT * FROM other.subjects
+             WHERE subject IN (SELECT subject FROM taken);
+         INSERT OR IGNORE INTO batch_files SELECT * FROM other.batch_files;
+         DROP TABLE taken;"
+    ))?;
+    transaction.commit()?;
+    Ok(left)
+}
+
+fn insert_subject(transaction: &Transaction, hash: &str, subject: &str) -> rusqlite::Result<()> {
     let values = vec![Value::Text(hash.into()), Value::Text(subject.into())];
     checksum::insert(transaction, "INSERT OR IGNORE", "subjects", values)
 }

@@ -6,12 +6,17 @@
 //! Killed anywhere in between, the same command goes on: every step may be done twice.
 //!
 //! What stays up to date: events, split, knowledge and instructions, without the user. What was fitted on
-//! the user (adapters, lists, report) cannot be mended, and is made anew by the next `hkfr run`.
+//! the user (adapters, lists, report) cannot be mended, and is made anew by the next `hkfr run`; so are knowledge
+//! and instructions that tell users of their cohort, which counted the user (paid answers stay).
+//!
+//! A user whom the data set no longer holds may still be in paid answers, prompts and shards: that goes too.
+//! Nothing is done while a shard of the run is at work.
 
 mod plan;
 mod rows;
 pub mod tombstones;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -40,6 +45,8 @@ pub fn run(config: &Config, id: &str, dry_run: bool) -> Result<String> {
         run_dir.display()
     );
     let _lock = RunLock::acquire(&run_dir)?;
+    let mut shards = ShardLocks::default();
+    shards.hold(&run_dir)?;
     let pending = Plan::pending(&run_dir)?;
     let key = match dry_run && pending.is_none() {
         true => key::find(config)?,
@@ -57,7 +64,9 @@ pub fn run(config: &Config, id: &str, dry_run: bool) -> Result<String> {
             run_dir.display()
         ),
         None => {
-            let Some(found) = store::find_user(&ingest, id)? else {
+            let found = store::find_user(&ingest, id)?;
+            let plan = Plan::make(config, id, found.as_ref(), key.as_ref())?;
+            if !plan.holds_the_user(&run_dir, id)? {
                 let before = forgotten
                     .as_ref()
                     .zip(tombstone.as_ref())
@@ -69,8 +78,8 @@ pub fn run(config: &Config, id: &str, dry_run: bool) -> Result<String> {
                         ingest.display()
                     ),
                 };
-            };
-            (Plan::make(config, id, &found, key.as_ref())?, false)
+            }
+            (plan, false)
         }
     };
     if dry_run {
@@ -79,14 +88,28 @@ pub fn run(config: &Config, id: &str, dry_run: bool) -> Result<String> {
     let key = key.context("a key was made")?;
     if !continued {
         sealed::write(&run_dir.join(PENDING), &plan)?;
+        // Whoever starts from here on sees the plan; who started before it holds a lock by now.
+        if let Err(e) = shards.hold(&run_dir) {
+            fs_err::remove_file(run_dir.join(PENDING))?;
+            return Err(e);
+        }
     }
+    let mut forgotten = Tombstones::of(&run_dir, &key)?;
+    let mut adapters = plan.adapters.clone();
+    // Of the same user who was forgotten before, and came back.
+    let before = forgotten
+        .find(&plan.user)
+        .into_iter()
+        .flat_map(|t| &t.adapters);
+    let before = before.filter(|a| !plan.adapters.contains(a)).cloned();
+    adapters.extend(before);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let tombstone = Tombstone {
         user: plan.user.clone(),
         at: now.map_or(0, |d| d.as_secs()),
-        adapters: plan.adapters.clone(),
+        adapters,
     };
-    Tombstones::of(&run_dir, &key)?.add(&run_dir, tombstone)?;
+    forgotten.add(&run_dir, tombstone)?;
     take_out(&run_dir, id, &plan, &key.user(id))?;
     reseal(&run_dir, &plan)?;
     fs_err::remove_file(run_dir.join(PENDING))?;
@@ -95,6 +118,28 @@ pub fn run(config: &Config, id: &str, dry_run: bool) -> Result<String> {
         false => "is gone",
     };
     Ok(plan.told(&run_dir, said))
+}
+
+/// The locks of all shards that ever were at work in a run directory.
+#[derive(Default)]
+struct ShardLocks(BTreeMap<String, RunLock>);
+
+impl ShardLocks {
+    /// Takes those that are not held yet.
+    ///
+    /// # Errors
+    /// A shard that is at work, by its lock.
+    fn hold(&mut self, run_dir: &Path) -> Result<()> {
+        for entry in fs_err::read_dir(run_dir)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(".lock-") && !self.0.contains_key(&name) {
+                let lock = RunLock::named(run_dir, &name)
+                    .context("a shard of the run writes what it knows of the user")?;
+                self.0.insert(name, lock);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A user was being forgotten when a process ended: nothing else may go on before that is finished.
@@ -117,13 +162,16 @@ fn take_out(run_dir: &Path, id: &str, plan: &Plan, subject: &str) -> Result<()> 
         }
     }
     let who = Who::new(id, &ingest)?;
-    store::forget_user(&ingest, id)?;
     forget_bad_rows(&ingest.join("rows.json"), id)?;
-    let split_path = run_dir.join("split").join(SPLIT_FILE);
-    if run_dir.join("split").join(MANIFEST).exists() {
-        let mut split = Split::load(&split_path)?;
-        split.forget(plan.user_index, plan.n_users);
-        split.save(&split_path)?;
+    if let Some(user) = plan.user_index {
+        store::forget_user(&ingest, id)?;
+        let stays = !plan.cleared.iter().any(|c| c == "split");
+        if stays && run_dir.join("split").join(MANIFEST).exists() {
+            let path = run_dir.join("split").join(SPLIT_FILE);
+            let mut split = Split::load(&path)?;
+            split.forget(user, plan.n_users);
+            split.save(&path)?;
+        }
     }
     forget_answers(&run_dir.join("fuse"), subject)?;
     for stage in ORDER.iter().filter(|s| plan::has_rows(s)) {

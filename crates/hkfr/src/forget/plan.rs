@@ -1,5 +1,6 @@
 //! What forgetting a user takes away, counted before anything is changed, and told to people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,8 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 pub struct Plan {
     /// [`PseudonymKey::tombstone`].
     pub user: String,
-    pub user_index: UserIdx,
+    /// Absent: the data set holds no such user, and what was made of an earlier one does.
+    pub user_index: Option<UserIdx>,
     /// Before the user went.
     pub n_users: usize,
     /// Stage, and what of the user is in it.
@@ -45,6 +47,11 @@ pub struct Plan {
 /// Stages whose files have rows of one user.
 pub fn has_rows(stage: &str) -> bool {
     ["fuse", "instruct", "recommend"].contains(&stage)
+}
+
+/// Whether knowledge counts other users than its own, by the config that its stage was made with.
+fn tells_of_others(fuse: &Manifest) -> bool {
+    !fuse.config["fusion"]["cohort"].is_null()
 }
 
 /// Prompts, and shards of stages: what can be made again from the log, and holds everybody.
@@ -80,26 +87,27 @@ impl Plan {
     pub fn make(
         config: &Config,
         id: &str,
-        found: &Found,
+        found: Option<&Found>,
         key: Option<&PseudonymKey>,
     ) -> Result<Self> {
         let run_dir = config.run_dir();
         let who = Who::new(id, &run_dir.join("ingest"))?;
         let mut plan = Self {
             user: key.map(|k| k.tombstone(id)).unwrap_or_default(),
-            user_index: found.user,
-            n_users: found.n_users,
-            removed: vec![(
-                "ingest".into(),
-                format!("{} events, a profile", found.n_events),
-            )],
+            user_index: found.map(|f| f.user),
+            n_users: found.map_or(0, |f| f.n_users),
+            removed: Vec::new(),
             fresh: Vec::new(),
             cleared: Vec::new(),
             adapters: Vec::new(),
             notes: Vec::new(),
         };
+        if let Some(found) = found {
+            let what = format!("{} events, a profile", found.n_events);
+            plan.removed.push(("ingest".into(), what));
+        }
         for stage in &ORDER[1..] {
-            plan.stage(&run_dir, stage, &who, found.user)?;
+            plan.stage(&run_dir, stage, &who)?;
         }
         if run_dir.join("check-leaks").exists() {
             plan.cleared.push("check-leaks".into());
@@ -110,7 +118,28 @@ impl Plan {
         Ok(plan)
     }
 
-    fn stage(&mut self, run_dir: &Path, stage: &str, who: &Who, user: UserIdx) -> Result<()> {
+    /// Whether there is anything of the user to take out.
+    pub fn holds_the_user(&self, run_dir: &Path, id: &str) -> Result<bool> {
+        if !self.removed.is_empty() {
+            return Ok(true);
+        }
+        let who = Who::new(id, &run_dir.join("ingest"))?;
+        for name in &self.cleared {
+            // It names users in its cases alone; one that cannot be read is made again.
+            let split = Split::load(&run_dir.join(name).join(SPLIT_FILE));
+            if split.is_ok_and(|s| s.cases.iter().any(|c| who.is_case(&c.case_id))) {
+                return Ok(true);
+            }
+            for path in files(&run_dir.join(name))? {
+                if who.count(&path)? > 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn stage(&mut self, run_dir: &Path, stage: &str, who: &Who) -> Result<()> {
         let dir = run_dir.join(stage);
         if !dir.exists() {
             return Ok(());
@@ -136,16 +165,27 @@ impl Plan {
         let upstream = |s: &str| ["ingest", "split", "fuse", "instruct"].contains(&s);
         // Ingest is made from nothing before it, so that its input hash stays right.
         let is_fresh = manifest.is_fresh(run_dir)?.unwrap_or(stage == "ingest");
-        if upstream(stage) && is_fresh {
+        // What is told of others counts the user, and may cite the user's events.
+        let counts_others = match stage {
+            _ if self.user_index.is_none() => false,
+            "fuse" => tells_of_others(&manifest),
+            "instruct" => {
+                Manifest::read(&run_dir.join("fuse"))?.is_some_and(|m| tells_of_others(&m))
+            }
+            _ => false,
+        };
+        if upstream(stage) && is_fresh && !counts_others {
             self.fresh.push(stage.into());
         }
-        match stage {
-            "split" => {
+        match (stage, self.user_index) {
+            // Its numbers are those of users of another data set.
+            ("split", _) if !is_fresh => self.cleared.push(stage.into()),
+            ("split", Some(user)) => {
                 let (train, cases) = Split::load(&dir.join(SPLIT_FILE))?.n_of(user);
                 let what = format!("{train} training instances, {cases} cases");
                 self.removed.push((stage.into(), what));
             }
-            "tune" => self.adapters(run_dir, who)?,
+            ("tune", _) => self.adapters(run_dir, who)?,
             _ if has_rows(stage) => {
                 for path in files(&dir)?.iter().filter(|p| !p.ends_with(ANSWERS)) {
                     let n = who.count(path)?;
@@ -187,14 +227,43 @@ impl Plan {
     }
 
     fn answers(&mut self, run_dir: &Path, id: &str, key: Option<&PseudonymKey>) -> Result<()> {
-        let Some(answers) = Answers::open_read_only(&run_dir.join("fuse").join(ANSWERS))? else {
-            return Ok(());
-        };
-        let subject = key.map(|k| k.user(id)).unwrap_or_default();
-        let (about, unknown) = answers.about(&subject)?;
+        let shards = beside_the_stages(run_dir)?;
+        let shards = shards.into_iter().filter(|name| name.starts_with("fuse"));
+        let mut known: Option<BTreeSet<String>> = None;
+        for name in std::iter::once("fuse".to_owned()).chain(shards) {
+            let path = run_dir.join(&name).join(ANSWERS);
+            let Some(answers) = Answers::open_read_only(&path)? else {
+                continue;
+            };
+            let known = match &mut known {
+                Some(known) => known,
+                None => known.insert(subjects(run_dir, id, key)?),
+            };
+            self.answers_of(&name, &path, &answers, key.map(|k| k.user(id)), known)?;
+        }
+        Ok(())
+    }
+
+    /// Of the stage `fuse`, or a shard of it. `known`: pseudonyms of all users that there are, this one included.
+    fn answers_of(
+        &mut self,
+        name: &str,
+        path: &Path,
+        answers: &Answers,
+        subject: Option<String>,
+        known: &BTreeSet<String>,
+    ) -> Result<()> {
+        let (about, unknown) = answers.about(&subject.unwrap_or_default())?;
         if about > 0 {
             let what = format!("{about} paid answers");
-            self.removed.push(("fuse".into(), what));
+            self.removed.push((name.into(), what));
+        }
+        let others = answers.about_others(known)?;
+        if others > 0 {
+            self.notes.push(format!(
+                "{}: {others} paid answers are about users whom the log no longer holds, or were stored under another pseudonym key, and nobody can tell about whom; if this user may be among them, delete the file: what it held is then asked and paid for again",
+                path.display()
+            ));
         }
         if unknown > 0 {
             self.notes.push(format!(
@@ -213,8 +282,12 @@ impl Plan {
     /// What no run can change.
     fn elsewhere(&mut self, config: &Config, id: &str) -> Result<()> {
         if let Some(path) = &config.data.path {
+            let hold = match self.user_index {
+                Some(_) => "hold",
+                None => "may hold",
+            };
             self.notes.push(format!(
-                "{}: the logs hold the user; ingest leaves the user out from now on",
+                "{}: the logs {hold} the user; ingest leaves the user out from now on",
                 path.display()
             ));
         }
@@ -248,7 +321,7 @@ impl Plan {
     pub fn told(&self, run_dir: &Path, said: &str) -> String {
         let mut out = format!("of the user, from {} {said}:\n", run_dir.display());
         for (stage, what) in &self.removed {
-            let _ = writeln!(out, "  {stage:<10}{what}");
+            let _ = writeln!(out, "  {stage:<9} {what}");
         }
         if !self.cleared.is_empty() {
             let _ = writeln!(out, "  emptied   {}", self.cleared.join(", "));
@@ -288,6 +361,16 @@ fn adapters(run_dir: &Path, adapters: &[Adapter]) -> String {
         );
     }
     out
+}
+
+/// Pseudonyms of all users of the data set, and of this one.
+fn subjects(run_dir: &Path, id: &str, key: Option<&PseudonymKey>) -> Result<BTreeSet<String>> {
+    let Some(key) = key else {
+        return Ok(BTreeSet::new());
+    };
+    let users = store::users_with_prefix(&run_dir.join("ingest"), "")?;
+    let users = users.iter().map(String::as_str).chain([id]);
+    Ok(users.map(|user| key.user(user)).collect())
 }
 
 /// Of a user who was forgotten earlier.

@@ -24,6 +24,8 @@ struct Line {
     user: Option<String>,
     user_id: Option<String>,
     case: Option<String>,
+    /// Knowledge that a later run may take (`fuse/earlier.jsonl`).
+    record: Option<serde_json::Value>,
 }
 
 impl<'a> Who<'a> {
@@ -34,7 +36,7 @@ impl<'a> Who<'a> {
     }
 
     /// A case is named by its user, or by `user@n`.
-    fn is_case(&self, case: &str) -> bool {
+    pub fn is_case(&self, case: &str) -> bool {
         let rest = case.strip_prefix(self.id);
         let cut = rest.and_then(|r| r.strip_prefix('@'));
         let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
@@ -48,7 +50,11 @@ impl<'a> Who<'a> {
             return false;
         };
         let is_id = |id: Option<String>| id.is_some_and(|id| id == self.id);
-        is_id(line.user) || is_id(line.user_id) || line.case.is_some_and(|c| self.is_case(&c))
+        let of_record = line.record.is_some_and(|r| r["user"] == self.id);
+        is_id(line.user)
+            || is_id(line.user_id)
+            || of_record
+            || line.case.is_some_and(|c| self.is_case(&c))
     }
 
     /// Rows about the user.
@@ -137,4 +143,27 @@ pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of `fuse/earlier.jsonl` once named their user in the record alone.
+    #[test]
+    fn a_line_is_about_the_user_of_its_record() {
+        let who = Who {
+            id: "u1",
+            others: Vec::new(),
+        };
+        for (line, is_in) in [
+            (r#"{"prompt":"p","record":{"user":"u1","as_of":3}}"#, true),
+            (r#"{"prompt":"p","record":{"user":"u12","as_of":3}}"#, false),
+            (r#"{"user":"u1","prompt":"p","record":{}}"#, true),
+            (r#"{"case":"u1@2","record":7}"#, true),
+            (r#"{"version":1,"settings":"u1"}"#, false),
+        ] {
+            assert_eq!(who.is_in(line.as_bytes()), is_in, "{line}");
+        }
+    }
 }

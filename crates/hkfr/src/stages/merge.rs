@@ -1,13 +1,19 @@
 //! `hkfr merge`: the directories of all shards of a stage → the directory of the stage, as one machine would have
 //! made it. The stages after it go on from there.
+//!
+//! Machines know of their own run alone: a user who was forgotten in this one may be in any shard, and is left out
+//! here, as ingest does. Of paid answers those come in that are about users of this run, under its key: what
+//! `hkfr forget` would not find is not taken.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use hkfr_events::IngestReport;
 use hkfr_events::store::{self, Shard, Store};
-use hkfr_fuse::KnowledgeStore;
+use hkfr_fuse::{Answers, FusionMode, KnowledgeStore, PseudonymKey};
 use serde::Deserialize;
 
 use super::ingest::{SHARD_ROWS, ShardRows};
@@ -16,7 +22,29 @@ use super::prompts::{ORIGIN, Origin, PartFile, part_name};
 use super::service::{ANSWERS, close_answers, open_answers};
 use super::{Session, fuse, ingest, prompts};
 use crate::args::{MergeArgs, MergeStage};
+use crate::forget::tombstones::{IsForgotten, TOMBSTONES, forgotten};
+use crate::key::{self, KEY};
 use crate::stage::{MANIFEST, Manifest, Outcome, Spec, StageContext};
+
+/// Why events are skipped, in the words of ingest.
+const FORGOTTEN: &str = "events of users who were forgotten";
+
+/// Users of the shards who were forgotten in this run.
+struct LeftOut {
+    /// Absent: nobody was.
+    is_forgotten: Option<IsForgotten>,
+    users: RefCell<BTreeSet<String>>,
+}
+
+impl LeftOut {
+    fn has(&self, user: &str) -> bool {
+        let has = self.is_forgotten.as_ref().is_some_and(|f| f(user));
+        if has && !self.users.borrow().contains(user) {
+            self.users.borrow_mut().insert(user.to_owned());
+        }
+        has
+    }
+}
 
 /// Merges what the shards made, if that is not up to date.
 pub fn merge(session: &mut Session, args: &MergeArgs) -> Result<Outcome> {
@@ -61,13 +89,23 @@ pub fn merge(session: &mut Session, args: &MergeArgs) -> Result<Outcome> {
     }
     let dirs: Vec<PathBuf> = found.into_iter().map(|f| f.1).collect();
     let ingested = runner.dir("ingest");
+    let left_out = LeftOut {
+        is_forgotten: forgotten(&session.config)?,
+        users: RefCell::default(),
+    };
+    let key = key::find(&session.config)?;
     runner.stage(&spec, |ctx| {
         ctx.count("shards", dirs.len());
         match args.stage {
-            MergeStage::Ingest => merge_ingest(ctx, &dirs),
-            MergeStage::Fuse => merge_fuse(ctx, &dirs),
-            MergeStage::Prompts => merge_prompts(ctx, &dirs, &ingested),
+            MergeStage::Ingest => merge_ingest(ctx, &dirs, &left_out)?,
+            MergeStage::Fuse => merge_fuse(ctx, &dirs, &ingested, key.as_ref(), &left_out)?,
+            MergeStage::Prompts => merge_prompts(ctx, &dirs, &ingested, &left_out)?,
         }
+        let n = left_out.users.borrow().len();
+        if n > 0 {
+            ctx.count("forgotten users left out", n);
+        }
+        Ok(())
     })
 }
 
@@ -107,7 +145,7 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
     serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
 }
 
-fn merge_ingest(ctx: &mut StageContext, dirs: &[PathBuf]) -> Result<()> {
+fn merge_ingest(ctx: &mut StageContext, dirs: &[PathBuf], left_out: &LeftOut) -> Result<()> {
     let mut log: Option<IngestReport> = None;
     let mut own = IngestReport::default();
     for dir in dirs {
@@ -125,7 +163,8 @@ fn merge_ingest(ctx: &mut StageContext, dirs: &[PathBuf]) -> Result<()> {
     }
     let stop = ctx.stop.clone();
     let progress = ctx.progress("merging", "events", None);
-    let merged = store::merge(dirs, &ctx.dir, &mut |events| {
+    let is_forgotten = |user: &str| left_out.has(user);
+    let merged = store::Merged::without(dirs, &ctx.dir, &is_forgotten, &mut |events| {
         progress.set(events as u64);
         !stop.requested()
     });
@@ -134,6 +173,14 @@ fn merge_ingest(ctx: &mut StageContext, dirs: &[PathBuf]) -> Result<()> {
     let merged = merged?;
     let mut report = log.context("no shards")?;
     report.absorb(&own);
+    if merged.forgotten > 0 {
+        let n = merged.forgotten as u64;
+        report.rows_kept -= n;
+        *report.skipped.entry(FORGOTTEN.into()).or_default() += n;
+    }
+    for user in left_out.users.borrow().iter() {
+        report.first_bad.retain(|row| !row.reason.contains(user));
+    }
     ingest::finish(ctx, &report)?;
     ctx.count("users", merged.users);
     ctx.count("items", merged.items);
@@ -149,21 +196,69 @@ fn counts(report: &IngestReport) -> IngestReport {
     counts
 }
 
-fn merge_fuse(ctx: &mut StageContext, dirs: &[PathBuf]) -> Result<()> {
-    let mut store = KnowledgeStore::open(&ctx.dir.join(KNOWLEDGE))?;
+fn merge_fuse(
+    ctx: &mut StageContext,
+    dirs: &[PathBuf],
+    ingested: &Path,
+    key: Option<&PseudonymKey>,
+    left_out: &LeftOut,
+) -> Result<()> {
+    let mut users = store::users_with_prefix(ingested, "")?;
+    users.retain(|user| !left_out.has(user));
+    let subjects = users.iter().filter_map(|user| Some(key?.user(user)));
+    let subjects: BTreeSet<String> = subjects.collect();
+    // Before anything is taken from any of them.
     for dir in dirs {
         ctx.stop.check()?;
-        store.put(&KnowledgeStore::open(&dir.join(KNOWLEDGE))?.all()?)?;
+        same_key(dir, &subjects)?;
+    }
+    let mut store = KnowledgeStore::open(&ctx.dir.join(KNOWLEDGE))?;
+    let mut n = 0;
+    for dir in dirs {
+        ctx.stop.check()?;
+        let mut records = KnowledgeStore::open(&dir.join(KNOWLEDGE))?.all()?;
+        records.retain(|record| !left_out.has(&record.user));
+        store.put(&records)?;
         let paid = dir.join(ANSWERS);
         if paid.exists() {
-            open_answers(&ctx.dir)?.absorb(&paid)?;
+            // Of whom nobody noted it, it may be a user who was forgotten.
+            let unknown = left_out.is_forgotten.is_none();
+            n += open_answers(&ctx.dir)?.absorb(&paid, &subjects, unknown)?;
             close_answers(&ctx.dir)?;
         }
+    }
+    if n > 0 {
+        ctx.count("answers left out, about nobody of this run", n);
     }
     fuse::finish(ctx, &store)
 }
 
-fn merge_prompts(ctx: &mut StageContext, dirs: &[PathBuf], ingested: &Path) -> Result<()> {
+/// Whether the answers of a shard are about users of this run, by the pseudonyms that these have under its key.
+fn same_key(dir: &Path, subjects: &BTreeSet<String>) -> Result<()> {
+    let path = dir.join(ANSWERS);
+    let Some(answers) = Answers::open_read_only(&path)? else {
+        return Ok(());
+    };
+    let about = answers.subjects()?;
+    if about.is_empty() || !about.is_disjoint(subjects) {
+        return Ok(());
+    }
+    // Those who were asked about may all have left the log; who is in the shard's knowledge has not.
+    let records = KnowledgeStore::open(&dir.join(KNOWLEDGE))?.all()?;
+    ensure!(
+        !records.iter().any(|r| r.mode == FusionMode::Service),
+        "{}: its answers were stored under another pseudonym key than that of this run, so that `hkfr forget` would not find them. If all shards have one key, put it here ({KEY} in the run's directory, or [fusion] pseudonym_key_env) while this run has no answers of its own; else copy one {KEY} to every machine and make the shards again",
+        path.display()
+    );
+    Ok(())
+}
+
+fn merge_prompts(
+    ctx: &mut StageContext,
+    dirs: &[PathBuf],
+    ingested: &Path,
+    left_out: &LeftOut,
+) -> Result<()> {
     let store = Store::open(ingested)?;
     let origins = dirs.iter().map(|dir| read_json(&dir.join(ORIGIN)));
     let mut origins: Vec<Origin> = origins.collect::<Result<_>>()?;
@@ -171,7 +266,7 @@ fn merge_prompts(ctx: &mut StageContext, dirs: &[PathBuf], ingested: &Path) -> R
     for (dir, origin) in dirs.iter().zip(&origins) {
         ensure!(
             origin.log == store.log_id(),
-            "{}: made from another log than {}",
+            "{}: made from another log than {}, or before a user was forgotten whose places went, too; make the shards from this log, with this run's {KEY} and {TOMBSTONES} beside them",
             dir.display(),
             ingested.display()
         );
@@ -184,7 +279,7 @@ fn merge_prompts(ctx: &mut StageContext, dirs: &[PathBuf], ingested: &Path) -> R
     }
     let mut n = 0;
     for p in 0..store.partitions() {
-        n += merge_part(ctx, p, dirs)?;
+        n += merge_part(ctx, p, dirs, left_out)?;
     }
     crate::atomic::write_json(&ctx.dir.join(ORIGIN), &origins[0])?;
     ctx.count("prompts", n);
@@ -193,7 +288,7 @@ fn merge_prompts(ctx: &mut StageContext, dirs: &[PathBuf], ingested: &Path) -> R
 }
 
 /// Lines by user, each as it is.
-fn merge_part(ctx: &StageContext, p: usize, dirs: &[PathBuf]) -> Result<usize> {
+fn merge_part(ctx: &StageContext, p: usize, dirs: &[PathBuf], left_out: &LeftOut) -> Result<usize> {
     let mut readers = Vec::new();
     for dir in dirs {
         let path = dir.join(part_name(p));
@@ -219,8 +314,10 @@ fn merge_part(ctx: &StageContext, p: usize, dirs: &[PathBuf]) -> Result<usize> {
                 path.display()
             );
         }
-        out.raw(&line)?;
-        n += 1;
+        if !left_out.has(&user) {
+            out.raw(&line)?;
+            n += 1;
+        }
         ctx.stop.check()?;
     }
     out.finish()?;

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use assert_cmd::cargo::CommandCargoExt;
+use hkfr::stage::RunLock;
 use hkfr::verify;
+use hkfr_fuse::{Answers, COHORT_SLOT, ChatAnswer, KnowledgeRecord, StoredAnswer, Usage};
 
 use crate::models::{change, prepare};
 use crate::server::{Server, good, say};
-use crate::walk::run;
+use crate::walk::{run, toy};
 
 /// In the id, the profile, the texts, the place and the answers about the user.
 const MARK: &str = "Marked";
@@ -43,7 +45,7 @@ fn marked_run(dir: &Path) -> Server {
     });
     change(dir, "toy.toml", |text| {
         let fusion = format!(
-            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{}\"\nmodel = \"small\"\n[tuning]",
+            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nrefresh_threshold = 0.35\nbase_url = \"{}\"\nmodel = \"small\"\n[tuning]",
             server.url
         );
         let columns = "time = \"at\"\ntext = \"words\"\nplace = \"where\"";
@@ -84,8 +86,10 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn verified(dir: &Path) {
     let report = verify::directory(&dir.join("out/toy")).unwrap();
+    // Knowledge for a later run (`fuse/earlier.jsonl`) outlives its stage's manifest.
+    let is_kept = |note: &String| note.ends_with("toy/fuse: 1 files are not of its manifest");
     assert!(
-        report.damaged.is_empty() && report.notes.is_empty(),
+        report.damaged.is_empty() && report.notes.iter().all(is_kept),
         "{}",
         report.told()
     );
@@ -122,6 +126,7 @@ fn nothing_is_left_of_a_user_who_was_forgotten() {
         "fuse/knowledge.sqlite",
         "fuse/knowledge.jsonl",
         "fuse/answers.sqlite",
+        "fuse/earlier.jsonl",
         "instruct/fusion.messages.jsonl",
         "instruct/fusion.alpaca.jsonl",
         "recommend/hkfr.item.jsonl",
@@ -256,4 +261,142 @@ fn a_killed_forget_is_finished_by_the_same_command() {
     let (code, _, err) = run(dir, &["run", "toy.toml"]);
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(holding(dir), Vec::<PathBuf>::new());
+}
+
+/// Prompts and shards are made once and may be older than the log; paid answers outlive it.
+#[test]
+fn what_is_left_of_a_user_whom_the_log_no_longer_holds_goes_too() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let server = marked_run(dir);
+    let good = |args: &[&str]| {
+        let (code, _, err) = run(dir, args);
+        assert_eq!(code, Some(0), "{args:?}: {err}");
+        err
+    };
+    good(&["prompts", "toy.toml"]);
+    good(&["ingest", "toy.toml", "--shard", "1/1"]);
+    let logged = std::fs::read_to_string(dir.join("logs/log.csv")).unwrap();
+    for file in ["logs/log.csv", "logs/users.csv"] {
+        change(dir, file, |text| {
+            let others = text.lines().filter(|l| !l.contains(ID));
+            others.map(|l| format!("{l}\n")).collect()
+        });
+    }
+    good(&["run", "toy.toml"]);
+    let asked = server.total();
+    // Under another key, as a merge of other machines once left them.
+    let path = dir.join("out/toy/fuse/answers.sqlite");
+    let foreign = StoredAnswer {
+        hash: "f".repeat(64),
+        model: "small".into(),
+        answer: ChatAnswer {
+            text: "They like things.".into(),
+            usage: None,
+            model: None,
+        },
+        usage: Usage {
+            prompt_tokens: 1,
+            completion_tokens: 1,
+        },
+        answered_at: 1,
+    };
+    let answers = Answers::open(&path).unwrap();
+    answers.put(foreign.clone(), Some("user-foreign")).unwrap();
+    drop(answers);
+    let held = holding(dir);
+    for part in ["fuse/answers.sqlite", "prompts/", "ingest-shard-1-of-1/"] {
+        let is_part = |h: &PathBuf| h.to_string_lossy().contains(part);
+        assert!(held.iter().any(is_part), "{part} is not of {held:?}");
+    }
+
+    let before = contents(dir);
+    let (code, _, err) = run(dir, &["forget", "toy.toml", "--user", "nobody"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no user of this id"), "{err}");
+    assert_eq!(contents(dir), before);
+    let (code, out, err) = forget(dir, &[]);
+    assert_eq!(code, Some(0), "{err}");
+    for part in [
+        " paid answers\n",
+        "emptied   evaluate, ingest-shard-1-of-1, prompts\n",
+        "up to date without the user: ingest, split, fuse, instruct\n",
+        "left: out/toy/fuse/answers.sqlite: 1 paid answers are about users whom the log no longer holds",
+        "left: logs: the logs may hold the user",
+    ] {
+        assert!(out.contains(part), "{out} does not say {part}");
+    }
+    assert_eq!(holding(dir), Vec::<PathBuf>::new());
+    let answers = Answers::open_read_only(&path).unwrap().unwrap();
+    assert_eq!(answers.get(&foreign.hash).unwrap(), Some(foreign));
+    drop(answers);
+    let (_, out, _) = forget(dir, &[]);
+    assert!(out.contains("nothing of theirs is left"), "{out}");
+
+    // The run goes on, and the user does not come back with the log.
+    let err = good(&["run", "toy.toml"]);
+    assert!(err.contains("fuse: up to date"), "{err}");
+    std::fs::write(dir.join("logs/log.csv"), logged).unwrap();
+    let err = good(&["split", "toy.toml"]);
+    assert!(err.contains("1 forgotten users left out"), "{err}");
+    assert_eq!(server.total(), asked);
+}
+
+#[test]
+fn nobody_is_forgotten_while_a_shard_is_at_work() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    toy(dir);
+    let (code, _, err) = run(dir, &["ingest", "toy.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    let forget = || run(dir, &["forget", "toy.toml", "--user", "u3"]);
+    let shard = RunLock::named(&dir.join("out/toy"), ".lock-shard-2-of-3").unwrap();
+    let users = std::fs::read(dir.join("out/toy/ingest/users.parquet")).unwrap();
+    let (code, _, err) = forget();
+    assert_eq!(code, Some(1));
+    let at_work = format!("process {} is at work in out/toy", std::process::id());
+    assert!(
+        err.contains(&at_work) && err.contains("out/toy/.lock-shard-2-of-3"),
+        "{err}"
+    );
+    let after = std::fs::read(dir.join("out/toy/ingest/users.parquet")).unwrap();
+    assert!(users == after && !dir.join("out/toy/forgetting.json").exists());
+    drop(shard);
+    let (code, _, err) = forget();
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
+fn what_others_were_told_of_a_cohort_is_made_anew_without_the_user() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    prepare(dir);
+    change(dir, "toy.toml", |text| {
+        let fusion = "[fusion]\ntemplates = \"generic\"\nknowledge_tokens = 400\ncohort_below = 5\ncohort_min = 4\n[tuning]";
+        text.replace("[tuning]", fusion)
+    });
+    let (code, _, err) = run(dir, &["run", "toy.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    // Users whose events others are told of: of 20 events each, in the order of the log.
+    let cited = || -> Vec<String> {
+        let text = std::fs::read_to_string(dir.join("out/toy/fuse/knowledge.jsonl")).unwrap();
+        let records = text.lines().map(|l| serde_json::from_str(l).unwrap());
+        let claims = records.flat_map(|r: KnowledgeRecord| r.claims);
+        let told = claims.filter(|c| c.slot == COHORT_SLOT);
+        let rows = told.flat_map(|c| c.evidence);
+        rows.map(|row| format!("u{}", row / 20)).collect()
+    };
+    let user = cited().swap_remove(0);
+    let (code, out, err) = run(dir, &["forget", "toy.toml", "--user", &user]);
+    assert_eq!(code, Some(0), "{err}");
+    for part in [
+        "up to date without the user: ingest, split\n",
+        "`hkfr run CONFIG` makes anew: fuse, instruct, tune, recommend, evaluate\n",
+    ] {
+        assert!(out.contains(part), "{out} does not say {part}");
+    }
+    let (code, _, err) = run(dir, &["run", "toy.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    let cited = cited();
+    assert!(!cited.is_empty() && !cited.contains(&user), "{cited:?}");
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use hkfr_fuse::{Answers, ChatAnswer, StoredAnswer, Usage};
 
 pub fn stored(n: usize) -> StoredAnswer {
@@ -87,4 +89,47 @@ fn newer_and_damaged_files_are_named() {
     std::fs::write(&path, "not a database, but long enough to be taken for one").unwrap();
     let error = Answers::open(&path).err().unwrap().to_string();
     assert!(error.contains("a.sqlite"), "{error}");
+}
+
+#[test]
+fn of_another_file_what_is_about_the_given_subjects_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let [mine, other] = ["mine", "other"].map(|n| dir.path().join(format!("{n}.sqlite")));
+    let answers = Answers::open(&other).unwrap();
+    for (n, subject) in [(1, "user-a"), (2, "user-gone"), (3, "user-b")] {
+        answers.put(stored(n), Some(subject)).unwrap();
+    }
+    answers.note_subject(&stored(3).hash, "user-gone").unwrap();
+    answers.put(stored(4), None).unwrap();
+    answers.note_batch_file("/b.jsonl").unwrap();
+    let set = |subjects: &[&str]| -> BTreeSet<String> {
+        subjects.iter().map(|s| (*s).to_owned()).collect()
+    };
+    assert_eq!(
+        answers.subjects().unwrap(),
+        set(&["user-a", "user-b", "user-gone"])
+    );
+    assert_eq!(
+        answers.about_others(&set(&["user-a", "user-b"])).unwrap(),
+        1
+    );
+    assert_eq!(answers.about_others(&set(&[])).unwrap(), 3);
+    drop(answers);
+    let answers = Answers::open(&mine).unwrap();
+    answers.put(stored(1), Some("user-c")).unwrap();
+    let known = set(&["user-a", "user-b"]);
+    assert_eq!(answers.absorb(&other, &known, false).unwrap(), 2);
+    let there = |n| answers.contains(&stored(n).hash).unwrap();
+    assert_eq!([1, 2, 3, 4].map(there), [true, false, true, false]);
+    assert_eq!(
+        answers.subjects().unwrap(),
+        set(&["user-a", "user-b", "user-c"])
+    );
+    assert_eq!(answers.batch_files().unwrap().len(), 1);
+    // Again, and with what nobody noted the subject of.
+    assert_eq!(answers.absorb(&other, &known, true).unwrap(), 1);
+    assert_eq!([1, 2, 3, 4].map(there), [true, false, true, true]);
+    assert_eq!(answers.about("user-a").unwrap(), (1, 1));
+    drop(answers);
+    assert_eq!(hkfr_fuse::integrity::damages(&mine), Vec::<String>::new());
 }
