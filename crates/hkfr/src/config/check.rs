@@ -206,19 +206,18 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
         ("tuning", "head_learning_rate", c.tuning.head_learning_rate),
         ("tuning", "epochs", c.tuning.epochs),
         ("tuning", "max_grad_norm", c.tuning.max_grad_norm),
-        ("recommend", "evidence_weight", c.recommend.evidence_weight),
     ] {
         if !(value.is_finite() && value > 0.0) {
             return bad(section, key, "must be a finite number above 0");
         }
     }
-    let own_weight = c.recommend.own_weight;
-    if !(own_weight.is_finite() && own_weight >= 0.0) {
-        return bad(
-            "recommend",
-            "own_weight",
-            "must be a finite number, at least 0",
-        );
+    for (key, value) in [
+        ("evidence_weight", c.recommend.evidence_weight),
+        ("own_weight", c.recommend.own_weight),
+    ] {
+        if !(value.is_finite() && value >= 0.0) {
+            return bad("recommend", key, "must be a finite number, at least 0");
+        }
     }
     for (key, value) in [
         ("warmup_ratio", c.tuning.warmup_ratio),

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use hkfr_events::{Phase, SplitConfig, split};
-use hkfr_rec::baselines::{Entities, RepeatPolicy};
+use hkfr_rec::baselines::{CHOICES_VERSION, Entities, RepeatPolicy};
 use hkfr_rec::systems::{self, Fitting};
 use serde_json::json;
 
@@ -98,6 +98,9 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
                     json!(config.seed),
                 ];
                 known_by.extend((recipe.version() > 0).then(|| json!(recipe.version())));
+                // Of items an order holds each once.
+                known_by
+                    .extend((task == "category").then(|| json!({ "choices": CHOICES_VERSION })));
                 let key = digest::of_text(&json!(known_by).to_string());
                 if let Some(trial) = done.find(&key) {
                     progress.skip(1);

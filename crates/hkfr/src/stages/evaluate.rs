@@ -111,19 +111,6 @@ const HISTORY_BOUNDS: [usize; 2] = [20, 100];
 /// The answers of the item task and of the category task. A case without a target in the task
 /// (items that have no category) is not asked in it.
 pub(crate) fn truths(dataset: &Dataset, split: &Split, repeats: RepeatPolicy) -> Vec<Truth> {
-    let entities = [
-        Entities::categories(dataset, &split.catalogue),
-        Entities::items(dataset, &split.catalogue),
-    ];
-    let item_id = |i: u32| dataset.items[i as usize].id.clone();
-    let category = |i: u32| dataset.category(i).map(str::to_owned);
-    // A category is never used up.
-    let consumed = |c: &Case| {
-        let history = c.instance.history(dataset);
-        let seen = repeats.excluded(dataset, &entities[1], &history);
-        let ids = seen.unwrap_or_default().into_iter();
-        ids.map(|i| entities[1].id(i).to_owned()).collect()
-    };
     // A scenario that all cases share says nothing.
     let scenarios: BTreeSet<&str> = split
         .cases
@@ -138,52 +125,49 @@ pub(crate) fn truths(dataset: &Dataset, split: &Split, repeats: RepeatPolicy) ->
         }
         labels
     };
-    let cases = |item: bool, targets: &dyn Fn(&[u32]) -> BTreeSet<String>| {
-        split
-            .cases
-            .iter()
-            .map(|c| TruthCase {
+    let truth = |task: &str, entities: Entities, repeats: RepeatPolicy| {
+        let id = |e: u32| entities.id(e).to_owned();
+        let case = |c: &Case| {
+            let names = c.instance.targets.iter();
+            let names: BTreeSet<&str> = names.filter_map(|&i| entities.name(dataset, i)).collect();
+            let history = c.instance.history(dataset);
+            let consumed = repeats.excluded(dataset, &entities, &history);
+            TruthCase {
                 case: c.case_id.clone(),
-                targets: targets(&c.instance.targets).into_iter().collect(),
+                targets: names.into_iter().map(str::to_owned).collect(),
                 segment: segment_name(c.segment),
                 labels: labels(c),
-                consumed: if item { consumed(c) } else { Vec::new() },
+                consumed: consumed.unwrap_or_default().into_iter().map(id).collect(),
                 gains: Vec::new(),
                 in_overall: !matches!(c.segment, Segment::SimulatedColdStart(_)),
-            })
-            .filter(|c| !c.targets.is_empty())
-            .collect()
+            }
+        };
+        let cases = split.cases.iter().map(case);
+        Truth {
+            task: task.into(),
+            popularity: popularity(dataset, split, &entities),
+            cases: cases.filter(|c| !c.targets.is_empty()).collect(),
+            catalogue: (0..entities.n() as u32).map(id).collect(),
+        }
     };
+    let categories = Entities::categories(dataset, &split.catalogue);
+    let items = Entities::items(dataset, &split.catalogue);
+    // A category is never used up.
     let mut truths = vec![
-        Truth {
-            task: "category".into(),
-            popularity: popularity(dataset, split, &entities[0]),
-            cases: cases(false, &|t| t.iter().filter_map(|&i| category(i)).collect()),
-            catalogue: split.catalogue.categories.iter().cloned().collect(),
-        },
-        Truth {
-            task: "item".into(),
-            popularity: popularity(dataset, split, &entities[1]),
-            cases: cases(true, &|t| t.iter().map(|&i| item_id(i)).collect()),
-            catalogue: split.catalogue.items.iter().map(|&i| item_id(i)).collect(),
-        },
+        truth("category", categories, RepeatPolicy::Allow),
+        truth("item", items, repeats),
     ];
     truths.iter_mut().for_each(segments::label_targets);
     truths
 }
 
-/// How often each was chosen in the training histories.
+/// In how many orders each is in the training histories.
 fn popularity(dataset: &Dataset, split: &Split, entities: &Entities) -> BTreeMap<String, u64> {
     let mut counts = vec![0u64; entities.n()];
     for user in 0..dataset.n_users() as u32 {
-        for event in split
-            .training_history(dataset, user)
-            .iter()
-            .flat_map(|h| h.events())
-        {
-            if let Some(i) = entities.chosen(dataset, event) {
-                counts[i as usize] += 1;
-            }
+        if let Some(history) = split.training_history(dataset, user) {
+            let choices = entities.choices(dataset, &history);
+            choices.iter().for_each(|c| counts[c.entity as usize] += 1);
         }
     }
     let named = |(i, n): (usize, u64)| (entities.id(i as u32).to_owned(), n);

@@ -55,11 +55,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let variants = variants(&session.config, true);
     let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
     let fusion = &session.config.fusion;
-    let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
-    let mut outside = Vec::new();
-    if let Some(dir) = &fusion.template_dir {
-        outside.push(super::fingerprint_path(dir)?);
-    }
+    let (tasks, hash) = session.tasks()?;
+    let mut outside = vec![hash];
     if !variants.is_empty() {
         outside.push(session.llm_fingerprint()?);
     }

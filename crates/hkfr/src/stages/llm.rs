@@ -10,9 +10,11 @@ use hkfr_fuse::{
 };
 use hkfr_lm::{Encoder, load_tensors, save_tensors};
 use hkfr_rec::llm::{ItemVectors, Numbers};
+use hkfr_rec::tasks::TaskSet;
 
 use super::{Model, Session};
 use crate::config::Config;
+use crate::digest;
 
 /// The database in the directory of the stage `fuse`.
 pub const KNOWLEDGE: &str = "knowledge.sqlite";
@@ -88,6 +90,14 @@ impl Session {
             &fusion.templates,
             fusion.template_dir.as_deref(),
         )?)
+    }
+
+    /// What is asked of a user, and the hash of all its texts.
+    pub fn tasks(&self) -> Result<(TaskSet, String)> {
+        let fusion = &self.config.fusion;
+        let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
+        let hash = digest::of_text(tasks.source());
+        Ok((tasks, hash))
     }
 }
 

@@ -12,12 +12,12 @@ use hkfr_eval::Run;
 use hkfr_events::store::{FeatureRow, write_features};
 use hkfr_fuse::sanitise;
 use hkfr_lm::Candidates;
+use hkfr_rec::baselines::Popularity;
 use hkfr_rec::llm::{
     Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers, Posterior,
     Ranker, recommend,
 };
 use hkfr_rec::systems::own_choices;
-use hkfr_rec::tasks::TaskSet;
 use serde::{Deserialize, Serialize};
 
 use super::llm::{MAX_NAME, Texts, item_vectors, n_threads, popularity, system};
@@ -97,14 +97,7 @@ impl LlmRanking {
             calibration: None,
         };
         if self.is_calibrated() {
-            ranker.calibration = Some(calibrate(
-                session,
-                &ranker,
-                &texts,
-                lists,
-                &popularity,
-                &self.system,
-            )?);
+            ranker.calibration = Some(calibrate(session, &ranker, &texts, lists, &self.system)?);
         }
         let posterior = self.posterior(session, lists)?;
         let progress = Progress::new(
@@ -153,8 +146,7 @@ impl LlmRanking {
             // Without tuning there is no learnt item head: the popularity, and the evidence.
             _ => ItemHead::at_popularity(&vectors, popularity),
         };
-        let fusion = &session.config.fusion;
-        let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
+        let tasks = session.tasks()?.0;
         let names = lists.split.catalogue.categories.iter();
         let names: Vec<String> = names.map(|c| sanitise(c, MAX_NAME).0).collect();
         Ok(Asked {
@@ -280,7 +272,6 @@ fn calibrate(
     ranker: &Ranker,
     texts: &Texts,
     lists: &Lists,
-    popularity: &[f32],
     system: &str,
 ) -> Result<Calibration> {
     let train = &lists.split.train;
@@ -310,9 +301,11 @@ fn calibrate(
     recommend(ranker, &inputs, n_threads(), &finished);
     drop(progress);
     stop.check()?;
+    let categories = lists.entities("category");
+    let popularity = Popularity::fit(lists.dataset, lists.split, categories);
     Ok(Calibration::new(
         &sample.into_inner().expect("a worker panicked")?,
-        popularity,
+        popularity.counts(),
         &lists.split.catalogue.category_of,
         session.config.recommend.evidence_weight,
     ))

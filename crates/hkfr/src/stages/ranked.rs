@@ -3,12 +3,14 @@
 use anyhow::{Context, Result};
 use hkfr_eval::{RankedList, Run};
 use hkfr_events::{Dataset, Split};
-use hkfr_rec::baselines::{Entities, RepeatPolicy};
+use hkfr_lm::Pool;
+use hkfr_rec::baselines::{Entities, RepeatPolicy, Scorer};
 use hkfr_rec::rank;
 use hkfr_rec::systems::Fitting;
 
 use super::llm::n_threads;
 use crate::config::RecommendConfig;
+use crate::stop::Stop;
 
 /// From scores to lists, the same way for every system.
 pub struct Lists<'a> {
@@ -90,6 +92,35 @@ impl<'a> Lists<'a> {
             self.seed,
             exclude.as_deref(),
         )?)
+    }
+
+    /// The run of a fitted system, which is asked on all threads.
+    pub fn of_scorer(
+        &self,
+        system: &str,
+        task: &str,
+        scorer: &dyn Scorer,
+        stop: &Stop,
+    ) -> Result<Run> {
+        let n_cases = self.split.cases.len();
+        let share = n_cases.div_ceil(n_threads()).max(1);
+        let mut ranked: Vec<Result<Vec<(u32, f32)>>> = (0..n_cases).map(|_| Ok(vec![])).collect();
+        let parts = (0..).step_by(share).zip(ranked.chunks_mut(share)).collect();
+        Pool::new(n_threads()).each(parts, |(first, ranked): (usize, &mut [Result<_>])| {
+            let mut scores = vec![0.0; self.entities(task).n()];
+            for (case, ranked) in (first..).zip(ranked) {
+                if stop.requested() {
+                    return;
+                }
+                let history = self.split.cases[case].instance.history(self.dataset);
+                scorer.score(self.dataset, &history, &mut scores);
+                *ranked = self.rank(task, case, &scores);
+            }
+        });
+        stop.check()?;
+        self.run(system, task, |case| {
+            std::mem::replace(&mut ranked[case], Ok(vec![]))
+        })
     }
 
     /// A run of what `list` gives for each case.

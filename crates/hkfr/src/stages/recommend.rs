@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use hkfr_eval::Run;
+use hkfr_rec::baselines::CHOICES_VERSION;
 use hkfr_rec::systems;
 use serde::Serialize;
 use serde_json::json;
@@ -24,7 +25,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let any_llm = !super::llm::variants(&session.config, false).is_empty();
     let mut outside = Vec::new();
     if any_llm {
-        outside.push(session.llm_fingerprint()?);
+        outside.extend([session.llm_fingerprint()?, session.tasks()?.1]);
     }
     let version = |system: &str| match systems::recipe(system, &systems::Settings::new(), 0) {
         Ok(recipe) => recipe.version(),
@@ -40,6 +41,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             "settings": session.config.systems,
             "systems": session.config.systems().collect::<Vec<_>>(),
             "versions": versions,
+            "choices": CHOICES_VERSION,
             "arithmetic": any_llm.then(|| session.config.models.arithmetic()),
         }),
         seed: session.config.seed,
@@ -73,13 +75,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             let scorer = scorer?;
             let fit_seconds = started.elapsed().as_secs_f64();
             let started = Instant::now();
-            let mut scores = vec![0.0; from.entities.n()];
-            let run = lists.run(system, task, |case| {
-                stop.check()?;
-                let history = split.cases[case].instance.history(&dataset);
-                scorer.score(&dataset, &history, &mut scores);
-                lists.rank(task, case, &scores)
-            })?;
+            let run = lists.of_scorer(system, task, &*scorer, &stop)?;
             let cost = Cost {
                 fit_seconds,
                 score_seconds: started.elapsed().as_secs_f64(),
@@ -98,7 +94,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
 #[derive(Serialize)]
 struct Cost {
     fit_seconds: f64,
-    /// One case after the other, on one thread.
+    /// On all threads.
     score_seconds: f64,
     /// Of the process, since the system was begun.
     peak_mb: Option<f64>,

@@ -11,7 +11,7 @@ use hkfr_lm::{
     ADAPTER_CONFIG, Lora, LoraConfig, load_adapter, load_tensors, save_adapter, save_tensors,
 };
 use hkfr_rec::llm::{ItemHead, ItemVectors, TuneConfig, TuneEvent, TuneExample, TuneRow, tune};
-use hkfr_rec::tasks::{InstructionRow, TaskSet, read_messages};
+use hkfr_rec::tasks::{InstructionRow, read_messages};
 use serde_json::json;
 
 use super::llm::{Variant, item_vectors, n_threads, popularity, variants};
@@ -29,7 +29,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let any_llm = !super::llm::variants(&session.config, false).is_empty();
     let mut outside = Vec::new();
     if any_llm {
-        outside.push(session.llm_fingerprint()?);
+        outside.extend([session.llm_fingerprint()?, session.tasks()?.1]);
     }
     let has_item_head = super::llm::has_item_head(&session.config);
     if has_item_head {
@@ -57,9 +57,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             .transpose()?;
         let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
         super::cut_offs::check(&dataset, &split, &super::page::knowledge(session)?)?;
-        let fusion = &session.config.fusion;
-        let instruction = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?
-            .instruction("next_item")?;
+        let instruction = session.tasks()?.0.instruction("next_item")?;
         let config = tune_config(&session.config.tuning, ctx.seed);
         for variant in &variants {
             let dir = ctx.dir.join(variant.name());

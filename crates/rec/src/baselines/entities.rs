@@ -67,6 +67,27 @@ impl Entities {
         }
     }
 
+    /// What a history chose, by time and then by entity, each entity once a time: five yogurts in an order choose the
+    /// category once, as what is asked is the set of the next order. It counts as much as its strongest action.
+    pub fn choices(&self, ds: &Dataset, history: &History) -> Vec<Choice> {
+        let choice = |e: &Event| {
+            let entity = self.chosen(ds, e)?;
+            let strength = strength(ds, e);
+            Some(Choice {
+                ts: e.ts,
+                entity,
+                strength,
+            })
+        };
+        let mut choices: Vec<Choice> = history.events().iter().filter_map(choice).collect();
+        choices.sort_by(|a, b| {
+            let order = (a.ts, a.entity).cmp(&(b.ts, b.entity));
+            order.then(b.strength.total_cmp(&a.strength))
+        });
+        choices.dedup_by_key(|c| (c.ts, c.entity));
+        choices
+    }
+
     /// The entity that a target event chose.
     pub fn chosen(&self, ds: &Dataset, event: &Event) -> Option<u32> {
         if ds.is_target(event) {
@@ -77,8 +98,20 @@ impl Entities {
     }
 }
 
+/// Raised when something else counts as a choice than before: what was made of choices is then made anew.
+pub const CHOICES_VERSION: u32 = 1;
+
+/// An entity that was chosen at a time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Choice {
+    /// Seconds since 1970.
+    pub ts: i64,
+    pub entity: u32,
+    pub strength: f32,
+}
+
 /// How much a chosen thing counts: the strength of its action; 1 if a target action has none.
-pub(crate) fn strength(ds: &Dataset, event: &Event) -> f32 {
+fn strength(ds: &Dataset, event: &Event) -> f32 {
     ds.info
         .strengths
         .get(&ds.kind(event).action)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use hkfr_events::{Dataset, History, Split, UserIdx};
 
-use super::entities::{Entities, strength};
+use super::entities::Entities;
 
 /// By entity the users, ascending, whose row holds it.
 pub(super) fn choosers(rows: &[Vec<u32>], n_entities: usize) -> Vec<Vec<u32>> {
@@ -38,10 +38,8 @@ impl Interactions {
     /// One row, sorted by entity.
     pub fn row(ds: &Dataset, entities: &Entities, history: &History) -> Vec<(u32, f32)> {
         let mut sums = BTreeMap::new();
-        for event in history.events() {
-            if let Some(entity) = entities.chosen(ds, event) {
-                *sums.entry(entity).or_insert(0.0) += strength(ds, event);
-            }
+        for choice in entities.choices(ds, history) {
+            *sums.entry(choice.entity).or_insert(0.0) += choice.strength;
         }
         sums.into_iter()
             .map(|(entity, sum): (u32, f32)| (entity, sum.ln_1p()))

@@ -31,7 +31,7 @@ use hkfr_events::{Dataset, History};
 
 pub use bpr::{Bpr, BprConfig, BprTrainer};
 pub use ease::{Ease, EaseConfig};
-pub use entities::{Entities, RepeatPolicy};
+pub use entities::{CHOICES_VERSION, Choice, Entities, RepeatPolicy};
 pub use ials::{FixedSide, Ials, IalsConfig};
 pub use interactions::Interactions;
 pub use item_knn::{ItemKnn, ItemKnnConfig};

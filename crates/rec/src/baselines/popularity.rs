@@ -4,7 +4,7 @@ use hkfr_events::{Dataset, History, Split, UserIdx};
 use serde::{Deserialize, Serialize};
 
 use super::Scorer;
-use super::entities::{Entities, strength};
+use super::entities::Entities;
 use crate::error::{Result, at_least};
 
 const DAY: f64 = 86_400.0;
@@ -30,11 +30,9 @@ fn counts(
         .map_or(0, |t| t.seconds());
     let mut sums = vec![0f64; entities.n()];
     for history in (0..ds.n_users() as UserIdx).filter_map(|u| split.training_history(ds, u)) {
-        for event in history.events() {
-            if let Some(entity) = entities.chosen(ds, event) {
-                let weight = half_life_days.map_or(1.0, |h| decay(cut - event.ts, h));
-                sums[entity as usize] += f64::from(strength(ds, event)) * weight;
-            }
+        for choice in entities.choices(ds, &history) {
+            let weight = half_life_days.map_or(1.0, |h| decay(cut - choice.ts, h));
+            sums[choice.entity as usize] += f64::from(choice.strength) * weight;
         }
     }
     sums.into_iter().map(|s| s as f32).collect()
@@ -163,11 +161,9 @@ impl OwnChoices {
 
     /// Adds `weight` times the choices of each entity to `out`.
     pub fn add(&self, ds: &Dataset, history: &History, weight: f32, out: &mut [f32]) {
-        for event in history.events() {
-            if let Some(entity) = self.entities.chosen(ds, event) {
-                let left = decay(history.as_of().seconds() - event.ts, self.half_life_days);
-                out[entity as usize] += weight * strength(ds, event) * left as f32;
-            }
+        for choice in self.entities.choices(ds, history) {
+            let left = decay(history.as_of().seconds() - choice.ts, self.half_life_days);
+            out[choice.entity as usize] += weight * choice.strength * left as f32;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Batch calibration (arXiv 2309.17249): what the model says of this user beyond what it says of anyone.
 //!
 //! A small model prefers some names whoever is asked about, and knows nothing of how often things
-//! are chosen. With p̄(c) the mean of p(c | u) over training users and n(c) the choices in the
+//! are chosen. With p̄(c) the mean of p(c | u) over training users and n(c) the orders that hold c in the
 //! training histories, the evidence of a user for a category is `e(c) = ln p(c | u) − ln p̄(c)`, and
 //!
 //! `score(c) = ln n(c) + w·e(c)`, `score(i) = item head(i) + w·e(category of i)`:
@@ -24,8 +24,8 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// `sample`: `ln p(c | u)` of some training users. `popularity`: choices of each catalogue
-    /// position in the training histories.
+    /// `sample`: `ln p(c | u)` of some training users. `popularity`: choices of each category in the training
+    /// histories, of items outside the catalogue too.
     ///
     /// # Panics
     /// If the sample is empty.
@@ -41,15 +41,9 @@ impl Calibration {
                 .zip(log_probs)
                 .for_each(|(m, l)| *m += l.exp() / sample.len() as f32);
         }
-        let mut chosen = vec![0.0; mean.len()];
-        for (count, category) in popularity.iter().zip(category_of) {
-            if let Some(c) = category {
-                chosen[*c as usize] += count;
-            }
-        }
         Self {
             mean: mean.iter().map(|m| m.max(1e-30).ln()).collect(),
-            prior: chosen.iter().map(|n| (n + 1.0).ln()).collect(),
+            prior: popularity.iter().map(|n| (n + 1.0).ln()).collect(),
             category_of: category_of.to_vec(),
             weight,
         }
@@ -110,7 +104,7 @@ mod tests {
         // Category 0 is the model's favourite for everyone; 1 is chosen most.
         let sample = [ln([0.8, 0.1, 0.1]), ln([0.6, 0.1, 0.3])];
         let category_of = [Some(0), Some(1), Some(1), Some(2), None];
-        let c = Calibration::new(&sample, &[9.0, 50.0, 49.0, 9.0, 3.0], &category_of, 1.0);
+        let c = Calibration::new(&sample, &[9.0, 99.0, 9.0], &category_of, 1.0);
         let scores = |p| {
             let mut scores = CaseScores {
                 categories: ln(p),

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use hkfr_events::{Dataset, Event, History, Split, UserIdx};
+use hkfr_events::{Dataset, History, Split, UserIdx};
 
 use super::model::{Scratch, SequenceModel};
 use super::network::Network;
@@ -14,15 +14,18 @@ use crate::scores::mix;
 /// nothing, or what it should not: numbers that rise.
 pub fn orders(ds: &Dataset, entities: &Entities, history: &History) -> Orders {
     let user = mix(u64::from(history.user()));
-    let chosen = |e| Some((e, entities.chosen(ds, e)?));
-    let mut chosen: Vec<(&Event, u32)> = history.events().iter().filter_map(chosen).collect();
-    chosen
-        .sort_by_key(|(e, entity)| (e.ts, mix(user ^ mix(e.ts as u64 ^ mix(u64::from(*entity))))));
+    let mut choices = entities.choices(ds, history);
+    choices.sort_by_key(|c| {
+        (
+            c.ts,
+            mix(user ^ mix(c.ts as u64 ^ mix(u64::from(c.entity)))),
+        )
+    });
     let mut orders = Orders::default();
     let mut before = None;
-    for (event, entity) in chosen {
-        orders.push(entity, before == Some(event.ts));
-        before = Some(event.ts);
+    for choice in choices {
+        orders.push(choice.entity, before == Some(choice.ts));
+        before = Some(choice.ts);
     }
     orders
 }

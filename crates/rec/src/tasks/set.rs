@@ -65,6 +65,11 @@ impl TaskSet {
         Ok((wordings.origins(), mistakes))
     }
 
+    /// All texts of the set as one, to tell it from another.
+    pub fn source(&self) -> &str {
+        &self.wordings.source
+    }
+
     /// The first wording of a task that names nothing: the same text for every user of the set, and the one
     /// that is served.
     ///

@@ -26,6 +26,8 @@ pub(super) struct Wordings {
     /// By task, in the order of [`TASKS`]: file and number of wordings.
     files: Vec<(String, usize)>,
     words: BTreeMap<String, String>,
+    /// What all of it was made from.
+    pub source: String,
 }
 
 impl Wordings {
@@ -47,10 +49,13 @@ impl Wordings {
             mistakes = lay_over(&mut texts, dir, |n| n.starts_with("tasks/"), |_| false)?;
             own_words.extend(words_of(&texts[TASK_WORDS], &mut mistakes));
         }
+        let source = |(name, text): (&String, &Text)| format!("{name}\0{}\0", text.text);
+        let source = format!("{words:?}\0") + &texts.iter().map(source).collect::<String>();
         let mut wordings = Self {
             env: environment(words, FUEL),
             files: Vec::new(),
             words: own_words,
+            source,
         };
         for task in TASKS {
             let text = &texts[&file(task)];

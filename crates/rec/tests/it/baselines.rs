@@ -16,9 +16,9 @@ const N: u32 = 7;
 /// (user, entity, ts, strength).
 type Choice = (u32, u32, i64, f64);
 
-/// The training choices, by walking everything.
+/// The training choices, by walking everything: one a user, entity and time, the strongest.
 fn choices(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
-    let mut out = Vec::new();
+    let mut out: Vec<Choice> = Vec::new();
     for u in 0..ds.n_users() as u32 {
         for e in split.training_history(ds, u).unwrap().events() {
             let strength = match ds.kind(e).action.as_str() {
@@ -26,11 +26,16 @@ fn choices(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
                 "rebuy" => 2.0,
                 _ => continue,
             };
-            out.extend(
-                entities
-                    .of_item(e.item.unwrap())
-                    .map(|entity| (u, entity, e.ts, strength)),
-            );
+            let Some(entity) = entities.of_item(e.item.unwrap()) else {
+                continue;
+            };
+            match out
+                .iter_mut()
+                .find(|c| (c.0, c.1, c.2) == (u, entity, e.ts))
+            {
+                Some(choice) => choice.3 = choice.3.max(strength),
+                None => out.push((u, entity, e.ts, strength)),
+            }
         }
     }
     out
@@ -325,6 +330,37 @@ fn who_chose_nothing_is_shown_what_is_popular() {
         let scores = best(system);
         assert!(scores[0] > scores[5], "{system}: {scores:?}");
     }
+}
+
+#[test]
+fn an_order_chooses_a_category_once_however_many_of_its_items_it_holds() {
+    // Items 0 and 3 are of category c0; 3 is bought again, which is the strongest of the day.
+    let events = [
+        (0, 0, 0, 0),
+        (0, 3, 0, 1),
+        (0, 1, 0, 0),
+        (0, 0, 1, 0),
+        (0, 2, 1, 2),
+        (0, 4, 30, 0),
+    ];
+    let ds = dataset(5, &events);
+    let split = split(&ds, Phase::Test, 10).unwrap();
+    let history = ds.history(0, AsOf::new(20 * DAY));
+    let told = |entities: &Entities| -> Vec<(i64, String, f32)> {
+        let choices = entities.choices(&ds, &history).into_iter();
+        let day = |c: &hkfr_rec::baselines::Choice| c.ts / DAY;
+        choices
+            .map(|c| (day(&c), entities.id(c.entity).to_owned(), c.strength))
+            .collect()
+    };
+    let is = |day, id: &str, strength| (day, id.to_owned(), strength);
+    let categories = Entities::categories(&ds, &split.catalogue);
+    assert_eq!(
+        told(&categories),
+        [is(0, "c0", 2.0), is(0, "c1", 1.0), is(1, "c0", 1.0)]
+    );
+    let items = Entities::items(&ds, &split.catalogue);
+    assert_eq!(told(&items).len(), 4);
 }
 
 /// Rows carry ln(1 + Σ strength): one buy and one rebuy are strength 3.

@@ -261,6 +261,20 @@ fn own_templates_replace_the_built_in() {
     );
 }
 
+/// What is made by a set is made anew when a text changes, and only then.
+#[test]
+fn a_set_is_told_by_its_texts_and_not_by_where_they_lie() {
+    let source = |name: &str, text: &[u8]| load(name, text).unwrap().source().to_owned();
+    let built_in = TaskSet::load("grocery", None).unwrap();
+    let own = source("next_category.jinja", b"Of which category?");
+    assert_eq!(own, source("next_category.jinja", b"Of which category?"));
+    assert_ne!(own, built_in.source());
+    assert_ne!(own, source("next_category.jinja", b"Which category?"));
+    assert_ne!(own, source("next_item.jinja", b"Of which category?"));
+    let words = source("words.json", br#"{"item": "thing"}"#);
+    assert_ne!(words, built_in.source());
+}
+
 #[test]
 fn own_templates_are_checked() {
     let check = |name: &str, text: &[u8], line: usize, part: &str| match load(name, text) {
