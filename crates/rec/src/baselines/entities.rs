@@ -111,7 +111,7 @@ pub struct Choice {
 }
 
 /// How much a chosen thing counts: the strength of its action; 1 if a target action has none.
-fn strength(ds: &Dataset, event: &Event) -> f32 {
+pub(super) fn strength(ds: &Dataset, event: &Event) -> f32 {
     ds.info
         .strengths
         .get(&ds.kind(event).action)

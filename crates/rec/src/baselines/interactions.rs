@@ -1,11 +1,13 @@
 //! The user × entity matrix that ItemKNN and EASE learn from: `x_ue = ln(1 + Σ strength)` over the
-//! user's choices of e. The logarithm keeps a weekly purchase from weighing fifty times a single one.
+//! user's choices of e. The logarithm keeps a weekly purchase from weighing fifty times a single one. Each of an
+//! order's items counts for its category, other than where choices are counted: EASE and ItemKNN are the better
+//! for it (NDCG@10 of The Complete Journey's categories on validation .3274 and .2477, once an order .3179, .2432).
 
 use std::collections::BTreeMap;
 
 use hkfr_events::{Dataset, History, Split, UserIdx};
 
-use super::entities::Entities;
+use super::entities::{Entities, strength};
 
 /// By entity the users, ascending, whose row holds it.
 pub(super) fn choosers(rows: &[Vec<u32>], n_entities: usize) -> Vec<Vec<u32>> {
@@ -38,8 +40,10 @@ impl Interactions {
     /// One row, sorted by entity.
     pub fn row(ds: &Dataset, entities: &Entities, history: &History) -> Vec<(u32, f32)> {
         let mut sums = BTreeMap::new();
-        for choice in entities.choices(ds, history) {
-            *sums.entry(choice.entity).or_insert(0.0) += choice.strength;
+        for event in history.events() {
+            if let Some(entity) = entities.chosen(ds, event) {
+                *sums.entry(entity).or_insert(0.0) += strength(ds, event);
+            }
         }
         sums.into_iter()
             .map(|(entity, sum): (u32, f32)| (entity, sum.ln_1p()))

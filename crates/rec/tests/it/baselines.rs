@@ -16,9 +16,9 @@ const N: u32 = 7;
 /// (user, entity, ts, strength).
 type Choice = (u32, u32, i64, f64);
 
-/// The training choices, by walking everything: one a user, entity and time, the strongest.
-fn choices(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
-    let mut out: Vec<Choice> = Vec::new();
+/// The training choices, by walking everything.
+fn lines(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
+    let mut out = Vec::new();
     for u in 0..ds.n_users() as u32 {
         for e in split.training_history(ds, u).unwrap().events() {
             let strength = match ds.kind(e).action.as_str() {
@@ -26,16 +26,21 @@ fn choices(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
                 "rebuy" => 2.0,
                 _ => continue,
             };
-            let Some(entity) = entities.of_item(e.item.unwrap()) else {
-                continue;
-            };
-            match out
-                .iter_mut()
-                .find(|c| (c.0, c.1, c.2) == (u, entity, e.ts))
-            {
-                Some(choice) => choice.3 = choice.3.max(strength),
-                None => out.push((u, entity, e.ts, strength)),
-            }
+            let entity = entities.of_item(e.item.unwrap());
+            out.extend(entity.map(|entity| (u, entity, e.ts, strength)));
+        }
+    }
+    out
+}
+
+/// One a user, entity and time, the strongest.
+fn choices(lines: &[Choice]) -> Vec<Choice> {
+    let mut out: Vec<Choice> = Vec::new();
+    for &line in lines {
+        let same = |c: &&mut Choice| (c.0, c.1, c.2) == (line.0, line.1, line.2);
+        match out.iter_mut().find(same) {
+            Some(choice) => choice.3 = choice.3.max(line.3),
+            None => out.push(line),
         }
     }
     out
@@ -120,7 +125,8 @@ proptest! {
             fit("item-knn", json!({ "neighbours": 3, "include_self": include_self }), &from),
             fit("ease", json!({ "lambda": 60.0 }), &from),
         ];
-        let (n, choices) = (entities.n(), choices(&ds, &split, &entities));
+        let (n, lines) = (entities.n(), lines(&ds, &split, &entities));
+        let choices = choices(&lines);
         let cut = split.fit_before[0].unwrap();
         let half_life = |ts: i64, days: f32| 0.5f64.powf((cut.seconds() - ts) as f64 / DAY as f64 / f64::from(days));
         let count = |weight: &dyn Fn(&Choice) -> f64| {
@@ -129,7 +135,7 @@ proptest! {
             sums
         };
         let popularity = count(&|c| c.3);
-        let x = matrix(&choices, ds.n_users(), n);
+        let x = matrix(&lines, ds.n_users(), n);
         let dot = |i: usize, j: usize| x.iter().map(|row| row[i] * row[j]).sum::<f64>();
         let gram: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| dot(i, j) + if i == j { 60.0 } else { 0.0 }).collect()).collect();
         let p = direct_inverse(&gram);
