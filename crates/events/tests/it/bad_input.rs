@@ -122,6 +122,51 @@ fn bytes_that_are_no_utf8_make_a_bad_row_with_its_line() {
 }
 
 #[test]
+fn a_quotation_mark_in_a_tsv_swallows_no_row() {
+    let log = "\"user\"\titem\ttime\ttext\nu\ti\t1\t\"red shoes\nu\ti\t2\tplain\n\
+        u\ti\t3\t\"green hat\nu\ti\t4\t\"quoted as a \"\"whole\"\"\"\nu\ti\t5\t\"a\" or \"b\"\n";
+    let (loaded, report) = ingest(log, "log.tsv");
+    let d = loaded.unwrap();
+    let h = d.history(0, AsOf::new(i64::MAX));
+    let texts: Vec<_> = h
+        .events()
+        .iter()
+        .filter_map(|e| e.text.as_deref())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "\"red shoes",
+            "plain",
+            "\"green hat",
+            "quoted as a \"whole\"",
+            "\"a\" or \"b\""
+        ]
+    );
+    assert_eq!((report.n_bad(), report.rows_read), (0, 5), "{report}");
+}
+
+#[test]
+fn a_quotation_mark_that_is_left_open_in_a_csv_is_a_bad_row() {
+    let mut log = HEADER.to_owned() + "u,i,1,\"a review\nof two lines\"\nu,i,2,\"red shoes\n";
+    for n in 3..203 {
+        log += &format!("u,i,{n},\n");
+    }
+    log += "u,i,203,\"green hat\nu,i,204,\n";
+    let (loaded, report) = ingest(log, "log.csv");
+    assert_eq!(loaded.unwrap().n_events(), 2);
+    let bad = &report.first_bad[0];
+    assert!(
+        bad.line == 4
+            && bad
+                .reason
+                .contains("a quotation mark is left open: close it"),
+        "{bad:?}"
+    );
+    assert_eq!(report.n_bad(), 1, "{report}");
+}
+
+#[test]
 fn a_file_cut_in_the_middle_is_noticed() {
     let (loaded, report) = ingest(
         "{\"user\":\"u\",\"item\":\"i\",\"time\":1}\n{\"user\":\"u\",\"it",

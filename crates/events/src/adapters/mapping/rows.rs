@@ -1,5 +1,9 @@
 //! CSV, TSV, JSONL or Parquet → rows of the wanted columns as text; an empty cell is `None`.
+//!
+//! A row of TSV is a line: databases write quotation marks into it as they are, and one at the beginning of a search text
+//! must not swallow the rows up to the next one. A cell that a program quoted as a whole loses its marks.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -39,16 +43,25 @@ pub(super) struct Rows {
 }
 
 enum Source {
-    /// Reader, width of the header, position of each wanted column in it.
-    Csv(
-        Box<(csv::Reader<fs_err::File>, csv::ByteRecord)>,
-        usize,
-        Vec<usize>,
-    ),
+    Csv(Box<Csv>),
     Jsonl(Lines),
     /// Rows of the current batch in reverse order, so that the next is popped.
     Parquet(Table, Vec<(u64, Cells)>),
 }
+
+struct Csv {
+    reader: csv::Reader<fs_err::File>,
+    record: csv::ByteRecord,
+    /// Columns of the header.
+    width: usize,
+    /// Position of each wanted column.
+    at: Vec<usize>,
+    /// Separated by tabs.
+    tabs: bool,
+}
+
+/// Lines of a row of CSV at most: with more, a quotation mark was left open and took the rows after it.
+const MAX_LINES: u64 = 100;
 
 impl Rows {
     /// # Errors
@@ -76,7 +89,7 @@ impl Rows {
     pub fn next_row(&mut self, report: &mut IngestReport) -> Result<Option<(u64, &Cells)>> {
         let row = &mut self.row;
         let next = match &mut self.source {
-            Source::Csv(csv, width, at) => next_csv(csv, *width, at, &self.path, report, row)?,
+            Source::Csv(csv) => next_csv(csv, &self.path, report, row)?,
             Source::Jsonl(lines) => next_jsonl(lines, &self.columns, &self.path, report, row)?,
             Source::Parquet(table, rows) => {
                 if rows.is_empty() {
@@ -115,8 +128,10 @@ fn csv_error(path: &Path, e: &csv::Error) -> Error {
 }
 
 fn open_csv(path: &Path, delimiter: u8, columns: &[String]) -> Result<Source> {
+    let tabs = delimiter == b'\t';
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
+        .quoting(!tabs)
         .flexible(true)
         .buffer_capacity(1 << 18)
         .from_reader(fs_err::File::open(path)?);
@@ -130,7 +145,8 @@ fn open_csv(path: &Path, delimiter: u8, columns: &[String]) -> Result<Source> {
             } else {
                 h
             };
-            String::from_utf8_lossy(h).trim().to_owned()
+            let name = String::from_utf8_lossy(h);
+            cell_of(&name, tabs).into_owned()
         })
         .collect();
     if names.is_empty() {
@@ -148,8 +164,13 @@ fn open_csv(path: &Path, delimiter: u8, columns: &[String]) -> Result<Source> {
                 .ok_or_else(|| missing(path, c, &names))
         })
         .collect::<Result<Vec<_>>>()?;
-    let reader = Box::new((reader, csv::ByteRecord::new()));
-    Ok(Source::Csv(reader, names.len(), at))
+    Ok(Source::Csv(Box::new(Csv {
+        reader,
+        record: csv::ByteRecord::new(),
+        width: names.len(),
+        at,
+        tabs,
+    })))
 }
 
 fn missing(path: &Path, column: &str, names: &[String]) -> Error {
@@ -160,13 +181,18 @@ fn missing(path: &Path, column: &str, names: &[String]) -> Error {
 }
 
 fn next_csv(
-    (reader, record): &mut (csv::Reader<fs_err::File>, csv::ByteRecord),
-    width: usize,
-    at: &[usize],
+    csv: &mut Csv,
     path: &Path,
     report: &mut IngestReport,
     row: &mut Cells,
 ) -> Result<Option<u64>> {
+    let Csv {
+        reader,
+        record,
+        width,
+        at,
+        tabs,
+    } = csv;
     loop {
         if !reader
             .read_byte_record(record)
@@ -176,7 +202,19 @@ fn next_csv(
         }
         report.rows_read += 1;
         let line = record.position().map_or(0, csv::Position::line);
-        if record.len() != width {
+        if reader.position().line().saturating_sub(line) > MAX_LINES {
+            let reason = format!(
+                "more than {MAX_LINES} lines; a quotation mark is left open: close it, or double it within a quoted cell"
+            );
+            report.bad_row(
+                path,
+                line,
+                &reason,
+                &String::from_utf8_lossy(record.as_slice()),
+            )?;
+            continue;
+        }
+        if record.len() != *width {
             let reason = format!("{} columns, the header has {width}", record.len());
             report.bad_row(
                 path,
@@ -188,7 +226,8 @@ fn next_csv(
         }
         let filled_in = at.iter().zip(&mut *row).try_for_each(|(&i, cell)| {
             let text = std::str::from_utf8(&record[i])?;
-            match (filled(text), &mut *cell) {
+            let text = cell_of(text, *tabs);
+            match (filled(&text), &mut *cell) {
                 (Some(text), Some(room)) => {
                     room.clear();
                     room.push_str(text);
@@ -206,6 +245,19 @@ fn next_csv(
                 &String::from_utf8_lossy(record.as_slice()),
             )?,
         }
+    }
+}
+
+/// Without the marks around it, where all marks within are doubled: else it is no quoted cell.
+fn cell_of(text: &str, tabs: bool) -> Cow<'_, str> {
+    let text = text.trim();
+    let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+    match inner.filter(|_| tabs) {
+        Some(inner) if !inner.contains('"') => inner.into(),
+        Some(inner) if !inner.replace("\"\"", "").contains('"') => {
+            inner.replace("\"\"", "\"").into()
+        }
+        _ => text.into(),
     }
 }
 
