@@ -305,6 +305,42 @@ impl<'a> Pseudonyms<'a> {
     }
 }
 
+/// A text as a service wrote it, with the true names. `names`: names as it read them and as they are, longest first;
+/// they are put back as a whole, since an id within a title is no name of its own. What is between them is turned back
+/// by `restore`.
+pub(crate) fn restore_names(
+    text: &str,
+    names: &[(String, String)],
+    restore: impl Fn(&str) -> String,
+) -> String {
+    let mut out = String::with_capacity(text.len());
+    // Before `done` all is in `out`.
+    let (mut done, mut at) = (0, 0);
+    while let Some(c) = text[at..].chars().next() {
+        let found = names.iter().find_map(|(read, is)| {
+            let end = at + read.len();
+            let same = text
+                .get(at..end)
+                .is_some_and(|t| t.eq_ignore_ascii_case(read));
+            // A plural is the same name.
+            let plural = text.as_bytes().get(end) == Some(&b's');
+            let stands = stands_alone(text, at, end, false)
+                || (plural && stands_alone(text, at, end + 1, false));
+            (same && stands).then_some((end, is))
+        });
+        match found {
+            Some((end, is)) => {
+                out.push_str(&restore(&text[done..at]));
+                out.push_str(is);
+                (done, at) = (end, end);
+            }
+            None => at += c.len_utf8(),
+        }
+    }
+    out.push_str(&restore(&text[done..]));
+    out
+}
+
 /// Whether an id in a text can be told from a word and a number.
 fn is_recognisable(kind: Kind, id: &str) -> bool {
     let n = id.chars().count();

@@ -5,7 +5,9 @@
 //! preference, and is counted as such: at temperature 0 the same question gets the same answer for ever, and
 //! text that nobody could check is worth less than facts.
 
-use hkfr_events::History;
+use std::collections::BTreeSet;
+
+use hkfr_events::{Event, History};
 use minijinja::context;
 
 use super::counts::GateCounts;
@@ -21,6 +23,7 @@ use crate::error::Result;
 use crate::facts::facts;
 use crate::fuser::{Fusion, FusionMode, KnowledgeRecord};
 use crate::gateway::{Answered, ChatRequest, Message, Role};
+use crate::pseudonym::restore_names;
 use crate::sanitise::sanitise;
 use crate::statements::{Claim, assemble, candidate_statements};
 
@@ -142,6 +145,8 @@ impl Fusion<'_> {
             document.events,
             document.first_shown,
         );
+        let names = self.names(document.events);
+        let restore = |text: &str| restore_names(text, &names, |rest| self.wording.restore(rest));
         let question = self.question(history, &document, config, round)?;
         let mut counts = GateCounts::default();
         let (mut judged, mut standing) = (Vec::new(), Vec::new());
@@ -154,12 +159,13 @@ impl Fusion<'_> {
             let text = &answered.answer.text;
             let problem = match read(text, &mut counts) {
                 Ok(answer) => {
-                    let claims = self.restored(&answer.claims);
+                    let mut claims = answer.claims.clone();
+                    claims.iter_mut().for_each(|c| c.value = restore(&c.value));
                     let verdicts = gate.judge_all(&claims, &mut standing);
                     // The model is told of its claims as it made them.
                     let problem = told(&answer.claims, &verdicts).filter(|_| config.reask_cut);
                     judged.extend(claims.into_iter().zip(verdicts));
-                    said = Some(self.wording.restore(&answer.text));
+                    said = Some(restore(&answer.text));
                     model = Some(answered.model);
                     problem
                 }
@@ -217,13 +223,21 @@ impl Fusion<'_> {
             .record)
     }
 
-    /// Claims that name what they are about, in place of its pseudonyms.
-    fn restored(&self, claims: &[MadeClaim]) -> Vec<MadeClaim> {
-        let mut claims = claims.to_vec();
-        for claim in &mut claims {
-            claim.value = self.wording.restore(&claim.value);
-        }
-        claims
+    /// The names in a history that a service reads otherwise, longest first, as it reads them and as they are.
+    fn names(&self, events: &[Event]) -> Vec<(String, String)> {
+        let items: BTreeSet<_> = events.iter().filter_map(|e| e.item).collect();
+        let both = items.into_iter().flat_map(|item| {
+            let (read, is) = (self.wording.outward().item(item), self.wording.item(item));
+            let title = Some((&read.title, &is.title));
+            let category = read.category.as_ref().zip(is.category.as_ref());
+            let department = read.department.as_ref().zip(is.department.as_ref());
+            [title, category, department].into_iter().flatten()
+        });
+        let others = both.filter(|(read, is)| read != is && !read.is_empty());
+        let others = others.map(|(read, is)| (read.to_string(), is.to_string()));
+        let mut names: Vec<_> = others.collect::<BTreeSet<_>>().into_iter().collect();
+        names.sort_by_key(|(read, _)| std::cmp::Reverse(read.len()));
+        names
     }
 
     /// The question, what was answered, and what is wrong with it.

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use hkfr_events::{AsOf, Dataset, DatasetBuilder, Event};
 use hkfr_fuse::claims::{ClaimsConfig, Verdict, Vocabulary};
 use hkfr_fuse::{
-    Answers, Cassette, CassetteMode, ChatRequest, ChatService, FactsConfig, Fusion, Gateway,
-    GatewayConfig, HttpService, ItemNames, LimitsConfig, PseudonymKey, Pseudonyms, Recorded,
-    SystemClock, TemplateSet, Wording, write_batch_line,
+    Answered, Answers, Cassette, CassetteMode, ChatAnswer, ChatRequest, ChatService, FactsConfig,
+    Fusion, Gateway, GatewayConfig, HttpService, ItemNames, LimitsConfig, PseudonymKey, Pseudonyms,
+    Recorded, SystemClock, TemplateSet, Wording, write_batch_line,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -275,6 +275,90 @@ fn ids_are_told_from_words_and_numbers() {
         "{error}"
     );
     assert_eq!(format!("{key:?}"), "PseudonymKey");
+}
+
+/// Ids of items and of a user within names: what was read comes back as it is in the log.
+#[test]
+fn a_name_that_holds_an_id_is_not_doubled() {
+    let mut b = DatasetBuilder::new(info());
+    for (id, title, category) in [
+        ("SKU-1234", "SKU-1234 Widget", "widgets"),
+        ("SKU-99", "Refill for SKU-1234", "for ann-42"),
+        ("SKU-7", "Gift of ann-42", "gifts"),
+    ] {
+        let i = b.item(id);
+        let item = b.item_mut(i);
+        (item.title, item.categories) = (title.into(), vec!["things".into(), category.into()]);
+    }
+    let user = b.user("ann-42");
+    for (n, item) in [0, 1, 2, 0].into_iter().enumerate() {
+        let event = Event {
+            user,
+            item: Some(item),
+            kind: b.kind("product", "purchase", "store visit"),
+            ts: (4 + n as i64) * DAY,
+            value: None,
+            place: None,
+            text: None,
+            row: 0,
+        };
+        b.push(event);
+    }
+    let ds = b.build();
+    let templates = TemplateSet::load("generic", None).unwrap();
+    let claims = ClaimsConfig::default();
+    let vocabulary = Vocabulary::new(&ds);
+    let config = FactsConfig::default();
+    let history = ds.history(0, AsOf::new(30 * DAY));
+    for item_names in [ItemNames::Titles, ItemNames::Pseudonyms] {
+        let pseudonyms = Pseudonyms::new(&ds, key(), item_names);
+        let wording = Wording::with_pseudonyms(&ds, &templates, &pseudonyms);
+        let fusion = Fusion {
+            wording: &wording,
+            facts: &config,
+            budget_tokens: 4000,
+            knowledge_tokens: 400,
+            count: &words,
+        };
+        // It says of each row its item and its category, as it reads them.
+        let mut ask = |request: &ChatRequest| {
+            let data = request.messages[0].content.lines().last().unwrap();
+            assert!(!data.contains("SKU") && !data.contains("ann-42"), "{data}");
+            let data: serde_json::Value = serde_json::from_str(data).unwrap();
+            let columns = data["columns"].as_array().unwrap();
+            let column = |name: &str| columns.iter().position(|c| c == name).unwrap();
+            let (item, category) = (column("item"), column("category"));
+            let (mut made, mut text) = (Vec::new(), String::new());
+            for row in data["events"].as_array().unwrap().iter().take(3) {
+                for (kind, value) in [("item", &row[item]), ("category", &row[category])] {
+                    made.push(json!({"kind": kind, "value": value, "events": [row[0]]}));
+                }
+                text += &format!("They buy {}. ", row[item].as_str().unwrap());
+            }
+            text += &format!("They buy {}s.", data["events"][0][item].as_str().unwrap());
+            let answer = ChatAnswer {
+                text: json!({"claims": made, "text": text}).to_string(),
+                usage: None,
+                model: None,
+            };
+            Ok(Some(Answered {
+                model: "m".into(),
+                answer,
+                from_store: false,
+            }))
+        };
+        let examined = fusion.examine(&history, None, &claims, &vocabulary, 0, &mut ask);
+        let examined = examined.unwrap().unwrap();
+        for (claim, verdict) in &examined.claims {
+            let stands = matches!(verdict, Verdict::Supported(_));
+            assert!(stands, "{item_names:?} {claim:?}: {verdict:?}");
+        }
+        assert_eq!(
+            examined.record.text,
+            "They buy SKU-1234 Widget. They buy Gift of ann-42. They buy Refill for SKU-1234. They buy SKU-1234 Widgets.",
+            "{item_names:?}"
+        );
+    }
 }
 
 proptest! {
