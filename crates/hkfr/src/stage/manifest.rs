@@ -16,6 +16,9 @@ pub const MANIFEST: &str = "manifest.json";
 /// Files that tell how a stage went, not what it made.
 const LOGS: [&str; 2] = [METRICS, EVENTS];
 
+/// Databases whose rows another file tells: their own bytes depend on which thread wrote first.
+const STORES: [&str; 1] = ["knowledge.sqlite"];
+
 /// Newest format this build reads and the one it writes. Since 2 a manifest ends with its checksum, and says
 /// what its input hash was made from.
 pub const FORMAT_VERSION: u32 = 2;
@@ -30,8 +33,8 @@ pub struct Manifest {
     /// Absent before format 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_from: Option<MadeFrom>,
-    /// What was made: the contents of all files but logs. A forced stage that makes the same again leaves
-    /// the stages after it up to date.
+    /// What was made: the contents of all files but logs and stores whose rows are exported beside them. A forced
+    /// stage that makes the same again leaves the stages after it up to date.
     pub output_hash: String,
     pub config: Value,
     pub seed: u64,
@@ -209,7 +212,7 @@ fn output_hash(files: &[FileEntry]) -> String {
     let is_log = |path: &str| LOGS.iter().any(|log| path.ends_with(log));
     let contents: Vec<String> = files
         .iter()
-        .filter(|f| !is_log(&f.path))
+        .filter(|f| !is_log(&f.path) && !STORES.contains(&f.path.as_str()))
         .map(|f| format!("{} {}", f.sha256, f.path))
         .collect();
     digest::of_text(&contents.join("\n"))

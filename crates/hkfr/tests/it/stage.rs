@@ -146,6 +146,35 @@ fn later_stages_follow_what_was_made_and_not_when() {
     );
 }
 
+/// A database holds its rows in the order in which threads came; what it holds is exported beside it.
+#[test]
+fn the_bytes_of_the_knowledge_store_make_nothing_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let fuse = |store: &'static str, rows: &'static str| {
+        move |ctx: &mut StageContext| -> Result<()> {
+            std::fs::write(ctx.dir.join("knowledge.sqlite"), store)?;
+            Ok(std::fs::write(ctx.dir.join("knowledge.jsonl"), rows)?)
+        }
+    };
+    let (r, spec_of_fuse) = (runner(dir.path()), spec("fuse", &[], 1));
+    let forced = Runner::new(dir.path(), Stop::default(), &["fuse".into()]);
+    r.stage(&spec_of_fuse, fuse("one order", "x")).unwrap();
+    r.stage(&spec("b", &["fuse"], 1), write("b")).unwrap();
+    forced.stage(&spec_of_fuse, fuse("another", "x")).unwrap();
+    assert_eq!(
+        r.stage(&spec("b", &["fuse"], 1), never).unwrap(),
+        Outcome::UpToDate
+    );
+    // It is a file of the stage all the same.
+    let manifest = Manifest::read(&dir.path().join("fuse")).unwrap().unwrap();
+    assert!(manifest.files.iter().any(|f| f.path == "knowledge.sqlite"));
+    forced.stage(&spec_of_fuse, fuse("another", "y")).unwrap();
+    assert_eq!(
+        r.stage(&spec("b", &["fuse"], 1), write("b")).unwrap(),
+        Outcome::Ran
+    );
+}
+
 #[test]
 fn a_stage_without_its_input_says_which_command_comes_first() {
     let dir = tempfile::tempdir().unwrap();
