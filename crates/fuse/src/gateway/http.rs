@@ -4,12 +4,14 @@
 //! |---|---|
 //! | 200 with `choices` | the answer |
 //! | 200 cut short, not JSON or without choices; no answer in time; a lost connection | may pass |
-//! | 400, 422 to a question with a schema | without the schema it may pass |
+//! | 400, 422 to a question with a schema, before any such question was answered | without the schema it may pass |
+//! | 400, 413, 422 | not to be had for this question; the user's to mend if no other is answered |
 //! | 408, 409, 425, 429, 5xx | may pass, after `Retry-After` if the service says so |
 //! | all else; 429 for want of credit | the user's to mend |
 
 use std::io::Read;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
@@ -19,7 +21,7 @@ use serde_json::Value;
 use super::chat::{
     ChatAnswer, ChatRequest, ChatService, RetryAfter, ServiceError, excerpt, parse_completion,
 };
-use super::error::GatewayError;
+use super::error::{GatewayError, refusal};
 
 /// An answer is a few hundred words: more than so many bytes are not read.
 const MAX_BODY: u64 = 16 << 20;
@@ -29,6 +31,8 @@ pub struct HttpService {
     url: String,
     model: String,
     api_key: Option<String>,
+    /// It has answered a question with a schema: what it refuses then is not the schema.
+    takes_schema: AtomicBool,
 }
 
 impl HttpService {
@@ -54,6 +58,7 @@ impl HttpService {
             url,
             model: model.to_owned(),
             api_key: api_key.map(|k| k.trim().to_owned()),
+            takes_schema: AtomicBool::new(false),
         })
     }
 
@@ -62,8 +67,9 @@ impl HttpService {
             300..=399 => {
                 format!("status {status}, it has moved to {place:?}: put that into base_url")
             }
-            400 | 422 => format!(
-                "status {status}, the service does not take this request; check the model {:?} and its limits of tokens: {said}",
+            400 | 413 | 422 => format!(
+                "{}; check the model {:?} and its limits of tokens: {said}",
+                refusal(status),
                 self.model
             ),
             401 | 403 => format!(
@@ -122,7 +128,7 @@ impl ChatService for HttpService {
                 });
             }
             // Of a question with a schema, it may be the schema that it does not take.
-            400 | 422 if request.schema.is_some() => {
+            400 | 422 if request.schema.is_some() && !self.takes_schema.load(Ordering::Relaxed) => {
                 return Err(match self.refused(status, &place, &said) {
                     ServiceError::User(reason) => ServiceError::Schema(reason),
                     other => other,
@@ -134,7 +140,16 @@ impl ChatService for HttpService {
         let answer: Value = serde_json::from_str(&text).map_err(|e| {
             ServiceError::transient(format!("the answer is not JSON ({e}): {said}"))
         })?;
-        parse_completion(&answer).map_err(|e| ServiceError::transient(format!("{e}: {said}")))
+        let answer = parse_completion(&answer)
+            .map_err(|e| ServiceError::transient(format!("{e}: {said}")))?;
+        self.recall(request, &answer);
+        Ok(answer)
+    }
+
+    fn recall(&self, request: &ChatRequest, _answer: &ChatAnswer) {
+        if request.schema.is_some() {
+            self.takes_schema.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -130,35 +130,45 @@ impl FusionConfig {
         }
     }
 
-    /// The keys that decide what the knowledge, and the report about it, say. How fast and how dearly a service is asked
-    /// leaves it as it is.
+    /// The keys that decide what the knowledge says. How fast and how dearly a service is asked leaves it as it is, and
+    /// so does where templates lie, whose hash decides.
     pub fn decisive(&self) -> Value {
+        let fallbacks = self.fallbacks.iter();
+        let fallbacks =
+            fallbacks.map(|f| (f.base_url.as_ref().unwrap_or(&self.base_url), &f.model));
+        let fallbacks: Vec<_> = fallbacks.collect();
         let service = (self.mode == FusionMode::Service).then(|| {
             json!({
                 "at": [self.base_url, self.model],
-                "fallbacks": self.fallbacks,
+                "fallbacks": fallbacks,
                 "item_names": self.item_names,
                 "structured": self.structured,
                 "max_claims": self.max_claims,
                 "reasoning_tokens": self.reasoning_tokens,
                 "reasks": self.reasks,
                 "reask_cut": self.reask_cut,
-                "repeats": self.repeats,
-                "report_users": self.report_users,
             })
         });
         json!({
             "mode": self.mode,
             "templates": self.templates,
-            "template_dir": self.template_dir,
+            // A run without one that was made when it counted is still up to date.
+            "template_dir": null,
             "budget_tokens": self.budget_tokens,
             "knowledge_tokens": self.knowledge_tokens,
             "max_events": self.max_events,
             "service": service,
+            // What people did is counted up to the beginning of a day, which was not always so.
             "cohort": (self.cohort_below > 0).then(|| json!([
-                self.cohort_below, self.cohort_by, self.cohort_min, self.cohort_strength,
+                self.cohort_below, self.cohort_by, self.cohort_min, self.cohort_strength, "day",
             ])),
         })
+    }
+
+    /// The further keys that decide what the report about a service says; `None`: nobody is asked.
+    pub fn decisive_of_report(&self) -> Option<Value> {
+        let asks = self.mode == FusionMode::Service;
+        asks.then(|| json!([self.repeats, self.report_users]))
     }
 
     /// People like someone, as they are made out here.

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use anyhow::{Context, Result, bail};
-use hkfr_events::{Dataset, Instance};
-use hkfr_fuse::{Cohorts, FusionMode, KnowledgeRecord, KnowledgeStore, Population, Wording};
+use hkfr_events::{AsOf, Dataset, Instance};
+use hkfr_fuse::{
+    Cohorts, FusionMode, GatewayError, KnowledgeRecord, KnowledgeStore, Population, Wording,
+};
 use hkfr_rec::llm::EmbeddedScorer;
 use serde_json::json;
 
@@ -20,6 +22,9 @@ use crate::stage::{Outcome, Spec, StageContext};
 
 /// Records that are committed together: what a stop loses at most, and does again.
 const BATCH: usize = 16;
+
+/// Histories that a service may refuse before it has answered one: then it is not the histories.
+const MAX_REFUSED: usize = 8;
 
 /// Stays when the stage is made anew: what was paid for, and what may be taken again.
 const KEEP: [&str; 5] = [
@@ -43,16 +48,20 @@ pub(super) fn spec(session: &Session) -> Result<Spec> {
     let asked = variants
         .iter()
         .any(|v| v.mode(config) == Some(FusionMode::Embedded));
+    let mut key = json!({
+        "fusion": config.fusion.decisive(),
+        "refresh_threshold": config.fusion.refresh_threshold,
+        "variants": names,
+        "arithmetic": asked.then(|| config.models.arithmetic()),
+        "model": session.llm_dir_name().filter(|_| asked),
+    });
+    if let Some(report) = config.fusion.decisive_of_report() {
+        key["report"] = report;
+    }
     Ok(Spec {
         name: "fuse",
         inputs: &["ingest", "split"],
-        config: json!({
-            "fusion": config.fusion.decisive(),
-            "refresh_threshold": config.fusion.refresh_threshold,
-            "variants": names,
-            "arithmetic": asked.then(|| config.models.arithmetic()),
-            "model": session.llm_dir_name().filter(|_| asked),
-        }),
+        config: key,
         seed: config.seed,
         outside,
         keep: &KEEP,
@@ -126,7 +135,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let cohorts =
             told.then(|| Cohorts::new(&wording, &split.fit_before, config.fusion.cohort()));
         if told {
-            // What everyone did is counted once a time.
+            // What everyone did is counted once a day.
             jobs.sort_by_key(|(instance, _)| instance.as_of);
         }
         let worker = Worker {
@@ -144,7 +153,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         };
         let next = AtomicUsize::new(0);
         let (sender, receiver) = mpsc::channel();
-        let mut failed = Vec::new();
+        let (mut failed, mut refused, mut answers) = (Vec::new(), Vec::new(), false);
         std::thread::scope(|scope| -> Result<()> {
             for _ in 0..threads {
                 let (sender, next, jobs, worker) = (sender.clone(), &next, &jobs, &worker);
@@ -156,9 +165,18 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 match record {
                     Ok(record) => batch.push(record),
                     // Others may be answered: what is missing is told at the end.
-                    Err(e) if is_of_one_request(&e) => {
+                    Err(e) if of_gateway(&e).is_some_and(GatewayError::is_of_one_request) => {
                         tracing::warn!("{e:#}");
                         failed.push(format!("{e:#}"));
+                        return Ok(ctx.stop.check()?);
+                    }
+                    Err(e) if of_gateway(&e).is_some_and(GatewayError::is_refusal) => {
+                        tracing::warn!("{e:#}");
+                        refused.push(e);
+                        answers = answers || has_answered(config, service.as_ref())?;
+                        if !answers && refused.len() >= MAX_REFUSED {
+                            return Err(refused.swap_remove(0));
+                        }
                         return Ok(ctx.stop.check()?);
                     }
                     Err(e) => return Err(e),
@@ -179,6 +197,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             result
         })?;
         drop(progress);
+        if !refused.is_empty() && !has_answered(config, service.as_ref())? {
+            return Err(refused.swap_remove(0));
+        }
+        failed.extend(refused.iter().map(|e| format!("{e:#}")));
         if !failed.is_empty() {
             bail!(
                 "{} of {} histories were not answered:\n  {}\nwhat was answered is kept: the same command asks for these again",
@@ -239,11 +261,27 @@ pub(super) fn finish(ctx: &mut StageContext, store: &KnowledgeStore) -> Result<(
     crate::atomic::write(&ctx.dir.join("knowledge.jsonl"), &lines)
 }
 
-fn is_of_one_request(error: &anyhow::Error) -> bool {
-    match error.downcast_ref() {
-        Some(hkfr_fuse::Error::Gateway(e)) => e.is_of_one_request(),
-        _ => false,
+fn of_gateway(error: &anyhow::Error) -> Option<&GatewayError> {
+    match error.downcast_ref()? {
+        hkfr_fuse::Error::Gateway(e) => Some(e),
+        _ => None,
     }
+}
+
+/// Whether one of the models that are asked has ever answered, now or in an earlier run.
+fn has_answered(config: &Config, service: Option<&Service>) -> Result<bool> {
+    let Some(service) = service else {
+        return Ok(false);
+    };
+    let answers = service.gateway.answers().usage()?;
+    let mut models = config.fusion.service_models();
+    Ok(models.any(|m| answers.contains_key(m)))
+}
+
+/// When the day of a time began. Cohorts are those of then: the histories of a day share them, and none sees its future.
+fn day(as_of: AsOf) -> AsOf {
+    const DAY: i64 = 86_400;
+    AsOf::new(as_of.seconds().div_euclid(DAY) * DAY)
 }
 
 struct Worker<'a> {
@@ -287,7 +325,7 @@ impl Worker<'_> {
                 && n_choices(self.dataset, &history) < self.config.fusion.cohort_below;
             let record = record.and_then(|mut record| {
                 if let Some(cohorts) = self.cohorts.filter(|_| little) {
-                    let as_of = instance.as_of;
+                    let as_of = day(instance.as_of);
                     let current = everyone.take().filter(|p| p.as_of() == as_of);
                     let current = everyone.insert(current.unwrap_or_else(|| cohorts.at(as_of)));
                     current.add_to(&mut record, &history, fusion.knowledge_tokens, &count)?;

@@ -337,3 +337,37 @@ fn the_committed_configs_load() {
         assert!(n >= least, "only {n} configs");
     }
 }
+
+/// What is typed otherwise, or says how fast or about whom, pays for no knowledge anew.
+#[test]
+fn how_a_service_is_asked_decides_no_knowledge() {
+    let fusion = |keys: &str| {
+        let text = format!("[fusion]\nmode = \"service\"\n{keys}");
+        parse(&text, Path::new("configs/x.toml")).unwrap().fusion
+    };
+    let decisive = |keys: &str| fusion(keys).decisive();
+    for (one, other) in [
+        ("template_dir = \"mine\"", "template_dir = \"./mine\""),
+        (
+            "fallbacks = [{ model = \"m\" }]",
+            "base_url = \"http://127.0.0.1:8000/v1\"\nfallbacks = [{ model = \"m\", base_url = \"http://127.0.0.1:8000/v1\", requests_per_minute = 5, tokens_per_minute = 9, api_key_env = \"X\" }]",
+        ),
+        ("repeats = 1", "repeats = 3"),
+        ("report_users = 1", "report_users = 3"),
+    ] {
+        assert_eq!(decisive(one), decisive(other), "{other}");
+    }
+    for other in [
+        "fallbacks = [{ model = \"m\" }]",
+        "fallbacks = [{ model = \"m\", base_url = \"http://127.0.0.1:9/v1\" }]",
+        "fallbacks = [{ model = \"n\" }]",
+    ] {
+        let same = decisive(other) == decisive("fallbacks = [{ model = \"m\" }]");
+        assert_eq!(same, other == "fallbacks = [{ model = \"m\" }]", "{other}");
+    }
+    // The report has them in its key.
+    let report = |keys: &str| fusion(keys).decisive_of_report();
+    assert_ne!(report("repeats = 1"), report("repeats = 3"));
+    assert_ne!(report("report_users = 1"), report("report_users = 3"));
+    assert_eq!(Config::default().fusion.decisive_of_report(), None);
+}

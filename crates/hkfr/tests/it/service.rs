@@ -202,6 +202,54 @@ fn what_fails_is_listed_and_asked_again_and_a_fallback_is_named() {
     assert!(broken.total() < 10, "{}", broken.total());
 }
 
+/// The data of a question: its last line, with and without a schema.
+fn data(prompt: &str) -> String {
+    prompt.lines().last().unwrap().to_owned()
+}
+
+#[test]
+fn one_history_that_is_refused_does_not_keep_the_others_from_being_fused() {
+    for status in [400, 413] {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path();
+        // The very first one, before anything was answered.
+        let first = std::sync::Mutex::new(None);
+        let server = Server::start(move |asked| {
+            let mut first = first.lock().unwrap();
+            let refused = first.get_or_insert_with(|| data(&asked.prompt));
+            match *refused == data(&asked.prompt) {
+                true => say(status, "content_filter"),
+                false => say(200, good("small", SAID)),
+            }
+        });
+        served(dir, &server.url, "concurrency = 1");
+        for again in [false, true] {
+            let before = server.total();
+            let (code, _, err) = fuse(dir, &[]);
+            assert_eq!(code, Some(1), "{err}");
+            assert!(
+                err.contains("histories were not answered:\n  user u")
+                    && err.contains(&format!("status {status}, the service does not take"))
+                    && err.contains("content_filter"),
+                "{err}"
+            );
+            assert_eq!(again, server.total() - before < 10, "{err}");
+        }
+    }
+    // Nobody was ever answered: it is not the histories.
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let server = Server::start(|_| say(400, "no such model"));
+    served(dir, &server.url, "");
+    let (code, _, err) = fuse(dir, &[]);
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("check the model \"small\"") && !err.contains("were not answered"),
+        "{err}"
+    );
+    assert!(server.total() < 30, "{}", server.total());
+}
+
 /// Says what the latest behaviour was of, and that all of them are of category 0 on a Sunday.
 fn half_a_liar() -> Server {
     Server::start(|asked| {
@@ -259,6 +307,15 @@ fn the_report_tells_how_good_the_claims_are() {
     let (asked, written) = (server.total(), knowledge(dir));
     fuse(dir, &["--force", "fuse"]);
     assert_eq!((server.total(), knowledge(dir)), (asked, written));
+    // About fewer users: the report is made anew, and nothing is asked.
+    change(dir, "toy.toml", |t| {
+        t.replace("report_users = 6", "report_users = 5")
+    });
+    let (_, _, err) = fuse(dir, &[]);
+    assert!(!err.contains("fuse: up to date"), "{err}");
+    let report = std::fs::read_to_string(dir.join("out/toy/fuse/report.json")).unwrap();
+    assert!(report.contains("\"users\": 5"), "{report}");
+    assert_eq!(server.total(), asked);
     // One person: what stands of two claims.
     let (_, out, err) = run(dir, &["show", "user", "u0", "--config", "toy.toml"]);
     let out = out.split_whitespace().collect::<Vec<_>>().join(" ");

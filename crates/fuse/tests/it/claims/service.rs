@@ -274,6 +274,10 @@ fn a_service_that_refuses_a_schema_is_asked_without_it_from_then_on() {
         error.to_string().contains("does not take this request"),
         "{error}"
     );
+    let hkfr_fuse::Error::Gateway(error) = error else {
+        panic!("{error}")
+    };
+    assert!(error.is_refusal() && !error.is_of_one_request());
     assert_eq!(server.total(), 2);
 }
 

@@ -84,6 +84,8 @@ fn every_status_is_either_the_users_or_may_pass() {
             "too long",
             "does not take this request; check the model \"small\"",
         ),
+        (413, "too long", "status 413, the service does not take"),
+        (422, "too long", "status 422, the service does not take"),
         (
             401,
             "no\nno",
@@ -117,6 +119,27 @@ fn every_status_is_either_the_users_or_may_pass() {
             after: Some(RetryAfter::In(Duration::from_secs(7))),
         };
         assert_eq!(ask(&server), Err(expected));
+    }
+}
+
+/// One that has taken a schema refuses what a question says, and other questions still go with one.
+#[test]
+fn a_refusal_after_an_answer_is_not_of_the_schema() {
+    let server = Server::start(|asked| match asked.prompt.contains("milk") {
+        true => say(400, "content_filter"),
+        false => say(200, good("small", "Bread.")),
+    });
+    let service = service(&server);
+    let ask = |prompt: &str| {
+        let mut request = ChatRequest::prompt(prompt, 20);
+        request.schema = Some(json!({"type": "object"}));
+        service.ask(&request, Duration::from_secs(5))
+    };
+    assert!(matches!(ask("milk?"), Err(ServiceError::Schema(_))));
+    ask("bread?").unwrap();
+    match ask("milk?") {
+        Err(ServiceError::User(reason)) => assert!(reason.contains("content_filter"), "{reason}"),
+        other => panic!("{other:?}"),
     }
 }
 

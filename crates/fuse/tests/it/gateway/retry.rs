@@ -146,6 +146,7 @@ fn what_the_user_must_mend_fails_at_once() {
         "{error}"
     );
     assert_eq!((at.lock().unwrap().len(), clock.seconds()), (1, 0.0));
+    assert!(!error.is_refusal());
 }
 
 #[test]
