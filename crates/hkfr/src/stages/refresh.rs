@@ -3,17 +3,19 @@
 //! [`Plan`], which depends on the facts alone, and so is the same whoever fuses and after every stop.
 //!
 //! `earlier.jsonl` keeps the knowledge of the last run that ended when the stage is made anew. A record is
-//! taken from it only if the log still says what it said at the record's own cut-off: the fusion prompt is
-//! the same, and each claim is made by the facts; its evidence is told by the ids that events have now.
+//! taken from it only if the log still says what it said at the record's own cut-off: the prompt, or the question to a
+//! service, is the same, and the facts make each claim, or of a service's a recount bears it out. Its evidence is told
+//! by the ids that events have now.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use hkfr_events::{AsOf, Dataset, History, Instance, UserIdx};
 use hkfr_fuse::{
     COHORT_SLOT, Facts, Fusion, FusionMode, KnowledgeRecord, Refresh, TemplateSet, Wording,
-    distance, facts, possible_claims, refresh,
+    distance, facts, false_claims, possible_claims, refresh,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -40,8 +42,14 @@ struct Head {
 /// Any other line.
 #[derive(Serialize, Deserialize)]
 struct Line {
-    /// Digest of the fusion prompt as-of the record's cut-off.
+    /// Where whoever forgets a user looks for the id.
+    #[serde(default)]
+    user: String,
+    /// Digest of the fusion prompt, or of the question to a service, as-of the record's cut-off.
     prompt: String,
+    /// Of a service's record: for each claim the places of its evidence, the latest event of the history being 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    cited: Vec<Vec<usize>>,
     record: KnowledgeRecord,
 }
 
@@ -191,13 +199,13 @@ impl Planner<'_> {
             self.stop.check()?;
             let mut records = self.usable(&fusion, *user, earlier)?;
             let known: Vec<AsOf> = records.keys().copied().collect();
-            let mut seen: HashMap<AsOf, std::sync::Arc<Facts>> = HashMap::new();
+            let mut seen: HashMap<AsOf, Arc<Facts>> = HashMap::new();
             let mut facts_at = |at: AsOf| {
                 let history = || self.dataset.history(*user, at);
                 let facts = seen
                     .entry(at)
                     .or_insert_with(|| facts(&wording, &history(), &config));
-                std::sync::Arc::clone(facts)
+                Arc::clone(facts)
             };
             let far = |a: AsOf, b: AsOf| distance(&facts_at(a), &facts_at(b)).total();
             for (at, done) in cut_offs
@@ -225,25 +233,42 @@ impl Planner<'_> {
         for line in earlier.0.get(id).into_iter().flatten() {
             let as_of = AsOf::new(line.record.as_of);
             let history = self.dataset.history(user, as_of);
-            let (facts, _, prompt) = fusion.prompt(&history)?;
-            if digest::of_text(&prompt) != line.prompt || !self.is_well_known(&history) {
+            let (prompt, facts) = self.prompt(fusion, &history, line.record.mode)?;
+            if prompt != line.prompt || !self.is_well_known(&history) {
                 continue;
             }
-            let possible = possible_claims(&facts);
             let mut record = line.record.clone();
-            let borne_out = record.claims.iter_mut().all(|claim| {
-                let same = possible.iter().find(|p| {
-                    (&p.slot, &p.value, p.n, p.percent)
-                        == (&claim.slot, &claim.value, claim.n, claim.percent)
-                });
-                same.map(|same| claim.evidence.clone_from(&same.evidence))
-                    .is_some()
-            });
+            let borne_out = match facts {
+                Some(facts) => cite_facts(&mut record, &facts),
+                None => {
+                    let config = fusion.facts;
+                    let is_false = |r: &KnowledgeRecord| {
+                        !false_claims(self.dataset, &history, config, &r.claims).is_empty()
+                    };
+                    cite(&mut record, &line.cited, &history) && !is_false(&record)
+                }
+            };
             if borne_out {
                 usable.insert(as_of, record);
             }
         }
         Ok(usable)
+    }
+
+    /// Digest of what whoever fuses is told of a history, and where the claims are to be made by them, its facts.
+    fn prompt(
+        &self,
+        fusion: &Fusion,
+        history: &History,
+        mode: FusionMode,
+    ) -> Result<(String, Option<Arc<Facts>>)> {
+        if mode == FusionMode::Service {
+            let request = fusion.request(history, &self.config.fusion.claims(), 0)?;
+            let text: String = request.messages.into_iter().map(|m| m.content).collect();
+            return Ok((digest::of_text(&text), None));
+        }
+        let (facts, _, text) = fusion.prompt(history)?;
+        Ok((digest::of_text(&text), Some(facts)))
     }
 
     /// Writes what a later run may take.
@@ -270,10 +295,58 @@ impl Planner<'_> {
                 continue;
             };
             let history = self.dataset.history(user, AsOf::new(record.as_of));
-            let prompt = digest::of_text(&fusion.prompt(&history)?.2);
-            let record = record.clone();
-            lines += &(serde_json::to_string(&Line { prompt, record })? + "\n");
+            let cited = match record.mode {
+                FusionMode::Service => places(record, &history),
+                _ => Vec::new(),
+            };
+            let line = Line {
+                user: record.user.clone(),
+                prompt: self.prompt(&fusion, &history, record.mode)?.0,
+                cited,
+                record: record.clone(),
+            };
+            lines += &(serde_json::to_string(&line)? + "\n");
         }
         atomic::write(&dir.join(EARLIER), lines.as_bytes())
     }
+}
+
+/// Where the evidence of each claim stands, from the end of the history: a question to a service that is the same shows
+/// the same events from there.
+fn places(record: &KnowledgeRecord, history: &History) -> Vec<Vec<usize>> {
+    let rows = history.events().iter().rev().map(|e| e.row);
+    let places: HashMap<u32, usize> = rows.zip(0..).collect();
+    let cited = record.claims.iter().map(|c| {
+        let evidence = c.evidence.iter();
+        evidence
+            .filter_map(|row| places.get(row).copied())
+            .collect()
+    });
+    cited.collect()
+}
+
+/// Claims of a service with the ids that their events have now; `false`: there are no such events.
+fn cite(record: &mut KnowledgeRecord, cited: &[Vec<usize>], history: &History) -> bool {
+    let events = history.events();
+    let row = |place: &usize| Some(events.get(events.len().checked_sub(place + 1)?)?.row);
+    let claims = &mut record.claims;
+    claims.len() == cited.len()
+        && claims.iter_mut().zip(cited).all(|(claim, places)| {
+            let rows: Option<Vec<u32>> = places.iter().map(row).collect();
+            let rows = rows.filter(|rows| rows.len() == claim.evidence.len());
+            rows.map(|rows| claim.evidence = rows).is_some()
+        })
+}
+
+/// Claims of the embedded model with the evidence that the facts have now; `false`: they do not make such a claim.
+fn cite_facts(record: &mut KnowledgeRecord, facts: &Facts) -> bool {
+    let possible = possible_claims(facts);
+    record.claims.iter_mut().all(|claim| {
+        let same = possible.iter().find(|p| {
+            (&p.slot, &p.value, p.n, p.percent)
+                == (&claim.slot, &claim.value, claim.n, claim.percent)
+        });
+        same.map(|same| claim.evidence.clone_from(&same.evidence))
+            .is_some()
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hkfr_fuse::{KnowledgeRecord, KnowledgeStore};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::models::{change, prepare};
 use crate::server::{Server, good, say};
@@ -163,14 +163,23 @@ fn what_still_stands_is_taken_again_and_repeats_exactly() {
 fn a_service_is_asked_only_of_what_changed_and_the_dry_run_tells() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
-    let server = Server::start(|_| {
-        say(
-            200,
-            good("small", r#"{"claims": [], "text": "They like things."}"#),
-        )
+    // An item and a scenario, which no statement of the embedded model is about.
+    let server = Server::start(|asked| {
+        let data: Value = serde_json::from_str(asked.prompt.lines().last().unwrap()).unwrap();
+        let columns = data["columns"].as_array().unwrap();
+        let latest = &data["events"][0];
+        let claim = |kind: &str| {
+            let column = columns.iter().position(|c| c == kind).unwrap();
+            json!({"kind": kind, "value": latest[column], "events": [latest[0]]})
+        };
+        let claims = [claim("item"), claim("scenario")];
+        let answer = json!({"claims": claims, "text": "They like things."});
+        say(200, good("small", &answer.to_string()))
     });
     let url = &server.url;
-    let service = format!("mode = \"service\"\nbase_url = \"{url}\"\nmodel = \"small\"");
+    let service = format!(
+        "mode = \"service\"\nbase_url = \"{url}\"\nmodel = \"small\"\nbudget_tokens = 2000"
+    );
     fused(dir, &format!("{service}\nrefresh_threshold = 0.35"));
     run(dir, &["split", "toy.toml"]);
     let (_, out, err) = run(dir, &["fuse", "toy.toml", "--dry-run"]);
@@ -184,6 +193,48 @@ fn a_service_is_asked_only_of_what_changed_and_the_dry_run_tells() {
     fuse(dir, &[]);
     assert_eq!(server.total(), requests);
     assert_eq!(count(dir, "took earlier knowledge"), taken);
+    let first = knowledge(dir);
+    let whole = |r: &&KnowledgeRecord| r.keep_last.is_none();
+    assert!(first.iter().filter(whole).all(|r| r.claims.len() == 2));
+    // The same again: but for histories that are cut, all of it is taken.
+    let is_cut = |r: &&KnowledgeRecord| r.keep_last.is_some();
+    let cut = first.iter().filter(is_cut).count();
+    fuse(dir, &["--force", "fuse"]);
+    assert_eq!(count(dir, "fused anew"), cut);
+    assert_eq!(knowledge(dir), first);
+    // Every line says at its top whom it is about.
+    let earlier = std::fs::read_to_string(dir.join("out/toy/fuse/earlier.jsonl")).unwrap();
+    for line in earlier.lines().skip(1) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["user"], line["record"]["user"]);
+        assert!(line["user"].is_string(), "{line}");
+    }
+    // Further rows before all others give every event another id: evidence follows.
+    change(dir, "logs/log.csv", |text| {
+        let (head, rows) = text.split_once('\n').unwrap();
+        let late = 1_700_000_000 + 99 * DAY;
+        format!("{head}\nu1,i1,{late}\nu2,i2,{late}\n{rows}")
+    });
+    run(dir, &["split", "toy.toml"]);
+    fuse(dir, &[]);
+    let after = knowledge(dir);
+    let of_u3 = |r: &&KnowledgeRecord| r.user == "u3" && r.keep_last.is_none();
+    let mut n_same = 0;
+    for before in first.iter().filter(of_u3) {
+        for after in after
+            .iter()
+            .filter(of_u3)
+            .filter(|r| r.as_of == before.as_of)
+        {
+            for (a, b) in after.claims.iter().zip(&before.claims) {
+                assert_eq!((&a.value, a.evidence[0]), (&b.value, b.evidence[0] + 2));
+                n_same += 1;
+            }
+        }
+    }
+    assert!(n_same > 0);
+    let anew = count(dir, "fused anew").as_u64().unwrap() as usize;
+    assert!(anew < first.len() / 2, "{anew} of {}", first.len());
     // A new cut-off for all: who did nothing new is not asked about.
     change(dir, "toy.toml", |t| {
         t.replace("horizon_days = 10", "horizon_days = 5")
@@ -234,6 +285,20 @@ fn little_history_is_told_of_others_and_marked() {
     }
     fuse(dir, &["--force", "fuse"]);
     assert_eq!(knowledge(dir), first);
+
+    // What others did on the day itself is not told: the histories of a day share their cohorts.
+    let log = std::fs::read_to_string(dir.join("logs/log.csv")).unwrap();
+    let times = log.lines().skip(1).map(|l| l.rsplit_once(',').unwrap().1);
+    let times: Vec<i64> = times.map(|t| t.parse().unwrap()).collect();
+    for record in &told {
+        let day = record.as_of / DAY * DAY;
+        assert!(times.iter().any(|t| (day..record.as_of).contains(t)));
+        let of_others = record.claims.iter().filter(|c| c.slot == "cohort");
+        for row in of_others.flat_map(|c| &c.evidence) {
+            let at = times[*row as usize];
+            assert!(at < day, "{at} is on the day of {}", record.as_of);
+        }
+    }
 
     let (code, out, err) = run(
         dir,
