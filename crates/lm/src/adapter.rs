@@ -237,7 +237,13 @@ pub fn adapter_from_bytes(
             split(&mut lora, layer, &a, &b, (d, f, wide)).map_err(&bad)?;
         }
     }
-    Ok(lora)
+    match tensors.keys().min() {
+        Some(name) => Err(bad(format!(
+            "has the tensor {name:?}, which the model of {} layers has no place for; it was tuned on another model",
+            model.n_layers
+        ))),
+        None => Ok(lora),
+    }
 }
 
 /// From `gate_up_proj` to its halves: of rank r both share A; of rank 2r each has its own block.

@@ -117,7 +117,7 @@ impl Encoder {
             reason,
         })?;
         let path = dir.join("tokenizer.json");
-        let mut tokenizer = tokenizer_from_file(&path)?;
+        let (mut tokenizer, ()) = tokenizer_from_file(&path, |_| ())?;
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(None)

@@ -6,8 +6,10 @@
 //! request to the next: thousands of requests take no more memory than `batch_size` of them.
 //!
 //! Requests share a prefix, whose keys and values are computed once for an adapter, and differ in all
-//! else: prompt, limits, sampling, seed, constraint, adapter. Those of one adapter run together. Nothing of a request depends on its neighbours, so that a
-//! batch says what each request alone would (up to the rounding of sums of a different shape).
+//! else: prompt, limits, sampling, seed, constraint, adapter. Those of one adapter run together. Nothing of a
+//! request depends on its neighbours, so that a batch says what each request alone would, up to the rounding of sums of
+//! a different shape. With a [`Decoder`](crate::Decoder) that is not so: a pass that holds a prompt, or many requests,
+//! multiplies by the whole weights and not by the rounded ones.
 
 use std::sync::Arc;
 

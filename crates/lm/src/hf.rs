@@ -25,6 +25,8 @@ struct Shard {
     file: fs_err::File,
     header: Metadata,
     data_start: u64,
+    /// Of the file: no offset is believed beyond it.
+    len: u64,
 }
 
 pub(crate) struct Directory {
@@ -99,7 +101,8 @@ impl Shard {
         file.read_exact(&mut length)
             .map_err(|e| bad(e.to_string()))?;
         let length = u64::from_le_bytes(length);
-        if length > MAX_HEADER {
+        let len = file.metadata()?.len();
+        if length > MAX_HEADER || length > len - 8 {
             return Err(bad(format!("says its header has {length} bytes")));
         }
         let mut header = vec![0; length as usize];
@@ -111,6 +114,7 @@ impl Shard {
             file,
             header,
             data_start: 8 + length,
+            len,
         })
     }
 
@@ -135,8 +139,11 @@ impl Shard {
             }
         };
         let (start, end) = info.data_offsets;
-        let mut bytes = vec![0; n * size];
-        let read = if end.checked_sub(start) == Some(bytes.len()) {
+        let last = self.data_start.checked_add(end as u64);
+        let fits = last.is_some_and(|last| last <= self.len)
+            && end.checked_sub(start) == n.checked_mul(size);
+        let mut bytes = vec![0; if fits { end - start } else { 0 }];
+        let read = if fits {
             let start = SeekFrom::Start(self.data_start + start as u64);
             self.file
                 .seek(start)

@@ -16,6 +16,7 @@ use tokenizers::{Decoder, Model};
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, Value};
 use crate::pre_tokenizer::PreTokenizer;
+use crate::untrusted::tokenizer_from_file;
 
 /// Memory of a token or a merge while a tokenizer is built: 90 to 160 bytes measured, by how full the
 /// tables of the crate `tokenizers` are.
@@ -132,18 +133,12 @@ impl Tokenizer {
     /// From a Hugging Face `tokenizer.json`. Its templates, padding and truncation are left out: an
     /// encoding is the text's tokens and nothing else.
     pub fn from_json(path: &Path) -> Result<Self> {
-        let bad = |reason: String| Error::BadFile {
-            path: path.into(),
-            reason: format!("{reason}; fetch the model's tokenizer.json again"),
-        };
-        let mut json: Json =
-            serde_json::from_slice(&fs_err::read(path)?).map_err(|e| bad(e.to_string()))?;
-        let specials = take_specials(&mut json);
-        for key in ["post_processor", "padding", "truncation"] {
-            json[key] = Json::Null;
-        }
-        let inner: tokenizers::Tokenizer =
-            serde_json::from_value(json).map_err(|e| bad(e.to_string()))?;
+        let (inner, specials) = tokenizer_from_file(path, |json| {
+            for key in ["post_processor", "padding", "truncation"] {
+                json[key] = Json::Null;
+            }
+            take_specials(json)
+        })?;
         let last = specials.values().max().map_or(0, |&id| id as usize + 1);
         let vocab = inner.get_vocab(true);
         let last = vocab

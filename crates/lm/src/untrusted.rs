@@ -5,20 +5,42 @@
 //! that the error does not, and a backtrace of it takes ten times the memory of the file.
 
 use std::cell::Cell;
-use std::panic::{catch_unwind, set_hook, take_hook};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
 use std::sync::Once;
 
+use serde_json::Value as Json;
+
 use crate::error::{Error, Result};
 
-/// Reads a `tokenizer.json`.
-pub(crate) fn tokenizer_from_file(path: &Path) -> Result<tokenizers::Tokenizer> {
+/// Reads a `tokenizer.json`, which `alter` may change between its text and its meaning.
+///
+/// # Errors
+/// [`Error::BadFile`] for what is no JSON object with a model, and what the crate does not understand.
+pub(crate) fn tokenizer_from_file<T: Default>(
+    path: &Path,
+    alter: impl FnOnce(&mut Json) -> T,
+) -> Result<(tokenizers::Tokenizer, T)> {
     let bytes = fs_err::read(path)?;
-    let parsed = quietly(|| catch_unwind(|| tokenizers::Tokenizer::from_bytes(&bytes)));
+    let mut altered = T::default();
+    let parsed = serde_json::from_slice::<Json>(&bytes).map_err(|e| e.to_string());
+    let parsed = parsed.and_then(|mut json| {
+        if !json.is_object() || !json["model"].is_object() {
+            return Err("it is no object with a model".to_owned());
+        }
+        drop(bytes);
+        altered = alter(&mut json);
+        Ok(json)
+    });
+    let parsed = parsed.map(|json| {
+        let read = || serde_json::from_value::<tokenizers::Tokenizer>(json);
+        quietly(|| catch_unwind(AssertUnwindSafe(read)))
+    });
     let reason = match parsed {
-        Ok(Ok(tokenizer)) => return Ok(tokenizer),
-        Ok(Err(e)) => e.to_string(),
-        Err(_) => "a part of it has an unknown shape".into(),
+        Ok(Ok(Ok(tokenizer))) => return Ok((tokenizer, altered)),
+        Ok(Ok(Err(e))) => e.to_string(),
+        Err(reason) => reason,
+        Ok(Err(_)) => "a part of it has an unknown shape".into(),
     };
     Err(Error::BadFile {
         path: path.into(),

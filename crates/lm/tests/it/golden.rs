@@ -161,6 +161,22 @@ fn an_adapter_of_another_geometry_is_not_merged() {
     assert_eq!(g.logits(None), before);
 }
 
+/// Its upper layers would be dropped without a word.
+#[test]
+fn an_adapter_of_a_deeper_model_is_refused() {
+    let g = golden("llama-tied");
+    let temp = tempfile::tempdir().unwrap();
+    hkfr_lm::save_adapter(temp.path(), &g.lora, &g.model.config, "deep").unwrap();
+    let mut shallow = g.model.config.clone();
+    hkfr_lm::load_adapter(temp.path(), &shallow).unwrap();
+    shallow.n_layers -= 1;
+    let error = hkfr_lm::load_adapter(temp.path(), &shallow)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("tuned on another model"), "{error}");
+}
+
 #[test]
 fn a_branch_with_cached_keys_equals_the_whole_sequence() {
     for name in MODELS {

@@ -192,6 +192,57 @@ fn a_damaged_encoder() {
     assert_eq!(unit[8..], [0.0; 8], "an empty text has no tokens here");
 }
 
+#[test]
+fn a_damaged_tokenizer_json() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("tokenizer.json");
+    let bytes = std::fs::read(dir("tokenizer").join("tokenizer.json")).unwrap();
+    survives(1000, &bytes, TOKENIZER, |bytes| {
+        std::fs::write(&path, bytes).unwrap();
+        let _ = Tokenizer::from_json(&path);
+    });
+    for text in [
+        "[]",
+        "3",
+        "{}",
+        "{\"model\": []}",
+        "{\"model\": {}, \"added_tokens\": 1}",
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = Tokenizer::from_json(&path).err().unwrap().to_string();
+        assert!(
+            error.contains("tokenizer.json") && error.contains("fetch it again"),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_model_directory() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut size = 0;
+    for file in ["config.json", "model.safetensors"] {
+        let to = temp.path().join(file);
+        size += std::fs::copy(dir("llama-tied").join(file), to).unwrap();
+    }
+    for file in ["config.json", "model.safetensors"] {
+        let path = temp.path().join(file);
+        let bytes = std::fs::read(&path).unwrap();
+        survives(300, &bytes, SMALL + 10 * size, |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            let _ = Llama::from_dir(temp.path());
+        });
+        std::fs::write(&path, &bytes).unwrap();
+    }
+    // A header that promises what the file does not hold takes none of it.
+    let path = temp.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[..8].copy_from_slice(&(90u64 << 20).to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let taken = peak(|| assert!(Llama::from_dir(temp.path()).is_err()));
+    assert!(taken < SMALL, "{taken}");
+}
+
 /// A file whose text asks for more than it holds: refused, with little memory taken.
 fn refused(bytes: Vec<u8>, says: &str) {
     let limit = 10 * bytes.len() as u64 + SMALL;
