@@ -17,35 +17,32 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::BadFile`] for what is no JSON object with a model, and what the crate does not understand.
-pub(crate) fn tokenizer_from_file<T: Default>(
+pub(crate) fn tokenizer_from_file<T>(
     path: &Path,
     alter: impl FnOnce(&mut Json) -> T,
 ) -> Result<(tokenizers::Tokenizer, T)> {
     let bytes = fs_err::read(path)?;
-    let mut altered = T::default();
-    let parsed = serde_json::from_slice::<Json>(&bytes).map_err(|e| e.to_string());
-    let parsed = parsed.and_then(|mut json| {
-        if !json.is_object() || !json["model"].is_object() {
-            return Err("it is no object with a model".to_owned());
-        }
-        drop(bytes);
-        altered = alter(&mut json);
-        Ok(json)
-    });
-    let parsed = parsed.map(|json| {
-        let read = || serde_json::from_value::<tokenizers::Tokenizer>(json);
-        quietly(|| catch_unwind(AssertUnwindSafe(read)))
-    });
-    let reason = match parsed {
-        Ok(Ok(Ok(tokenizer))) => return Ok((tokenizer, altered)),
-        Ok(Ok(Err(e))) => e.to_string(),
-        Err(reason) => reason,
-        Ok(Err(_)) => "a part of it has an unknown shape".into(),
-    };
-    Err(Error::BadFile {
+    parse(bytes, alter).map_err(|reason| Error::BadFile {
         path: path.into(),
         reason: format!("{reason}; the file is damaged: fetch it again"),
     })
+}
+
+fn parse<T>(
+    bytes: Vec<u8>,
+    alter: impl FnOnce(&mut Json) -> T,
+) -> std::result::Result<(tokenizers::Tokenizer, T), String> {
+    let mut json: Json = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
+    drop(bytes);
+    if !json.is_object() || !json["model"].is_object() {
+        return Err("it is no object with a model".into());
+    }
+    let altered = alter(&mut json);
+    match quietly(|| catch_unwind(AssertUnwindSafe(|| serde_json::from_value(json)))) {
+        Ok(Ok(tokenizer)) => Ok((tokenizer, altered)),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err("a part of it has an unknown shape".into()),
+    }
 }
 
 thread_local! {

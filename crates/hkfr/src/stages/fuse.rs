@@ -173,9 +173,11 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                     Err(e) if of_gateway(&e).is_some_and(GatewayError::is_refusal) => {
                         tracing::warn!("{e:#}");
                         refused.push(e);
-                        answers = answers || has_answered(config, service.as_ref())?;
                         if !answers && refused.len() >= MAX_REFUSED {
-                            return Err(refused.swap_remove(0));
+                            answers = has_answered(config, service.as_ref())?;
+                            if !answers {
+                                return Err(refused.swap_remove(0));
+                            }
                         }
                         return Ok(ctx.stop.check()?);
                     }

@@ -240,7 +240,7 @@ fn one_history_that_is_refused_does_not_keep_the_others_from_being_fused() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     let server = Server::start(|_| say(400, "no such model"));
-    served(dir, &server.url, "");
+    served(dir, &server.url, "concurrency = 1");
     let (code, _, err) = fuse(dir, &[]);
     assert_eq!(code, Some(1));
     assert!(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::entities::Entities;
 use super::pairwise::{
-    self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, against, chosen, initial, popular,
+    self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, against, initial, popular,
 };
 use crate::error::{Result, at_least};
 use crate::scores::mix;
@@ -201,7 +201,7 @@ impl Scorer for Bpr {
     }
 
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
-        let chosen = chosen(ds, &self.entities, history);
+        let chosen = self.entities.distinct(ds, history);
         if chosen.is_empty() {
             return popular(&self.counts, out);
         }

@@ -88,6 +88,15 @@ impl Entities {
         choices
     }
 
+    /// The entities that a history chose, sorted and unique.
+    pub fn distinct(&self, ds: &Dataset, history: &History) -> Vec<u32> {
+        let chosen = history.events().iter();
+        let mut chosen: Vec<u32> = chosen.filter_map(|e| self.chosen(ds, e)).collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen
+    }
+
     /// The entity that a target event chose.
     pub fn chosen(&self, ds: &Dataset, event: &Event) -> Option<u32> {
         if ds.is_target(event) {
@@ -140,16 +149,7 @@ impl RepeatPolicy {
     ) -> Option<Vec<u32>> {
         match self {
             Self::Allow => None,
-            Self::Exclude => {
-                let mut seen: Vec<u32> = history
-                    .events()
-                    .iter()
-                    .filter_map(|e| entities.chosen(ds, e))
-                    .collect();
-                seen.sort_unstable();
-                seen.dedup();
-                Some(seen)
-            }
+            Self::Exclude => Some(entities.distinct(ds, history)),
         }
     }
 }

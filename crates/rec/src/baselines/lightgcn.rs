@@ -19,9 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::entities::Entities;
 use super::interactions::choosers;
-use super::pairwise::{
-    self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, chosen, initial, popular,
-};
+use super::pairwise::{self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, initial, popular};
 use crate::error::{Result, at_least};
 use crate::sequence::{sigmoid, softplus};
 use crate::systems::Watch;
@@ -344,7 +342,7 @@ impl Scorer for LightGcn {
     }
 
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
-        let chosen = chosen(ds, &self.entities, history);
+        let chosen = self.entities.distinct(ds, history);
         if chosen.is_empty() {
             return popular(&self.counts, out);
         }

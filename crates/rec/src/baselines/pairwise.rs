@@ -4,17 +4,16 @@
 //! An epoch is every choice once, in random order, each against one j; the model of the epoch with
 //! the best NDCG@10 on held-out choices is kept.
 
-use hkfr_events::{Dataset, History, UserIdx};
+use hkfr_events::UserIdx;
 use hkfr_lm::Pool;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::entities::Entities;
 use crate::error::{Result, at_least};
 use crate::scores::mix;
-use crate::sequence::{Init, Orders, Sequences, all_scores, orders};
+use crate::sequence::{Init, Orders, Sequences, all_scores};
 use crate::systems::Watch;
 use crate::validation::{Accuracy, Best, Progress, ranks, tell};
 
@@ -106,11 +105,6 @@ fn unique(mut entities: Vec<u32>) -> Vec<u32> {
     entities.sort_unstable();
     entities.dedup();
     entities
-}
-
-/// The entities that a history chose, sorted and unique.
-pub(super) fn chosen(ds: &Dataset, entities: &Entities, history: &History) -> Vec<u32> {
-    unique(orders(ds, entities, history).items().to_vec())
 }
 
 /// What a user without a history is shown.

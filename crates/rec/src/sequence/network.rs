@@ -1,10 +1,10 @@
 //! What a sequence model must do to be trained and asked by the rest of this module: batches, losses,
 //! negatives, the optimiser and early stopping know no more of it.
 
-use super::layers::Dropout;
-use super::layout::Layout;
 use rand_chacha::ChaCha8Rng;
 
+use super::layers::Dropout;
+use super::layout::Layout;
 use super::orders::Orders;
 use super::packed::Packed;
 
