@@ -2,25 +2,17 @@
 //! SGD over triples of a user, a choice i and another entity j:
 //! `θ ← θ + η (σ(ŷ_uj − ŷ_ui) ∂(ŷ_ui − ŷ_uj)/∂θ − λθ)`. One triple after the other, in one thread.
 //!
-//! A user whose history is what was learnt from has the learnt vector. For any other history the same
-//! steps are made with the entities fixed, from 0, in `fold_in` passes over it: a history that has grown
-//! and a new user's are served alike.
+//! A user is served by the same steps with the entities fixed, from 0, in `fold_in` passes over the history.
 
-use hkfr_events::{Dataset, History};
-use hkfr_lm::{Pool, dot, linear};
+use hkfr_lm::{Pool, dot};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::Scorer;
-use super::entities::Entities;
-use super::pairwise::{
-    self, Choices, HeldOut, Pairwise, PairwiseConfig, Triple, against, initial, popular,
-};
+use super::pairwise::{Choices, FoldIn, Pairwise, Triple, against, initial};
 use crate::error::{Result, at_least};
 use crate::scores::mix;
 use crate::sequence::{sigmoid, softplus};
-use crate::systems::Watch;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,7 +22,7 @@ pub struct BprConfig {
     pub learning_rate: f32,
     /// λ: L2 regularisation of whatever a step touches.
     pub lambda: f32,
-    /// Passes over a history that is not what was learnt from; few leave it near popularity.
+    /// Passes over a history to serve its user; few leave it near popularity.
     pub fold_in: usize,
 }
 
@@ -59,13 +51,15 @@ impl BprConfig {
 /// which a user's is 1.
 pub struct BprTrainer {
     config: BprConfig,
+    seed: u64,
     n_users: usize,
     /// (users, then entities; dim + 1).
     table: Vec<f32>,
 }
 
 impl BprTrainer {
-    pub fn new(n_users: usize, n_items: usize, config: &BprConfig, seed: u64) -> Self {
+    pub fn new(choices: &Choices, config: &BprConfig, seed: u64) -> Self {
+        let (n_users, n_items) = (choices.rows.len(), choices.n_items);
         let d = config.dim + 1;
         let mut table = initial(n_users, n_items, d, seed);
         for (row, v) in table.chunks_exact_mut(d).enumerate() {
@@ -73,6 +67,7 @@ impl BprTrainer {
         }
         Self {
             config: config.clone(),
+            seed,
             n_users,
             table,
         }
@@ -109,6 +104,9 @@ impl BprTrainer {
 }
 
 impl Pairwise for BprTrainer {
+    const NAME: &'static str = "bpr-mf";
+    type Served = Bpr;
+
     fn train(&mut self, triples: &[Triple], _: &mut Pool) -> f64 {
         let sum: f64 = triples.iter().map(|&t| self.step(t)).sum();
         sum / triples.len().max(1) as f64
@@ -118,94 +116,44 @@ impl Pairwise for BprTrainer {
         n_triples
     }
 
-    fn table(&self) -> &[f32] {
-        &self.table
-    }
-
-    fn vectors(&mut self, _: &mut Pool) -> &[f32] {
-        &self.table
+    fn served(&mut self, _: &mut Pool) -> Bpr {
+        Bpr {
+            config: self.config.clone(),
+            seed: self.seed,
+            items: self.table[self.n_users * (self.config.dim + 1)..].to_vec(),
+        }
     }
 }
 
+/// What BPR-MF is served from.
 pub struct Bpr {
-    entities: Entities,
     config: BprConfig,
     seed: u64,
-    choices: Choices,
-    /// As [`BprTrainer::table`].
-    users: Vec<f32>,
+    /// (entities, dim + 1).
     items: Vec<f32>,
-    counts: Vec<u32>,
 }
 
-impl Bpr {
-    /// The model of the best epoch, and that epoch.
-    ///
-    /// # Errors
-    /// [`crate::Error::Interrupted`] if `watch` says so; a score that is not a number.
-    pub fn fit(
-        entities: &Entities,
-        held_out: &HeldOut,
-        config: &BprConfig,
-        train: &PairwiseConfig,
-        n_threads: usize,
-        watch: Watch,
-    ) -> Result<(Self, usize)> {
-        let choices = Choices::new(entities.n(), &held_out.data.train);
-        let n_users = choices.rows.len();
-        let mut trainer = BprTrainer::new(n_users, entities.n(), config, train.seed);
-        let pool = &mut Pool::new(n_threads);
-        let (mut users, epoch) =
-            pairwise::train(&mut trainer, &choices, held_out, train, pool, watch)?;
-        let items = users.split_off(n_users * (config.dim + 1));
-        let model = Self {
-            entities: entities.clone(),
-            config: config.clone(),
-            seed: train.seed,
-            counts: choices.counts(),
-            choices,
-            users,
-            items,
-        };
-        Ok((model, epoch))
+impl FoldIn for Bpr {
+    fn items(&self) -> &[f32] {
+        &self.items
     }
 
-    /// Of who chose `history` (sorted, unique).
-    fn user_vector(&self, user: u32, history: &[u32]) -> Vec<f32> {
+    fn user_vector(&self, history: &[u32], w: &mut [f32]) {
         let d = self.config.dim + 1;
-        if self.choices.knows(user, history) {
-            return self.users[user as usize * d..][..d].to_vec();
-        }
-        let mut w = vec![0.0; d];
+        w.fill(0.0);
         w[d - 1] = 1.0;
         let (rate, lambda) = (self.config.learning_rate, self.config.lambda);
         let item = |e: u32| &self.items[e as usize * d..][..d];
         let rng = &mut ChaCha8Rng::seed_from_u64(mix(self.seed));
         for _ in 0..self.config.fold_in {
-            for triple in against(user, history, self.entities.n(), rng) {
+            for triple in against(0, history, self.items.len() / d, rng) {
                 let (i, j) = (item(triple.chosen), item(triple.other));
-                let s = sigmoid(dot(&w, j) - dot(&w, i));
+                let s = sigmoid(dot(w, j) - dot(w, i));
                 for (w, (i, j)) in w.iter_mut().zip(i.iter().zip(j)) {
                     *w += rate * (s * (i - j) - lambda * *w);
                 }
                 w[d - 1] = 1.0;
             }
         }
-        w
-    }
-}
-
-impl Scorer for Bpr {
-    fn name(&self) -> &str {
-        "bpr-mf"
-    }
-
-    fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
-        let chosen = self.entities.distinct(ds, history);
-        if chosen.is_empty() {
-            return popular(&self.counts, out);
-        }
-        let w = self.user_vector(history.user(), &chosen);
-        linear(out, 0.0, &w, &self.items, 1, w.len(), self.entities.n());
     }
 }

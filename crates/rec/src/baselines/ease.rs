@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::entities::Entities;
 use super::interactions::Interactions;
-use super::pairwise::popular;
+use super::popularity::popular;
 use super::spd_inverse::spd_inverse;
 use crate::error::{Result, at_least};
 

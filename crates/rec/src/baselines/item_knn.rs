@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Scorer;
 use super::entities::Entities;
 use super::interactions::Interactions;
-use super::pairwise::popular;
+use super::popularity::popular;
 use crate::error::{Result, at_least};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@
 //! | [`ItemKnn`] | similarity of e to what u chose |
 //! | [`Ease`] | linear autoencoder of u's choices, closed form |
 //! | [`Ials`] | matrix factorisation of all pairs, by least squares |
-//! | [`Bpr`] | matrix factorisation, by comparing pairs |
-//! | [`LightGcn`] | the same, vectors being averaged in the graph of choices |
+//! | [`BprTrainer`] | matrix factorisation, by comparing pairs |
+//! | [`LightGcnTrainer`] | the same, vectors being averaged in the graph of choices |
 //!
 //! Entities are the catalogue's items or its categories ([`Entities`]); the code is the same.
 //! A scorer never excludes anything: [`RepeatPolicy`] does, for all systems of a table alike. What learns from
@@ -29,14 +29,15 @@ mod spd_inverse;
 
 use hkfr_events::{Dataset, History};
 
-pub use bpr::{Bpr, BprConfig, BprTrainer};
+pub use bpr::{BprConfig, BprTrainer};
 pub use ease::{Ease, EaseConfig};
 pub use entities::{CHOICES_VERSION, Choice, Entities, RepeatPolicy};
 pub use ials::{FixedSide, Ials, IalsConfig};
 pub use interactions::Interactions;
 pub use item_knn::{ItemKnn, ItemKnnConfig};
-pub use lightgcn::{LightGcn, LightGcnConfig, LightGcnTrainer};
+pub use lightgcn::{LightGcnConfig, LightGcnTrainer};
 pub use pairwise::{Choices, HeldOut, PairwiseConfig, Triple};
+pub(crate) use pairwise::{Pairwise, PairwiseScorer};
 pub use popularity::{
     OwnChoices, OwnFrequency, OwnFrequencyConfig, Popularity, RecentPopularity,
     RecentPopularityConfig,

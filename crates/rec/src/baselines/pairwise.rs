@@ -3,14 +3,21 @@
 //!
 //! An epoch is every choice once, in random order, each against one j; the model of the epoch with
 //! the best NDCG@10 on held-out choices is kept.
+//!
+//! Users are served by their choices alone: the vectors that were learnt with the entities' know what was
+//! learnt from and nothing since, and a new user has none. Held-out choices are ranked in the same way, so
+//! that the model is kept that serves best.
 
-use hkfr_events::UserIdx;
-use hkfr_lm::Pool;
+use hkfr_events::{Dataset, History};
+use hkfr_lm::{Pool, linear};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::Scorer;
+use super::entities::Entities;
+use super::popularity::popular;
 use crate::error::{Result, at_least};
 use crate::scores::mix;
 use crate::sequence::{Init, Orders, Sequences, all_scores};
@@ -74,12 +81,6 @@ impl Choices {
         choices.for_each(|&e| counts[e as usize] += 1);
         counts
     }
-
-    /// Is `history` (sorted, unique) what was learnt from this user?
-    pub fn knows(&self, user: UserIdx, history: &[u32]) -> bool {
-        let row = self.rows.get(user as usize);
-        row.is_some_and(|row| row == history)
-    }
 }
 
 /// Each of a row's choices against an entity outside it, drawn uniformly.
@@ -105,13 +106,6 @@ fn unique(mut entities: Vec<u32>) -> Vec<u32> {
     entities.sort_unstable();
     entities.dedup();
     entities
-}
-
-/// What a user without a history is shown.
-pub(super) fn popular(counts: &[u32], out: &mut [f32]) {
-    out.iter_mut()
-        .zip(counts)
-        .for_each(|(out, &count)| *out = count as f32);
 }
 
 /// How long to learn.
@@ -149,19 +143,28 @@ impl PairwiseConfig {
     }
 }
 
-/// Vectors of users and entities whose products are the scores.
-pub(super) trait Pairwise {
+/// Vectors of users and entities, while they are learnt.
+pub(crate) trait Pairwise {
+    const NAME: &'static str;
+    type Served: FoldIn + 'static;
+
     /// Mean loss of an epoch.
     fn train(&mut self, triples: &[Triple], pool: &mut Pool) -> f64;
 
     /// Steps of the optimiser in an epoch of so many triples.
     fn n_steps(&self, n_triples: usize) -> usize;
 
-    /// What is learnt: vectors (users, then entities; d).
-    fn table(&self) -> &[f32];
+    /// What is scored with after what was learnt so far.
+    fn served(&mut self, pool: &mut Pool) -> Self::Served;
+}
 
-    /// What is scored with, laid out as [`table`](Self::table).
-    fn vectors(&mut self, pool: &mut Pool) -> &[f32];
+/// Vectors whose products are the scores: of the entities, and of whoever chose some of them.
+pub(crate) trait FoldIn: Send + Sync {
+    /// (entities, d).
+    fn items(&self) -> &[f32];
+
+    /// Writes the vector (d) of who chose `history` (sorted, unique, not empty).
+    fn user_vector(&self, history: &[u32], out: &mut [f32]);
 }
 
 /// What is learnt from, and the choices to stop by.
@@ -173,15 +176,67 @@ pub struct HeldOut<'a> {
     pub exclude_seen: bool,
 }
 
-/// The best table, and its epoch.
-pub(super) fn train(
-    model: &mut impl Pairwise,
+/// A trained model of entities and of those who chose them.
+pub(crate) struct PairwiseScorer<T: Pairwise> {
+    entities: Entities,
+    served: T::Served,
+    /// Users by entity.
+    counts: Vec<u32>,
+}
+
+impl<T: Pairwise> PairwiseScorer<T> {
+    /// Trains what `build` makes of the choices; the model of the best epoch, and that epoch.
+    ///
+    /// # Errors
+    /// [`crate::Error::Interrupted`] if `watch` says so.
+    pub fn fit(
+        entities: &Entities,
+        held_out: &HeldOut,
+        train: &PairwiseConfig,
+        n_threads: usize,
+        watch: Watch,
+        build: impl FnOnce(&Choices) -> T,
+    ) -> Result<(Self, usize)> {
+        let choices = Choices::new(entities.n(), &held_out.data.train);
+        let pool = &mut Pool::new(n_threads);
+        let mut trainer = build(&choices);
+        let (served, epoch) = best(&mut trainer, &choices, held_out, train, pool, watch)?;
+        let model = Self {
+            entities: entities.clone(),
+            served,
+            counts: choices.counts(),
+        };
+        Ok((model, epoch))
+    }
+}
+
+impl<T: Pairwise> Scorer for PairwiseScorer<T> {
+    fn name(&self) -> &str {
+        T::NAME
+    }
+
+    fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
+        let chosen = self.entities.distinct(ds, history);
+        if chosen.is_empty() {
+            return popular(&self.counts, out);
+        }
+        let n = self.entities.n();
+        let items = self.served.items();
+        let mut user = vec![0.0; items.len() / n];
+        self.served.user_vector(&chosen, &mut user);
+        linear(out, 0.0, &user, items, 1, user.len(), n);
+    }
+}
+
+/// What is served after the best epoch, and that epoch.
+fn best<T: Pairwise>(
+    model: &mut T,
     choices: &Choices,
     held_out: &HeldOut,
     config: &PairwiseConfig,
     pool: &mut Pool,
     watch: Watch,
-) -> Result<(Vec<f32>, usize)> {
+) -> Result<(T::Served, usize)> {
     let mut best = Best::new(config.patience);
     let (mut epochs, mut steps) = (0, 0);
     for epoch in 1..=config.max_epochs {
@@ -195,20 +250,25 @@ pub(super) fn train(
             continue;
         }
         (epochs, steps) = (0, 0);
-        let accuracy = accuracy(model.vectors(pool), choices, held_out, pool);
+        let served = model.served(pool);
+        let accuracy = accuracy(&served, choices, held_out, pool);
         tell(watch, Progress::Validated { epoch, accuracy })?;
-        if !best.offer(epoch, accuracy, || model.table().to_vec()) {
+        if !best.offer(epoch, accuracy, || served) {
             break;
         }
     }
-    let last = || (model.table().to_vec(), config.max_epochs);
+    let last = || (model.served(pool), config.max_epochs);
     Ok(best.take().unwrap_or_else(last))
 }
 
-fn accuracy(vectors: &[f32], choices: &Choices, held_out: &HeldOut, pool: &mut Pool) -> Accuracy {
-    let (n_users, n_items) = (choices.rows.len(), choices.n_items);
-    let d = vectors.len() / (n_users + n_items);
-    let (users, items) = vectors.split_at(n_users * d);
+fn accuracy(
+    served: &impl FoldIn,
+    choices: &Choices,
+    held_out: &HeldOut,
+    pool: &mut Pool,
+) -> Accuracy {
+    let (items, n_items) = (served.items(), choices.n_items);
+    let d = items.len() / n_items;
     let ranks = ranks(
         &held_out.data.validation,
         n_items,
@@ -216,8 +276,10 @@ fn accuracy(vectors: &[f32], choices: &Choices, held_out: &HeldOut, pool: &mut P
         pool,
         |range, (of_users, scores): &mut (Vec<f32>, Vec<f32>)| {
             of_users.clear();
-            for &user in &held_out.users[range] {
-                of_users.extend_from_slice(&users[user * d..][..d]);
+            of_users.resize(range.len() * d, 0.0);
+            let users = held_out.users[range].iter();
+            for (out, &user) in of_users.chunks_exact_mut(d).zip(users) {
+                served.user_vector(&choices.rows[user], out);
             }
             all_scores(scores, of_users, items, d);
             &scores[..]

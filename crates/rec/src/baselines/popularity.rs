@@ -200,3 +200,10 @@ impl Scorer for OwnFrequency {
         self.own.add(ds, history, 1.0, out);
     }
 }
+
+/// What a user without a history is shown by a system that learns from who chose what.
+pub(super) fn popular(counts: &[u32], out: &mut [f32]) {
+    out.iter_mut()
+        .zip(counts)
+        .for_each(|(out, &count)| *out = count as f32);
+}

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::baselines::{
-    Bpr, BprConfig, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
-    ItemKnnConfig, LightGcn, LightGcnConfig, OwnChoices, OwnFrequency, OwnFrequencyConfig,
+    BprConfig, BprTrainer, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
+    ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnChoices, OwnFrequency, OwnFrequencyConfig,
     Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
 };
 use crate::error::{Error, Result};
@@ -143,19 +143,8 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
             let ials = Ials::fit(f.entities, f.interactions(), c, f.n_threads, watch)?;
             Ok(Box::new(ials))
         })?,
-        "bpr-mf" => pairwise::read(s, seed, BprConfig::check, |f, held_out, c, train, watch| {
-            let fitted = Bpr::fit(f.entities, held_out, c, train, f.n_threads, watch);
-            fitted.map(|(bpr, epoch)| (Box::new(bpr) as _, epoch))
-        })?,
-        "lightgcn" => pairwise::read(
-            s,
-            seed,
-            LightGcnConfig::check,
-            |f, held_out, c, train, watch| {
-                let fitted = LightGcn::fit(f.entities, held_out, c, train, f.n_threads, watch);
-                fitted.map(|(gcn, epoch)| (Box::new(gcn) as _, epoch))
-            },
-        )?,
+        "bpr-mf" => pairwise::read(s, seed, BprConfig::check, BprTrainer::new)?,
+        "lightgcn" => pairwise::read(s, seed, LightGcnConfig::check, LightGcnTrainer::new)?,
         "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, |c, _| SasRec::new(c))?,
         "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c, _| ESasRec::new(c.0))?,
         "bert4rec" => sequence::read::<Bert4RecSettings, _>(s, seed, Bert4RecSettings::build)?,

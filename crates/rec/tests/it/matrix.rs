@@ -212,7 +212,11 @@ fn a_bpr_step_goes_down_the_slope_of_its_loss() {
         lambda: 0.3,
         ..BprConfig::default()
     };
-    let mut trainer = BprTrainer::new(3, 6, &config, 5);
+    let choices = Choices {
+        n_items: 6,
+        rows: vec![vec![4]; 3],
+    };
+    let mut trainer = BprTrainer::new(&choices, &config, 5);
     let triple = Triple {
         user: 1,
         chosen: 4,

@@ -1,8 +1,11 @@
 //! Settings, and how well a system does with them.
 
-use hkfr_events::Phase;
+use std::ops::ControlFlow;
+
+use hkfr_events::split::build;
+use hkfr_events::{Phase, SplitConfig, SplitKind};
 use hkfr_rec::baselines::{Entities, RepeatPolicy};
-use hkfr_rec::systems::{Accuracy, Fitting, SYSTEMS, Settings, accuracy, recipe};
+use hkfr_rec::systems::{Accuracy, Fitting, Progress, SYSTEMS, Settings, accuracy, recipe};
 use serde_json::{Value, json};
 
 use crate::fixtures::{dataset, go_on, split};
@@ -114,5 +117,56 @@ fn a_sequence_model_learns_from_a_split() {
         let scorer = scorer.fit(&from, &mut go_on).unwrap();
         let found = accuracy(&*scorer, &from).unwrap();
         assert!(found.ndcg_at_10 > 0.95, "refit {refit}: {found:?}");
+    }
+}
+
+/// What a model is stopped by is what it is served with: the figure of the best epoch is the accuracy of the
+/// system for the choices that were held out.
+#[test]
+fn a_model_is_stopped_by_the_lists_that_it_serves() {
+    let events: Vec<_> = (0..30u32)
+        .flat_map(|u| (0..8u32).map(move |k| (u, (u % 5) * 3 + (k * (u + 3)) % 11, k.into(), 0)))
+        .collect();
+    let ds = dataset(25, &events);
+    let [test, validation] = [Phase::Test, Phase::Validation].map(|phase| {
+        let config = SplitConfig {
+            phase,
+            kind: SplitKind::LeaveOneOut,
+            min_item_buyers: 1,
+            simulated_users: 0,
+            ..SplitConfig::default()
+        };
+        build(&ds, &config).unwrap()
+    });
+    let entities = Entities::items(&ds, &test.catalogue);
+    let from = |split| Fitting::new(&ds, split, &entities, RepeatPolicy::Allow, 2);
+    let small = [
+        (
+            "bpr-mf",
+            json!({ "dim": 8, "max_epochs": 40, "validate_steps": 1 }),
+        ),
+        (
+            "lightgcn",
+            json!({ "dim": 8, "max_epochs": 40, "validate_steps": 1 }),
+        ),
+        (
+            "sasrec",
+            json!({ "dim": 8, "max_epochs": 10, "validate_steps": 1, "loss": "softmax" }),
+        ),
+    ];
+    for (system, value) in small {
+        let mut best = 0.0;
+        let mut watch = |progress| {
+            if let Progress::Validated { accuracy, .. } = progress {
+                best = f64::max(best, accuracy.ndcg_at_10);
+            }
+            ControlFlow::Continue(())
+        };
+        let recipe = recipe(system, &settings(value), 3).unwrap();
+        let scorer = recipe.fit(&from(&test), &mut watch).unwrap();
+        let served = accuracy(&*scorer, &from(&validation)).unwrap();
+        assert!(best > 0.0 && best < 1.0, "{system}: {best}");
+        let far = (served.ndcg_at_10 - best).abs();
+        assert!(far < 1e-9, "{system}: stopped at {best}, serves {served:?}");
     }
 }
