@@ -37,10 +37,26 @@ pub fn main() -> ExitCode {
             ExitCode::from(stop::EXIT_CODE as u8)
         }
         Err(e) => {
-            eprintln!("error: {e:#}");
+            eprintln!("error: {}", told(&e));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, each that does not stand in the one before it already.
+fn told(e: &anyhow::Error) -> String {
+    let (mut told, mut last) = (String::new(), String::new());
+    for cause in e.chain().map(ToString::to_string) {
+        if last.contains(&cause) {
+            continue;
+        }
+        if !told.is_empty() {
+            told += ": ";
+        }
+        told += &cause;
+        last = cause;
+    }
+    told
 }
 
 fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {

@@ -2,7 +2,9 @@
 //! ends the answer.
 //!
 //! A vocabulary with the delimiters of ChatML is asked in ChatML, any other by the model's own template.
-//! A template that has no system message is given its text at the beginning of the question.
+//! A template that has no system message is given its text at the beginning of the question. What a template
+//! writes between its generation prompt and an answer (GLM-4 a line break, Qwen3 an empty thought) ends the
+//! question.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use crate::error::{Error, Result};
 use crate::gguf::Gguf;
 use crate::tokenizer::Tokenizer;
 
+/// What a template is tried with.
+const ANSWER: &str = "a";
+
 pub struct ChatLayout {
     tokenizer: Arc<Tokenizer>,
     /// `None`: ChatML.
@@ -24,6 +29,8 @@ pub struct ChatLayout {
 struct Own {
     template: ChatTemplate,
     has_system: bool,
+    /// What stands between the generation prompt and an answer.
+    lead: Vec<u32>,
 }
 
 /// Several questions after one system text, as branches of one prefix.
@@ -69,13 +76,21 @@ impl ChatLayout {
         let mut own = Own {
             template,
             has_system: true,
+            lead: Vec::new(),
         };
         if own.encode(&tokenizer, "s", "q", None).is_err() {
             own.has_system = false;
         }
         let opening = own.encode(&tokenizer, "s", "q", None)?;
-        let answered = own.encode(&tokenizer, "s", "q", Some("a"))?;
-        let said = &answered[common(&opening, &answered)..];
+        let answered = own.encode(&tokenizer, "s", "q", Some(ANSWER))?;
+        let n = common(&opening, &answered);
+        let said = &answered[n..];
+        // A generation prompt that no answer has after it (`<think>`) is the model's to go on from.
+        if n == opening.len() {
+            let answer = tokenizer.encode(ANSWER);
+            let at = said.windows(answer.len()).position(|ids| ids == answer);
+            own.lead = said[..at.unwrap_or(0)].to_vec();
+        }
         let special = &own.template.special;
         let end = said.iter().find(|id| special.iter().any(|s| s.id == **id));
         let end = end.copied().or(own.template.eos_id()).ok_or_else(|| {
@@ -117,7 +132,7 @@ impl ChatLayout {
         };
         let whole: Vec<Vec<u32>> = questions
             .iter()
-            .map(|q| own.encode(t, system, q, None))
+            .map(|q| Ok([own.encode(t, system, q, None)?, own.lead.clone()].concat()))
             .collect::<Result<_>>()?;
         // One token at least is left to each: it is what predicts the answer.
         let shortest = whole.iter().map(Vec::len).min().unwrap_or(1);

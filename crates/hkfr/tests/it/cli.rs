@@ -39,6 +39,26 @@ fn help_is_what_people_read() {
 }
 
 #[test]
+fn an_error_tells_each_cause_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &["split", "nothing.toml"][..],
+        &[
+            "evaluate",
+            "--run",
+            "nothing.trec",
+            "--qrels",
+            "nothing.trec",
+        ],
+    ] {
+        let (code, _, err) = run(dir.path(), args);
+        assert_eq!(code, Some(1));
+        assert!(err.contains("nothing."), "{err}");
+        assert_eq!(err.matches("os error 2").count(), 1, "{err}");
+    }
+}
+
+#[test]
 fn anyones_lists_are_scored() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

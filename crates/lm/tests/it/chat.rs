@@ -286,7 +286,8 @@ fn the_bytes_of_tokens_are_those_of_the_text() {
     assert_eq!(single, (0..=255u8).map(|b| vec![b]).collect::<Vec<_>>());
 }
 
-/// For every model: the tokens of its template, shared as far as they are the same, and its end of an answer.
+/// For every model: the tokens of its template up to the answer, shared as far as they are the same, and what
+/// ends an answer.
 #[test]
 fn a_layout_asks_as_the_template_does() {
     let golden = golden();
@@ -297,11 +298,12 @@ fn a_layout_asks_as_the_template_does() {
         now: "2024-07-26T00:00:00".parse().ok(),
         ..ChatOptions::default()
     };
-    for (name, end, has_system) in [
-        ("chatml", "<|im_end|>", true),
-        ("qwen", "<|im_end|>", true),
-        ("llama3", "<|eot_id|>", true),
-        ("gemma", "<end_of_turn>", false),
+    for (name, end, has_system, lead) in [
+        ("chatml", "<|im_end|>", true, ""),
+        // Every answer of Qwen3 begins with what it thought: here nothing.
+        ("qwen", "<|im_end|>", true, "<think>\n\n</think>\n\n"),
+        ("llama3", "<|eot_id|>", true, ""),
+        ("gemma", "<end_of_turn>", false, ""),
     ] {
         let template = || template(&golden, &source(name), name);
         let layout = ChatLayout::of_template(Arc::clone(&tokenizer), template()).unwrap();
@@ -324,6 +326,7 @@ fn a_layout_asks_as_the_template_does() {
                     s => vec![Message::new("user", format!("{s}\n\n{question}"))],
                 };
                 let whole = template().encode(&tokenizer, &messages, &options).unwrap();
+                let whole = [whole, tokenizer.encode(lead)].concat();
                 assert_eq!([&questions.shared[..], own].concat(), whole, "{name}");
             }
         }
@@ -344,4 +347,22 @@ fn chatml_is_what_its_template_says() {
         (layout.end(), [q.shared, q.own.concat()].concat())
     });
     assert_eq!(a, b);
+}
+
+/// GLM-4's generation prompt ends before the line break that its answers begin with.
+#[test]
+fn what_a_template_writes_before_an_answer_belongs_to_the_question() {
+    let golden = golden();
+    let tokenizer = Arc::new(tokenizer(&golden));
+    let glm = "{% for m in messages %}<start_of_turn>\n{{ m.content }}{% endfor %}\
+               {% if add_generation_prompt %}<start_of_turn>{% endif %}";
+    let template = template(&golden, glm, "gemma");
+    let layout = ChatLayout::of_template(Arc::clone(&tokenizer), template).unwrap();
+    assert_eq!(layout.end(), golden.special["<end_of_turn>"]);
+    let questions = layout.questions("", &["What next?", "When next?"]).unwrap();
+    for (own, question) in questions.own.iter().zip(["What next?", "When next?"]) {
+        let whole = [&questions.shared[..], own].concat();
+        let expected = format!("<start_of_turn>\n{question}<start_of_turn>\n");
+        assert_eq!(tokenizer.decode(&whole).unwrap(), expected);
+    }
 }
