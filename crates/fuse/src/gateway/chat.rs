@@ -90,6 +90,8 @@ pub trait ChatService: Send + Sync {
 pub enum ServiceError {
     /// The user's to mend.
     User(String),
+    /// It does not take this request: too long, or its content is refused.
+    Refused(String),
     /// It does not take this request, which has a schema: without one it may.
     Schema(String),
     /// May pass.

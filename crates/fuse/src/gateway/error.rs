@@ -7,6 +7,10 @@ pub enum GatewayError {
     /// Wrong address, key or model: trying again cannot help.
     #[error("{url}: {reason}")]
     User { url: String, reason: String },
+    /// The service reads this request and does not take it: it is too long, or its content is refused. Where no
+    /// request was ever taken, it may as well be the model's name or a limit.
+    #[error("{url}: {reason}")]
+    Refused { url: String, reason: String },
     /// The service stayed away or overloaded through all attempts of this request.
     #[error(
         "{url}: {reason} (after {attempts} attempts); what was answered is kept: run again later"
@@ -65,15 +69,6 @@ pub enum GatewayError {
     },
 }
 
-/// Statuses of a service that reads a request and does not take it: it is too long, or its content is refused.
-/// Where no request was ever taken, it may as well be the model's name or a limit.
-pub(super) const REFUSALS: [u16; 3] = [400, 413, 422];
-
-/// How the reason of such an error begins.
-pub(super) fn refusal(status: u16) -> String {
-    format!("status {status}, the service does not take this request")
-}
-
 impl GatewayError {
     /// Whether it is about this request alone, and others may still be answered.
     pub fn is_of_one_request(&self) -> bool {
@@ -82,10 +77,7 @@ impl GatewayError {
 
     /// Whether the service does not take this request: if it has answered another one, it is about this one alone.
     pub fn is_refusal(&self) -> bool {
-        let Self::User { reason, .. } = self else {
-            return false;
-        };
-        REFUSALS.iter().any(|s| reason.starts_with(&refusal(*s)))
+        matches!(self, Self::Refused { .. })
     }
 }
 

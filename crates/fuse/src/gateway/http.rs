@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::chat::{
     ChatAnswer, ChatRequest, ChatService, RetryAfter, ServiceError, excerpt, parse_completion,
 };
-use super::error::{GatewayError, refusal};
+use super::error::GatewayError;
 
 /// An answer is a few hundred words: more than so many bytes are not read.
 const MAX_BODY: u64 = 16 << 20;
@@ -63,22 +63,24 @@ impl HttpService {
     }
 
     fn refused(&self, status: u16, place: &str, said: &str) -> ServiceError {
-        ServiceError::User(match status {
+        let model = &self.model;
+        let of = match status {
+            400 | 413 | 422 => ServiceError::Refused,
+            _ => ServiceError::User,
+        };
+        of(match status {
             300..=399 => {
                 format!("status {status}, it has moved to {place:?}: put that into base_url")
             }
             400 | 413 | 422 => format!(
-                "{}; check the model {:?} and its limits of tokens: {said}",
-                refusal(status),
-                self.model
+                "status {status}, the service does not take this request; check the model {model:?} and its limits of tokens: {said}"
             ),
             401 | 403 => format!(
                 "status {status}, the key was not accepted; put a valid one into the environment variable that api_key_env names: {said}"
             ),
             402 | 429 => format!("status {status}, the account has no credit left: {said}"),
             404 => format!(
-                "status 404, no such address or model {:?}; check base_url and model: {said}",
-                self.model
+                "status 404, no such address or model {model:?}; check base_url and model: {said}"
             ),
             _ => format!("status {status}: {said}"),
         })
@@ -130,7 +132,7 @@ impl ChatService for HttpService {
             // Of a question with a schema, it may be the schema that it does not take.
             400 | 422 if request.schema.is_some() && !self.takes_schema.load(Ordering::Relaxed) => {
                 return Err(match self.refused(status, &place, &said) {
-                    ServiceError::User(reason) => ServiceError::Schema(reason),
+                    ServiceError::Refused(reason) => ServiceError::Schema(reason),
                     other => other,
                 });
             }

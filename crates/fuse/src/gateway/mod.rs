@@ -193,7 +193,7 @@ impl Gateway {
         let mut waited = Duration::ZERO;
         loop {
             let mut failed: Option<(String, String, u32)> = None;
-            let mut refused: Option<(String, String, Duration)> = None;
+            let mut away: Option<(String, String, Duration)> = None;
             for route in &self.routes {
                 let model = route.service.model();
                 let url = route.service.url().to_owned();
@@ -203,7 +203,7 @@ impl Gateway {
                     match route.ask(&form, &self.config.retry, &self.waiting)? {
                         Ended::NoSchema(reason) => {
                             let Some(plain) = form.without_schema() else {
-                                return Err(GatewayError::User { url, reason });
+                                return Err(GatewayError::Refused { url, reason });
                             };
                             if !route.plain.swap(true, Ordering::Relaxed) {
                                 tracing::warn!(
@@ -244,10 +244,10 @@ impl Gateway {
                             }
                         });
                     }
-                    Ended::Refused { reason, wait } => {
-                        if refused.as_ref().is_none_or(|r| wait < r.2) {
+                    Ended::Away { reason, wait } => {
+                        if away.as_ref().is_none_or(|a| wait < a.2) {
                             let reason = reason.unwrap_or_else(|| "failed too often".into());
-                            refused = Some((url, reason, wait));
+                            away = Some((url, reason, wait));
                         }
                     }
                 }
@@ -260,8 +260,8 @@ impl Gateway {
                     attempts,
                 });
             }
-            let Some((url, reason, wait)) = refused else {
-                unreachable!("a route answers, fails or refuses")
+            let Some((url, reason, wait)) = away else {
+                unreachable!("a route answers, fails or is away")
             };
             waited += wait;
             // One that never answered may be starting, but more likely the address is wrong.

@@ -60,7 +60,7 @@ pub(super) enum Ended {
         attempts: u32,
     },
     /// The breaker is open: nothing was asked, or nothing more.
-    Refused {
+    Away {
         reason: Option<String>,
         wait: Duration,
     },
@@ -86,13 +86,13 @@ impl Route {
         let mut reason = None;
         for attempt in 1.. {
             if let Some(wait) = self.breaker.open_for(clock.now()) {
-                return Ok(Ended::Refused { reason, wait });
+                return Ok(Ended::Away { reason, wait });
             }
             let permit = self.limits.enter(request.estimate().total(), waiting)?;
             let started = clock.now();
             if let Err(wait) = self.breaker.admit(started) {
                 permit.correct(0);
-                return Ok(Ended::Refused { reason, wait });
+                return Ok(Ended::Away { reason, wait });
             }
             let answer = self.service.ask(request, retry.timeout.min(left));
             let now = clock.now();
@@ -107,6 +107,11 @@ impl Route {
                     self.breaker.answered();
                     let url = self.service.url().to_owned();
                     return Err(GatewayError::User { url, reason });
+                }
+                Err(ServiceError::Refused(reason)) => {
+                    self.breaker.answered();
+                    let url = self.service.url().to_owned();
+                    return Err(GatewayError::Refused { url, reason });
                 }
                 Err(ServiceError::Schema(reason)) => {
                     self.breaker.answered();

@@ -128,8 +128,18 @@ fn look(
     let mut rounds = Vec::new();
     for round in 0..config.fusion.repeats {
         let (claims, names) = (&service.claims, &service.vocabulary);
-        let examined = fusion.examine(&history, None, claims, names, round, &mut ask)?;
-        rounds.push(examined.expect("whoever may be asked answers or fails"));
+        match fusion.examine(&history, None, claims, names, round, &mut ask) {
+            Ok(examined) => rounds.push(examined.expect("whoever may be asked answers or fails")),
+            // What was asked for the report alone ends nothing: the user is compared by what there is.
+            Err(hkfr_fuse::Error::Gateway(e))
+                if round > 0 && (e.is_of_one_request() || e.is_refusal()) =>
+            {
+                let user = &fusion.wording.ds.users[instance.user as usize].id;
+                tracing::warn!("user {user}, repeat {round}: {e}");
+                break;
+            }
+            Err(e) => return Err(e.into()),
+        }
     }
     let (facts, templates) = (
         facts(fusion.wording, &history, fusion.facts),

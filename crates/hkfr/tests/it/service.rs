@@ -326,6 +326,33 @@ fn the_report_tells_how_good_the_claims_are() {
     assert!(out.contains("Cut: not-in-catalogue 1."), "{out}");
 }
 
+/// What is asked for the report alone ends nothing.
+#[test]
+fn a_user_whose_repeat_is_refused_is_left_out_of_the_consistency() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let first = std::sync::Mutex::new(None);
+    let server = Server::start(move |asked| {
+        let is_repeat = asked.body["seed"] == 1;
+        let mut first = first.lock().unwrap();
+        if is_repeat && *first.get_or_insert_with(|| data(&asked.prompt)) == data(&asked.prompt) {
+            return say(400, "content_filter");
+        }
+        say(200, good("small", SAID))
+    });
+    served(dir, &server.url, "repeats = 2\nreport_users = 6");
+    let (code, _, err) = fuse(dir, &[]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        err.contains("repeat 1: ") && err.contains("content_filter"),
+        "{err}"
+    );
+    let report = std::fs::read(dir.join("out/toy/fuse/report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report[0]["consistency"]["users"], 5);
+    assert_eq!(report[0]["similarity"]["users"], 6);
+}
+
 /// Batch files hold what is to be asked again, once the answers that cannot be read are there.
 #[test]
 fn what_is_asked_again_goes_out_with_the_next_batch() {
