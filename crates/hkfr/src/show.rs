@@ -12,7 +12,7 @@ use hkfr_fuse::{FusionMode, KnowledgeStore};
 use hkfr_rec::tasks::read_messages;
 
 use crate::config::Config;
-use crate::stages::llm::KNOWLEDGE;
+use crate::stages::texts::KNOWLEDGE;
 use crate::stages::{SPLIT_FILE, read_runs};
 
 /// Events that are shown, the latest of the history.

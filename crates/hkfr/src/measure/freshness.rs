@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::{Measured, triple};
 use crate::config::Config;
-use crate::stages::llm::MAX_NAME;
+use crate::stages::items::MAX_NAME;
 use crate::stages::{Session, facts_config};
 
 const DAY: i64 = 86_400;

@@ -13,10 +13,11 @@ use serde_json::json;
 
 use super::claims;
 use super::histories::{facts_config, fusion, instances_of};
-use super::llm::{KNOWLEDGE, Source, Variant, n_threads, variants};
 use super::refresh::{self, Earlier, Planner, n_choices};
 use super::service::{self, Service};
-use super::{Model, Session};
+use super::texts::{KNOWLEDGE, Source};
+use super::variant::{Variant, variants};
+use super::{Model, Session, n_threads};
 use crate::config::Config;
 use crate::stage::{Outcome, Spec, StageContext};
 

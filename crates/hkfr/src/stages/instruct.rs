@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Session;
-use super::llm::{Texts, Variant, variants};
+use super::texts::Texts;
+use super::variant::{Variant, variants};
 use crate::atomic;
 use crate::config::InstructionsConfig;
 use crate::stage::{Outcome, Spec};

@@ -20,10 +20,12 @@ use hkfr_rec::llm::{
 use hkfr_rec::systems::own_choices;
 use serde::{Deserialize, Serialize};
 
-use super::llm::{MAX_NAME, Texts, item_vectors, n_threads, popularity, system};
+use super::items::{MAX_NAME, item_vectors, popularity};
 use super::ranked::Lists;
+use super::texts::Texts;
 use super::tune;
-use super::{Model, Session};
+use super::variant::system;
+use super::{Model, Session, n_threads};
 use crate::progress::{Progress, Unit};
 
 /// Training users whose mean answer calibrates a system.

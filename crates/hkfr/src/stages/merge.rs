@@ -17,9 +17,9 @@ use hkfr_fuse::{Answers, FusionMode, KnowledgeStore, PseudonymKey};
 use serde::Deserialize;
 
 use super::ingest::{SHARD_ROWS, ShardRows};
-use super::llm::KNOWLEDGE;
 use super::prompts::{ORIGIN, Origin, PartFile, part_name};
 use super::service::{ANSWERS, close_answers, open_answers};
+use super::texts::KNOWLEDGE;
 use super::{Session, fuse, ingest, prompts};
 use crate::args::{MergeArgs, MergeStage};
 use crate::forget::tombstones::{IsForgotten, TOMBSTONES, forgotten};

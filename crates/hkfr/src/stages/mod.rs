@@ -13,8 +13,8 @@ mod fuse;
 mod histories;
 mod ingest;
 mod instruct;
+pub mod items;
 mod leaks;
-pub mod llm;
 mod llm_ranking;
 mod merge;
 mod model;
@@ -26,7 +26,9 @@ mod recommend;
 mod refresh;
 pub mod service;
 mod split;
+pub mod texts;
 mod tune;
+pub mod variant;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -34,8 +36,11 @@ use std::rc::Rc;
 use anyhow::{Context, Result, ensure};
 use hkfr_events::store::{self, Shard};
 use hkfr_events::{Dataset, Split};
+use hkfr_fuse::TemplateSet;
+use hkfr_rec::tasks::TaskSet;
 
 use crate::config::{Config, LLM_SYSTEMS};
+use crate::digest;
 use crate::fetch::{self, Asset, Fetcher};
 use crate::stage::{Outcome, RunLock, Runner};
 use crate::stop::Stop;
@@ -45,7 +50,6 @@ pub(crate) use evaluate::{eval_config, truths};
 pub use histories::{facts_config, fusion};
 pub use instruct::recount_rows;
 pub use leaks::check as check_leaks;
-pub use llm::n_threads;
 pub use merge::merge;
 pub use model::{Model, assets_of, check_asset_names, open_tokenizer};
 pub use prompts::prompts;
@@ -192,7 +196,7 @@ impl Session {
         if ranks_by_llm && reaches("fuse") {
             self.llm_path().context("stage fetch")?;
         }
-        if llm::has_item_head(&self.config) && reaches("tune") {
+        if variant::has_item_head(&self.config) && reaches("tune") {
             self.encoder_path().context("stage fetch")?;
         }
         Ok(())
@@ -231,6 +235,26 @@ impl Session {
         self.split = Some(Rc::clone(&split));
         Ok(split)
     }
+
+    pub fn templates(&self) -> Result<TemplateSet> {
+        let fusion = &self.config.fusion;
+        Ok(TemplateSet::load(
+            &fusion.templates,
+            fusion.template_dir.as_deref(),
+        )?)
+    }
+
+    /// What is asked of a user, and the hash of all its texts.
+    pub fn tasks(&self) -> Result<(TaskSet, String)> {
+        let fusion = &self.config.fusion;
+        let tasks = TaskSet::load(&fusion.templates, fusion.template_dir.as_deref())?;
+        let hash = digest::of_text(tasks.source());
+        Ok((tasks, hash))
+    }
+}
+
+pub fn n_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn position(stage: &str) -> Option<usize> {
@@ -259,5 +283,5 @@ fn fingerprint_path(path: &Path) -> Result<String> {
         }
     }
     lines.sort();
-    Ok(crate::digest::of_text(&lines.join("\n")))
+    Ok(digest::of_text(&lines.join("\n")))
 }

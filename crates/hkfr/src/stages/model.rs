@@ -245,7 +245,7 @@ pub fn assets_of<'a>(config: &Config, assets: &'a [Asset]) -> Result<Vec<&'a Ass
     if config.systems().any(|s| LLM_SYSTEMS.contains(&s)) {
         names.push(&config.models.llm);
     }
-    if super::llm::has_item_head(config) {
+    if super::variant::has_item_head(config) {
         names.push(&config.models.encoder);
     }
     let names = names.into_iter().filter(|n| model_path(n).is_none());

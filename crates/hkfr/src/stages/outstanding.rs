@@ -15,9 +15,10 @@ use hkfr_fuse::{
 
 use super::Session;
 use super::histories::{facts_config, fusion, instances_of};
-use super::llm::{Variant, n_threads, variants};
+use super::n_threads;
 use super::refresh::{self, Earlier, Planner};
 use super::service::{ANSWERS, close_answers, open_answers, pseudonyms, spend_config};
+use super::variant::{Variant, variants};
 use crate::args::ServiceArgs;
 use crate::config::FusionConfig;
 

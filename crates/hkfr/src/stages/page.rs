@@ -9,7 +9,8 @@ use hkfr_lm::log::{METRICS, read_metrics};
 use serde_json::{Map, Value};
 
 use super::Session;
-use super::llm::{KNOWLEDGE, Variant};
+use super::texts::KNOWLEDGE;
+use super::variant::Variant;
 use crate::config::Config;
 
 /// People whose knowledge and recommendations are shown.

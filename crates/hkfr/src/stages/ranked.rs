@@ -8,7 +8,7 @@ use hkfr_rec::baselines::{Entities, RepeatPolicy, Scorer};
 use hkfr_rec::rank;
 use hkfr_rec::systems::Fitting;
 
-use super::llm::n_threads;
+use super::n_threads;
 use crate::config::RecommendConfig;
 use crate::stop::Stop;
 

@@ -22,7 +22,7 @@ use crate::stage::{Outcome, Spec, StageContext};
 use crate::stop::Stop;
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
-    let any_llm = !super::llm::variants(&session.config, false).is_empty();
+    let any_llm = !super::variant::variants(&session.config, false).is_empty();
     let mut outside = Vec::new();
     if any_llm {
         outside.extend([session.llm_fingerprint()?, session.tasks()?.1]);
@@ -58,7 +58,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let (dir, stop, seed) = (ctx.dir.clone(), ctx.stop.clone(), ctx.seed);
         let tasks = &config.recommend.tasks;
         rank_all(ctx, &systems, tasks, |system, task, progress| {
-            if super::llm::system(system).is_some() {
+            if super::variant::system(system).is_some() {
                 let path = LlmRanking::open(system, &dir).finish(session, &lists)?;
                 if *task == tasks[0] {
                     LlmRanking::write_features(&path, system, &lists)?;

@@ -21,8 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::histories::{facts_config, fusion};
-use super::llm::n_threads;
-use super::{Model, Session};
+use super::{Model, Session, n_threads};
 use crate::config::Config;
 use crate::stop::Stop;
 use crate::{atomic, digest};

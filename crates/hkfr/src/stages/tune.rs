@@ -14,8 +14,9 @@ use hkfr_rec::llm::{ItemHead, ItemVectors, TuneConfig, TuneEvent, TuneExample, T
 use hkfr_rec::tasks::{InstructionRow, read_messages};
 use serde_json::json;
 
-use super::llm::{Variant, item_vectors, n_threads, popularity, variants};
-use super::{Model, Session};
+use super::items::{item_vectors, popularity};
+use super::variant::{Variant, variants};
+use super::{Model, Session, n_threads};
 use crate::config::TuningConfig;
 use crate::stage::{Outcome, Spec};
 
@@ -26,12 +27,12 @@ const HEAD: &str = "item_head.safetensors";
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let variants = variants(&session.config, true);
     let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
-    let any_llm = !super::llm::variants(&session.config, false).is_empty();
+    let any_llm = !super::variant::variants(&session.config, false).is_empty();
     let mut outside = Vec::new();
     if any_llm {
         outside.extend([session.llm_fingerprint()?, session.tasks()?.1]);
     }
-    let has_item_head = super::llm::has_item_head(&session.config);
+    let has_item_head = super::variant::has_item_head(&session.config);
     if has_item_head {
         outside.push(session.encoder_fingerprint()?);
     }
