@@ -88,6 +88,10 @@ pub enum Fault {
     Json(serde_json::Error),
     #[error("not valid UTF-8; convert the file to UTF-8")]
     Utf8,
+    #[error("compressed with gzip; unpack it first (`gunzip -k FILE`)")]
+    Gzip,
+    #[error("no row, so no list; a run has {expected} for each item of a list")]
+    NoRows { expected: &'static str },
     #[error("the file is empty; its first line must be the header")]
     NoHeader,
     #[error("the header says format `{found}`, expected `{expected}`")]

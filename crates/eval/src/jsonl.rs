@@ -60,7 +60,7 @@ impl Lines {
     /// The next line that is not blank, without its line break; `None` at the end.
     ///
     /// # Errors
-    /// [`Fault::Utf8`] on its line; a file that cannot be read.
+    /// [`Fault::Utf8`] on its line, [`Fault::Gzip`]; a file that cannot be read.
     // Not an iterator: what it gives may fail, and the line number is asked between two.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<String>> {
@@ -78,7 +78,9 @@ impl Lines {
                 break;
             }
         }
-        let text = String::from_utf8(bytes).map_err(|_| self.fault(Fault::Utf8))?;
+        let gzip = self.line == 1 && bytes.starts_with(b"\x1f\x8b");
+        let text = String::from_utf8(bytes)
+            .map_err(|_| self.fault(if gzip { Fault::Gzip } else { Fault::Utf8 }))?;
         Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
     }
 

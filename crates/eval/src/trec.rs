@@ -151,8 +151,8 @@ const QRELS: &str = "4 fields `qid iteration docid relevance`";
 /// Reads a run of one system as a run of `task`. Cases keep the order of their first line.
 ///
 /// # Errors
-/// [`Error::Line`] for a wrong number of fields, a score that is not a finite number, a document
-/// given twice for a query, or a second tag.
+/// [`Error::Line`] for a file without rows, a wrong number of fields, a score that is not a finite number, a
+/// document given twice for a query, or a second tag.
 pub fn read_run(path: &Path, task: &str) -> Result<Run> {
     let mut lines = Lines::open(path)?;
     let mut tag: Option<String> = None;
@@ -172,11 +172,7 @@ pub fn read_run(path: &Path, task: &str) -> Result<Run> {
         }
         grouped.push(qid, docid, score, lines.line());
     }
-    let empty = || Fault::TrecFields {
-        expected: RUN,
-        found: 0,
-    };
-    let system = tag.ok_or_else(|| lines.fault(empty()))?;
+    let system = tag.ok_or_else(|| lines.fault(Fault::NoRows { expected: RUN }))?;
     let lists = grouped.into_lists().map_err(|at| placed(path, at))?;
     Ok(Run {
         system,

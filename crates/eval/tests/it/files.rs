@@ -245,7 +245,13 @@ fn faults_of_a_trec_file_name_file_and_line() {
         "q1 Q0 d2 2 1.0 other",
         "x.jsonl:2: tag `other` differs from `bm25`",
     );
-    assert!(error("", |p| trec::read_run(p, "item")).contains("found 0"));
+    assert!(
+        error("", |p| trec::read_run(p, "item")).contains("no row, so no list; a run has 6 fields")
+    );
+    let packed = b"\x1f\x8b\x08\x00rest\n";
+    assert!(
+        error(packed, |p| trec::read_run(p, "item")).contains("x.jsonl:1: compressed with gzip")
+    );
 }
 
 #[test]
