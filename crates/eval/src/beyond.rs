@@ -25,7 +25,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ranks::{Repeats, dropped};
+use crate::ranks::dropped;
+use crate::repeats::Repeats;
 use crate::run::RankedList;
 use crate::truth::{Truth, TruthCase};
 

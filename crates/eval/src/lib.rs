@@ -47,6 +47,7 @@ pub mod beyond;
 pub mod bootstrap;
 pub mod checks;
 mod compare;
+mod config;
 pub mod dense;
 mod error;
 mod holm;
@@ -58,8 +59,10 @@ pub mod parquet;
 mod pool;
 pub mod randomisation;
 pub mod ranks;
+mod repeats;
 mod report;
 mod run;
+mod score;
 pub mod segments;
 mod shuffled;
 pub mod table;
@@ -69,18 +72,19 @@ mod verdict;
 mod warnings;
 
 pub use beyond::ListMetrics;
-pub use compare::{EvalConfig, evaluate};
+pub use compare::evaluate;
+pub use config::EvalConfig;
 pub use error::{Error, Fault, Result};
 pub use holm::holm;
 pub use jsonl::{Lines, write_atomically};
-pub use measure::{Scores, score, score_all};
 pub use metrics::{Metric, MetricAt};
 pub use pool::{Source, pool};
-pub use ranks::Repeats;
+pub use repeats::Repeats;
 pub use report::{
-    ALL, Difference, MetricValue, Report, SegmentReport, SystemCost, SystemRow, TaskReport,
+    Difference, MetricValue, Report, SegmentReport, SystemCost, SystemRow, TaskReport,
 };
 pub use run::{RankedList, Run};
+pub use score::{Scores, score, score_all};
 pub use shuffled::{OrderWorth, changed_lists, worth_of_order};
-pub use truth::{Truth, TruthCase};
+pub use truth::{ALL, Truth, TruthCase};
 pub use verdict::verdicts;

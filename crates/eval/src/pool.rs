@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
-use crate::ranks::Repeats;
+use crate::repeats::Repeats;
 use crate::run::Run;
 use crate::truth::{Truth, TruthCase};
 

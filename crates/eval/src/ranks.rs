@@ -28,35 +28,9 @@
 //! assert_eq!(target_ranks(&list, &case, Repeats::Exclude, |_| true).ranks, [2, 3]);
 //! ```
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
+use crate::repeats::Repeats;
 use crate::run::RankedList;
 use crate::truth::TruthCase;
-
-/// May an item be right, and take a place, that the user consumed before? One policy for all
-/// systems of a table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Repeats {
-    /// Lists and targets as they are: people buy milk again.
-    #[default]
-    Allow,
-    /// [`TruthCase::consumed`] is taken out of every list, whoever made it, and out of the
-    /// targets: nobody rents a film twice.
-    Exclude,
-}
-
-/// As tables say it.
-impl fmt::Display for Repeats {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allow => "repeats: allowed",
-            Self::Exclude => "items consumed before are excluded",
-        })
-    }
-}
 
 /// Where the targets of one case stand.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -9,13 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::beyond::ListMetrics;
 use crate::bootstrap::Interval;
-use crate::compare::EvalConfig;
+use crate::config::EvalConfig;
 use crate::error::Result;
 use crate::jsonl::write_atomically;
 use crate::metrics::{Metric, MetricAt};
-
-/// The segment of all cases with `in_overall`.
-pub const ALL: &str = "all";
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -53,7 +50,7 @@ pub struct TaskReport {
     pub n_targets: usize,
     /// Targets outside the catalogue, which no system can hit. They stay in the denominator.
     pub n_unreachable_targets: usize,
-    /// [`ALL`] first.
+    /// [`ALL`](crate::ALL) first.
     pub segments: Vec<SegmentReport>,
 }
 

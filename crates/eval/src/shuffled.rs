@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Interval, Matrix, percentile_interval};
-use crate::compare::EvalConfig;
+use crate::config::EvalConfig;
 use crate::error::{Error, Result};
 use crate::holm::holm;
 use crate::measure::measure;

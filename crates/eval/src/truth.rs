@@ -18,11 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Fault, Result};
 use crate::jsonl::{Lines, check_format, write_atomically};
-use crate::ranks::Repeats;
-use crate::report::ALL;
+use crate::repeats::Repeats;
 
 const FORMAT: &str = "hkfr-truth";
 const VERSION: u32 = 1;
+
+/// The segment of all cases with `in_overall`.
+pub const ALL: &str = "all";
 
 /// The answers of one task.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::checks::one_target_faults;
-use crate::compare::EvalConfig;
+use crate::config::EvalConfig;
 use crate::measure::Measured;
 use crate::report::TaskReport;
 use crate::truth::Truth;
