@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{AsOf, History};
-
 pub type UserIdx = u32;
 pub type ItemIdx = u32;
 pub type KindIdx = u16;
@@ -102,13 +100,6 @@ impl Dataset {
 
     pub fn n_events(&self) -> usize {
         self.events.len()
-    }
-
-    /// The user's events strictly before `as_of`, oldest first.
-    pub fn history(&self, user: UserIdx, as_of: AsOf) -> History<'_> {
-        let events = self.user_events(user);
-        let n = events.partition_point(|e| e.ts < as_of.seconds());
-        History::new(user, &self.users[user as usize], as_of, &events[..n])
     }
 
     /// All events of a user. Only splits may look past a cut-off.

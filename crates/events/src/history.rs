@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Event, Profile, UserIdx};
+use crate::dataset::{Dataset, Event, Profile, UserIdx};
 
 /// A cut-off in seconds (local time of the log). What is derived from a history carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,6 +17,15 @@ impl AsOf {
 
     pub const fn seconds(self) -> i64 {
         self.0
+    }
+}
+
+impl Dataset {
+    /// The user's events strictly before `as_of`, oldest first.
+    pub fn history(&self, user: UserIdx, as_of: AsOf) -> History<'_> {
+        let events = self.user_events(user);
+        let n = events.partition_point(|e| e.ts < as_of.seconds());
+        History::new(user, &self.users[user as usize], as_of, &events[..n])
     }
 }
 

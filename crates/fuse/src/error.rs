@@ -8,7 +8,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The user's template is wrong: the message names the file, the line and the remedy.
     #[error(transparent)]
-    Template(#[from] crate::texts::Mistake),
+    Template(#[from] crate::mistake::Mistake),
     #[error("{0}")]
     Config(String),
     /// The embedded model could not score.

@@ -13,9 +13,12 @@ mod fuser;
 mod gateway;
 pub mod integrity;
 mod known;
+mod load;
+mod mistake;
 mod prompt;
 mod pseudonym;
 mod redact;
+pub mod rendering;
 mod sample;
 mod sanitise;
 mod statements;
@@ -42,6 +45,7 @@ pub use gateway::{
     SystemClock, Usage, read_batch, write_batch_line,
 };
 pub use known::Known;
+pub use mistake::Mistake;
 pub use prompt::{CountTokens, CutCounts, Prompt, behaviour_text, raw_text};
 pub use pseudonym::{ItemNames, MIN_KEY, PseudonymKey, Pseudonyms};
 pub use redact::redact;

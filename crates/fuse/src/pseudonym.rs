@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::gateway::ChatRequest;
-use crate::wording::name;
+use crate::sanitise::name;
 
 /// Bytes that a key has at least.
 pub const MIN_KEY: usize = 32;

@@ -3,6 +3,14 @@
 
 use crate::redact::redact;
 
+/// Characters that a name (title, category, brand, place) may have in a prompt.
+const MAX_NAME: usize = 80;
+
+/// A name as prompts have it.
+pub(crate) fn name(text: &str) -> String {
+    sanitise(text, MAX_NAME).0
+}
+
 /// One line of plain text, at most `max_chars` characters. The flag says whether it was cut.
 ///
 /// - Control characters and runs of white space become one space.

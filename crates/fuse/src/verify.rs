@@ -4,8 +4,8 @@
 use hkfr_events::{Dataset, Event, History};
 
 use crate::facts::{FactsConfig, time};
+use crate::sanitise::name;
 use crate::statements::Claim;
-use crate::wording::name;
 
 /// The claims that the history does not bear out, recounted event by event.
 pub fn false_claims<'a>(

@@ -7,16 +7,8 @@ use hkfr_events::{Dataset, ItemIdx, KindIdx};
 
 use crate::gateway::ChatRequest;
 use crate::pseudonym::Pseudonyms;
-use crate::sanitise::sanitise;
+use crate::sanitise::name;
 use crate::templates::TemplateSet;
-
-/// Characters that a name (title, category, brand, place) may have in a prompt.
-const MAX_NAME: usize = 80;
-
-/// A name as prompts have it.
-pub(crate) fn name(text: &str) -> String {
-    sanitise(text, MAX_NAME).0
-}
 
 pub struct Wording<'a> {
     pub ds: &'a Dataset,

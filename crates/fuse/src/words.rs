@@ -11,10 +11,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::Result;
-use crate::texts::{Mistake, Text, Texts};
-
-/// The file of a set.
-pub(crate) const FILE: &str = "words.json";
+use crate::mistake::Mistake;
+use crate::texts::{self, Text, Texts, WORDS};
 
 /// What [`crate::time::weekday`], [`crate::time::daypart`] and [`crate::price_band`] say.
 pub(crate) const WEEKDAYS: [&str; 7] = [
@@ -60,8 +58,8 @@ impl Words {
     /// # Errors
     /// An unknown set; a table that is no JSON object of texts, lacks a word or says two alike.
     pub fn load(set: &str, dir: Option<&Path>) -> Result<Self> {
-        let (texts, mistakes) = crate::templates::texts(set, dir)?;
-        if let Some(mistake) = mistakes.into_iter().find(|m| m.file.ends_with(FILE)) {
+        let (texts, mistakes) = texts::of_set(set, dir)?;
+        if let Some(mistake) = mistakes.into_iter().find(|m| m.file.ends_with(WORDS)) {
             return Err(mistake.into());
         }
         let (words, mistakes) = Self::of(&texts);
@@ -78,7 +76,7 @@ impl Words {
 
     /// What the texts' `words.json` says, as far as it can be read, and what is wrong with it.
     pub(crate) fn of(texts: &Texts) -> (Self, Vec<Mistake>) {
-        let Some(Text { origin, text }) = texts.get(FILE) else {
+        let Some(Text { origin, text }) = texts.get(WORDS) else {
             return Default::default();
         };
         let mistake = |line, reason| Mistake {

@@ -7,7 +7,8 @@
 
 use crate::constrain::{Constraint, TokenMask};
 use crate::error::{Error, Result};
-use crate::generate::{Finish, Generated, Generator, append, check_budget};
+use crate::generate::{Generator, append, check_budget};
+use crate::generated::{Finish, Generated};
 use crate::kernels::log_sum_exp;
 
 /// Rows reserved at a time: a fork leaves the rest of its parent's unused.

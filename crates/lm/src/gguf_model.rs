@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::config::{Architecture, LlamaConfig, RopeScaling};
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, Value};
-use crate::model::Weights;
+use crate::weights::Weights;
 
 /// (Hugging Face, GGUF), below the layer.
 const NAMES: [(&str, &str); 14] = [

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use crate::config::LlamaConfig;
 use crate::error::{Error, Result};
 use crate::hf_config;
-use crate::model::Weights;
 use crate::tensors::to_f32;
+use crate::weights::Weights;
 
 /// No header of a real file is longer; a damaged length must not allocate the machine's memory.
 const MAX_HEADER: u64 = 100 << 20;

@@ -2,7 +2,7 @@
 
 use crate::constrain::{Constraint, TokenMask};
 use crate::error::{Error, Result};
-use crate::generate::{Finish, Generated, Step};
+use crate::generated::{Finish, Generated, Step};
 use crate::kernels::log_sum_exp;
 use crate::sampler::Sampler;
 use crate::text::TextStream;

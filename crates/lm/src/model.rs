@@ -18,6 +18,7 @@ use crate::kernels::{Matrix, Precision};
 use crate::rope::Rope;
 use crate::targets::Target;
 use crate::tokenizer::Tokenizer;
+use crate::weights::Weights;
 
 pub(crate) struct Layer {
     /// In the order of [`Target::ALL`].
@@ -32,12 +33,6 @@ pub(crate) struct Layer {
     pub k_norm: Option<Vec<f32>>,
     pub post_self_attn_layernorm: Option<Vec<f32>>,
     pub post_mlp_layernorm: Option<Vec<f32>>,
-}
-
-/// A source of tensors by their Hugging Face names.
-pub(crate) trait Weights {
-    /// A tensor as `f32`, checked against `shape`.
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
 }
 
 impl Layer {

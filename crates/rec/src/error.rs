@@ -8,7 +8,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The user's template is wrong: the message names the file, the line and the remedy.
     #[error(transparent)]
-    Template(#[from] hkfr_fuse::texts::Mistake),
+    Template(#[from] hkfr_fuse::Mistake),
     /// The user's instruction file is wrong.
     #[error("{path}:{line}: {reason}")]
     BadRow {

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::facts::{Facts, FactsConfig, FactsView, facts, recent, time};
 use crate::prompt::{CountTokens, CutCounts, Prompt, profile_text, truncated};
-use crate::wording::{Wording, name};
+use crate::sanitise::name;
+use crate::wording::Wording;
 
 const COLUMNS: [&str; 12] = [
     "id", "days_ago", "weekday", "daypart", "action", "subject", "scenario", "item", "category",

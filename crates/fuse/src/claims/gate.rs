@@ -346,7 +346,7 @@ impl<'a> Gate<'a> {
         let first = cited[0].1;
         let names = [h.category(first), h.title(first)].into_iter().flatten();
         let value = names.into_iter().find(|n| is(n, key)).map(str::to_owned);
-        let searched = || crate::wording::name(first.text.as_deref().unwrap_or_default());
+        let searched = || crate::sanitise::name(first.text.as_deref().unwrap_or_default());
         let recent = h.events[h.recent..].iter().filter(|e| of_will(e));
         Ok(Found {
             slot: "intent",

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use foldhash::HashMap;
 use hkfr_events::Dataset;
 
-use crate::wording::name;
+use crate::sanitise::name;
 
 /// A name as it is compared: as prompts have it, in lower case.
 pub(crate) fn folded(text: &str) -> String {

@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::facts::{Count, recent, time};
 use crate::fuser::KnowledgeRecord;
 use crate::prompt::CountTokens;
+use crate::sanitise::name;
 use crate::statements::{Claim, SLOTS, claim_of};
-use crate::wording::name;
 
 /// The slot of a claim that is about people like the user, and not about the user.
 pub const COHORT_SLOT: &str = "cohort";

@@ -19,7 +19,8 @@ pub use blend::own_weight;
 pub use claims::{COHORT_SLOT, false_cohort_claims};
 
 use crate::facts::recent;
-use crate::wording::{Wording, name};
+use crate::sanitise::name;
+use crate::wording::Wording;
 use nearest::Features;
 
 /// Who is like someone.

@@ -39,7 +39,7 @@ fn among<I: Iterator<Item = &'static str>>(
     }
     for (i, name) in names.iter().enumerate() {
         if !known().any(|k| k == name) {
-            let hint = super::load::nearest(name, known());
+            let hint = super::hint::nearest(name, known());
             return bad(format!("unknown {noun} \"{name}\"{hint}"));
         }
         if names[..i].contains(name) {
@@ -55,7 +55,7 @@ pub(super) fn systems(c: &SystemsConfig, prefix: &str) -> Result<(), Finding> {
         for (system, settings) in systems {
             let section = format!("{prefix}{task}.{system}");
             if !SYSTEMS.contains(&system.as_str()) {
-                let hint = super::load::nearest(system, SYSTEMS.iter().copied());
+                let hint = super::hint::nearest(system, SYSTEMS.iter().copied());
                 return bad(
                     &section,
                     "",
@@ -63,7 +63,7 @@ pub(super) fn systems(c: &SystemsConfig, prefix: &str) -> Result<(), Finding> {
                 );
             }
             if let Err(e) = recipe(system, settings, 0) {
-                let (mut key, reason) = super::load::option_error(&e.to_string(), system);
+                let (mut key, reason) = super::hint::option_error(&e.to_string(), system);
                 if key.is_empty() {
                     let about = settings.keys().find(|k| reason.starts_with(k.as_str()));
                     key = about.cloned().unwrap_or_default();
@@ -109,7 +109,7 @@ fn service(f: &FusionConfig) -> Result<(), Finding> {
     }
     match f.service_models().find(|m| !f.prices.contains_key(*m)) {
         Some(model) => {
-            let hint = super::load::nearest(model, f.prices.keys().map(String::as_str));
+            let hint = super::hint::nearest(model, f.prices.keys().map(String::as_str));
             let reason = format!("cannot be held: prices has none of model \"{model}\"{hint}");
             bad("max_cost", &reason)
         }
@@ -140,7 +140,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
     }
     let adapter = format!("adapter \"{}\"", c.data.adapter.name());
     if let Err(e) = c.data.adapter_config(Path::new("")) {
-        let (key, reason) = super::load::option_error(e.message(), &adapter);
+        let (key, reason) = super::hint::option_error(e.message(), &adapter);
         return bad("data.options", &key, &reason);
     }
     for (section, key, value) in [
@@ -252,7 +252,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             return bad("instructions", "tasks", &reason);
         }
         if !INSTRUCTION_TASKS.contains(&task.as_str()) {
-            let hint = super::load::nearest(task, INSTRUCTION_TASKS.iter().copied());
+            let hint = super::hint::nearest(task, INSTRUCTION_TASKS.iter().copied());
             return bad(
                 "instructions",
                 "tasks",
@@ -262,7 +262,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
     }
     let sets = hkfr_fuse::TemplateSet::builtin_sets();
     if !sets.contains(&c.fusion.templates.as_str()) {
-        let hint = super::load::nearest(&c.fusion.templates, sets.iter().copied());
+        let hint = super::hint::nearest(&c.fusion.templates, sets.iter().copied());
         return bad(
             "fusion",
             "templates",

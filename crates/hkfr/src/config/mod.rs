@@ -6,6 +6,7 @@
 
 mod check;
 mod data;
+mod hint;
 mod llm;
 mod load;
 mod outcome;
@@ -15,12 +16,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use data::{Adapter, DataConfig};
+pub(crate) use hint::nearest;
 pub use hkfr_events::split::{SplitConfig, SplitKind};
 pub use llm::{
     CassetteMode, CohortBy, FallbackConfig, FusionConfig, FusionMode, InstructionsConfig,
     ItemNames, ModelsConfig, Targets, TuningConfig, TuningMode, model_path,
 };
-pub(crate) use load::nearest;
 pub use load::{ConfigError, load, parse};
 pub use outcome::{
     EvaluateConfig, LLM_SYSTEMS, RecommendConfig, RepeatPolicy, SYSTEMS, SystemsConfig, TASKS,

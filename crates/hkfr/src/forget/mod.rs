@@ -12,6 +12,7 @@
 //! A user whom the data set no longer holds may still be in paid answers, prompts and shards: that goes too.
 //! Nothing is done while a shard of the run is at work.
 
+pub mod pending;
 mod plan;
 mod rows;
 pub mod tombstones;
@@ -24,7 +25,8 @@ use hkfr_events::{IngestReport, Split, store};
 use hkfr_fuse::Answers;
 use serde_json::json;
 
-pub use plan::{PENDING, Plan};
+pub use pending::PENDING;
+pub use plan::Plan;
 pub use rows::files;
 
 use crate::config::Config;
@@ -140,16 +142,6 @@ impl ShardLocks {
         }
         Ok(())
     }
-}
-
-/// A user was being forgotten when a process ended: nothing else may go on before that is finished.
-pub fn ensure_none_pending(run_dir: &Path) -> Result<()> {
-    ensure!(
-        !run_dir.join(PENDING).exists(),
-        "a user was being forgotten in {} when the process ended; `hkfr forget CONFIG --user ID` with the same user finishes it",
-        run_dir.display()
-    );
-    Ok(())
 }
 
 fn take_out(run_dir: &Path, id: &str, plan: &Plan, subject: &str) -> Result<()> {

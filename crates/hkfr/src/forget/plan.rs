@@ -10,6 +10,7 @@ use hkfr_events::{Split, UserIdx};
 use hkfr_fuse::{Answers, PseudonymKey};
 use serde::{Deserialize, Serialize};
 
+use super::pending::PENDING;
 use super::rows::{Who, files};
 use super::tombstones::{Adapter, Tombstone};
 use crate::config::Config;
@@ -17,9 +18,6 @@ use crate::stage::{MANIFEST, Manifest};
 use crate::stages::service::ANSWERS;
 use crate::stages::{ORDER, SPLIT_FILE};
 use crate::{digest, sealed};
-
-/// Lies in the run directory while a user is being forgotten.
-pub const PENDING: &str = "forgetting.json";
 
 /// Weights in an adapter's directory.
 const WEIGHTS: &str = "adapter_model.safetensors";

@@ -123,7 +123,7 @@ impl Session {
         stop: Stop,
         force: &[String],
     ) -> Result<Self> {
-        crate::forget::ensure_none_pending(&config.run_dir())?;
+        crate::forget::pending::ensure_none_pending(&config.run_dir())?;
         Ok(Self {
             runner: Runner::new(&config.run_dir(), stop.clone(), force),
             config,

@@ -11,7 +11,7 @@
 
 use hkfr_events::{Dataset, History};
 
-use super::recommend::CaseScores;
+use super::case_scores::CaseScores;
 use crate::baselines::OwnChoices;
 
 pub struct Calibration {

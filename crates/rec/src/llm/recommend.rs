@@ -12,6 +12,7 @@ use hkfr_lm::{
 };
 
 use super::calibrate::Calibration;
+use super::case_scores::CaseScores;
 use super::item_head::{ItemHead, ItemVectors, user_vector};
 use super::pack::check_length;
 
@@ -39,15 +40,6 @@ pub struct Ranker<'a> {
     pub item_instruction: &'a str,
     /// `None`: the raw scores.
     pub calibration: Option<Calibration>,
-}
-
-pub struct CaseScores {
-    /// By category position of the catalogue: `ln p(name)`, or what calibration made of it.
-    pub categories: Vec<f32>,
-    /// By catalogue position.
-    pub items: Vec<f32>,
-    pub user_vector: Vec<f32>,
-    pub prompt_tokens: usize,
 }
 
 impl Ranker<'_> {

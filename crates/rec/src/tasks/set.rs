@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hkfr_fuse::texts::Mistake;
+use hkfr_fuse::Mistake;
 use hkfr_fuse::{TemplateSet, Words};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

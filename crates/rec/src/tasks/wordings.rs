@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hkfr_fuse::texts::{Mistake, TASK_WORDS, Text, Texts, environment, lay_over, rendered};
-use hkfr_fuse::{TemplateSet, Words};
+use hkfr_fuse::rendering::{environment, rendered};
+use hkfr_fuse::texts::{TASK_WORDS, Text, Texts, lay_over};
+use hkfr_fuse::{Mistake, TemplateSet, Words};
 use minijinja::{Environment, Value};
 
 use super::builtin::{SETS, Set};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use hkfr_fuse::Mistake;
 use hkfr_fuse::TemplateSet;
-use hkfr_fuse::texts::Mistake;
 use hkfr_rec::Error;
 use hkfr_rec::tasks::{ITEM_TASKS, RowsConfig, TASKS, TaskSet};
 
