@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::model::SequenceModel;
 use super::network::Network;
-use super::orders::Orders;
+use super::orders::{Orders, Targets};
 use super::trainer::{TrainConfig, Trainer};
 use crate::error::Result;
 use crate::scores::mix;
@@ -86,7 +86,10 @@ pub fn fit<N: Network>(
         config.clone(),
         n_threads,
     )?;
-    let teaches = |&u: &usize| data.train[u].n() > 1;
+    let teaches = |&u: &usize| match config.targets {
+        Targets::NextOrder => data.train[u].n() > 1,
+        Targets::NextChoice => data.train[u].items().len() > 1,
+    };
     let mut users: Vec<usize> = (0..data.train.len()).filter(teaches).collect();
     let mut best = Best::new(config.patience);
     let mut steps = 0;

@@ -69,7 +69,7 @@ pub(crate) use loss::{all_scores, sigmoid, softplus};
 pub use model::{Scratch, SequenceModel};
 pub use negatives::Sampling;
 pub use network::Network;
-pub use orders::Orders;
+pub use orders::{Orders, Targets};
 pub use packed::{Packed, Target};
 pub use scorer::{SequenceScorer, orders, training_orders};
 pub use trainer::{TrainConfig, Trainer};

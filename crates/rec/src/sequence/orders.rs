@@ -1,11 +1,23 @@
 //! What a user chose, order by order: what was chosen at one time has no order of its own.
 //!
 //! A log lists the lines of a basket in some order, often that of their numbers. A model that learns the next
-//! line learns the numbering, and is asked something else: what the next basket holds. Here a row's target is
-//! drawn from the next order, and the items of one are read in random order, another one in each epoch. Where
+//! line learns the numbering. Here the items of an order are read in random order, another one in each epoch,
+//! and what a row shall foretell is of the next order, or simply the next item read ([`Targets`]). Where
 //! each choice has a time of its own, that is the next item, as published.
 
 use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// What a row of a history shall foretell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Targets {
+    /// The next item, of the same order as long as it has one: what is chosen together teaches too.
+    #[default]
+    NextChoice,
+    /// One item of the next order: what a list is asked.
+    NextOrder,
+}
 
 /// Items, oldest first, and where each order ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +55,11 @@ impl Orders {
     /// The items of each order.
     pub fn each(&self) -> impl Iterator<Item = &[u32]> {
         (0..self.n()).map(|i| &self.items[self.range(i)])
+    }
+
+    /// As if each item had been chosen at a time of its own.
+    pub fn one_by_one(self) -> Self {
+        self.items.into()
     }
 
     /// Takes the last order off.

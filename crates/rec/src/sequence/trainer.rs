@@ -20,7 +20,7 @@ use super::loss::{Head, Loss};
 use super::model::SequenceModel;
 use super::negatives::{Negatives, Sampling};
 use super::network::Network;
-use super::orders::Orders;
+use super::orders::{Orders, Targets};
 use super::packed::Packed;
 use crate::error::{Error, Result};
 use crate::scores::mix;
@@ -32,6 +32,7 @@ const CHUNK: usize = 2048;
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     pub loss: Loss,
+    pub targets: Targets,
     /// Sequences a step.
     pub batch_size: usize,
     /// Sequences that a thread computes together; they share their negatives.
@@ -60,6 +61,7 @@ impl Default for TrainConfig {
                 sampling: Sampling::Uniform,
                 log_q: false,
             },
+            targets: Targets::NextChoice,
             batch_size: 128,
             micro_batch: 32,
             learning_rate: 1e-3,
@@ -248,7 +250,10 @@ impl<N: Network> Trainer<N> {
             lane.batch.clear();
             for i in share {
                 let mut rng = ChaCha8Rng::seed_from_u64(mix(key ^ i as u64));
-                let window = batch[i].window(most, &mut rng);
+                let mut window = batch[i].window(most, &mut rng);
+                if config.targets == Targets::NextChoice {
+                    window = window.one_by_one();
+                }
                 network.pack_training(&mut lane.batch, &window, &mut rng);
             }
             n_targets += lane.batch.targets.len();

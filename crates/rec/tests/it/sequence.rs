@@ -8,10 +8,10 @@ use hkfr_lm::Pool;
 use hkfr_rec::baselines::{Entities, Scorer};
 use hkfr_rec::sequence::{
     Activation, ESasRec, Loss, Network, Orders, Packed, Progress, Query, Sampling, SasRec, Scratch,
-    SequenceModel, SequenceScorer, Sequences, TrainConfig, Trainer, TransformerConfig, fit,
-    training_orders,
+    SequenceModel, SequenceScorer, Sequences, Targets, TrainConfig, Trainer, TransformerConfig,
+    fit, training_orders,
 };
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::fixtures::{dataset, go_on, split};
@@ -411,6 +411,52 @@ fn a_ring_is_learnt() {
     };
     check_learning(|| SasRec::new(config()).unwrap(), &losses());
     check_learning(|| ESasRec::new(config()).unwrap(), &losses());
+}
+
+/// Baskets of two things that go together, one basket after the other at random.
+#[test]
+fn what_is_chosen_together_is_learnt_if_the_next_choice_is_the_target() {
+    let n_pairs = 6u32;
+    let mut drawn = rng(4);
+    let train = (0..100).map(|_| {
+        let mut orders = Orders::default();
+        for _ in 0..3 {
+            let pair = 2 * drawn.random_range(0..n_pairs);
+            orders.push(pair, false);
+            orders.push(pair + 1, true);
+        }
+        orders
+    });
+    let after = |item: u32| Query {
+        history: vec![item],
+        target: item ^ 1,
+    };
+    let data = Sequences {
+        n_items: 2 * n_pairs as usize,
+        train: train.collect(),
+        test: (0..2 * n_pairs).map(after).collect(),
+        ..Sequences::default()
+    };
+    let accuracy = |targets| {
+        let config = TrainConfig {
+            targets,
+            loss: Loss::Softmax,
+            batch_size: 20,
+            learning_rate: 1e-2,
+            max_epochs: 40,
+            ..TrainConfig::default()
+        };
+        let network = SasRec::new(TransformerConfig {
+            dim: 32,
+            n_heads: 2,
+            ..small()
+        })
+        .unwrap();
+        let (model, _) = fit(network, &data, &config, false, 1, &mut go_on).unwrap();
+        model.accuracy(&data.test, false, &mut Pool::new(1)).hr_at_1
+    };
+    let [together, apart] = [Targets::NextChoice, Targets::NextOrder].map(accuracy);
+    assert!(together > 0.9 && apart < 0.3, "{together}, {apart}");
 }
 
 /// 200 walks are five steps of 40: after every third epoch, and after the last.
