@@ -199,9 +199,12 @@ pub struct SearchArgs {
     /// The systems to search [default: those of the config that need no language model]
     #[arg(long, value_name = "SYSTEM,…", value_delimiter = ',')]
     pub systems: Vec<String>,
-    /// Trials of each system and task
+    /// Trials of each system and task, at least
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: u32,
+    /// Go on with a system, up to ten times as many trials, until its trials took so long in all
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    pub seconds: f64,
     /// A TOML file of [system] tables with `key = [values]`, which go before those of the built-in space
     #[arg(long, value_name = "FILE")]
     pub space: Option<PathBuf>,

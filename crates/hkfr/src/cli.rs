@@ -145,6 +145,7 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
             let search = Search {
                 systems: args.systems,
                 n_trials: args.trials as usize,
+                seconds: args.seconds,
                 space: args.space,
                 write: args.write,
             };

@@ -24,9 +24,9 @@ impl Chosen {
 }
 
 /// `[task.system]` tables, with what they achieved and how they were found.
-pub fn toml(config: &Config, n_trials: usize, all: &[Chosen]) -> Result<String> {
+pub fn toml(config: &Config, budget: &str, all: &[Chosen]) -> Result<String> {
     let mut text = format!(
-        "# Settings of \"{}\", chosen on validation by `hkfr search`: at most {n_trials} trials a system, seed {}.\n",
+        "# Settings of \"{}\", chosen on validation by `hkfr search`: {budget}, seed {}.\n",
         config.name, config.seed
     );
     for chosen in all {

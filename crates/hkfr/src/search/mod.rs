@@ -1,4 +1,5 @@
-//! `hkfr search`: settings by validation. One space, one number of trials for every system.
+//! `hkfr search`: settings by validation. One space and one budget for every system: a number of trials and,
+//! where it is given, a time that quick systems may fill with more of them.
 //!
 //! In: a config. Out, in `<out>/<name>/search/`: `trials.jsonl`, a line a trial as soon as it is
 //! done, and `chosen.toml`, the best settings of each system, which `[recommend] settings` of a
@@ -29,16 +30,40 @@ use crate::{digest, sealed};
 pub use space::Space;
 pub use trials::{Trial, Trials};
 
+/// With a budget of time a system may have so many times the trials that each has.
+const MORE: usize = 10;
+
 /// What to search, as asked on the command line.
 pub struct Search {
     /// Empty: those of the config that need no language model.
     pub systems: Vec<String>,
-    /// Trials of each system and task.
+    /// Trials of each system and task, at least.
     pub n_trials: usize,
+    /// Seconds that those of each system and task may take in all before no further one is begun.
+    pub seconds: f64,
     /// Absent: the built-in space.
     pub space: Option<PathBuf>,
     /// Where the chosen settings go besides `chosen.toml`.
     pub write: Option<PathBuf>,
+}
+
+impl Search {
+    /// The most trials of a system and task.
+    fn most(&self) -> usize {
+        match self.seconds > 0.0 {
+            true => MORE * self.n_trials,
+            false => self.n_trials,
+        }
+    }
+
+    /// As a comment says it.
+    fn budget(&self) -> String {
+        let (n, most, seconds) = (self.n_trials, self.most(), self.seconds);
+        match seconds > 0.0 {
+            true => format!("{n} trials a system, up to {most} within {seconds} s"),
+            false => format!("at most {n} trials a system"),
+        }
+    }
 }
 
 /// Makes the trials that are missing; returns the table of the best.
@@ -67,7 +92,8 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
     let mut done = Trials::open(&trials_path)?;
     let tasks = &config.recommend.tasks;
     let n = systems.len() * tasks.len() * search.n_trials;
-    let progress = Progress::new("searching", Unit::Things("trials"), Some(n as u64));
+    let n = (search.seconds <= 0.0).then_some(n as u64);
+    let progress = Progress::new("searching", Unit::Things("trials"), n);
     let mut best = Vec::new();
     for task in tasks {
         let (entities, repeats) = match task.as_str() {
@@ -82,10 +108,14 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
         };
         let from = Fitting::new(&dataset, &split, &entities, repeats, n_threads());
         for system in &systems {
-            let settings = space.draw(system, search.n_trials, config.seed)?;
-            progress.skip((search.n_trials - settings.len()) as u64);
-            let mut trials = Vec::new();
+            let settings = space.draw(system, search.most(), config.seed)?;
+            progress.skip(search.n_trials.saturating_sub(settings.len()) as u64);
+            let mut trials: Vec<Trial> = Vec::new();
             for (number, settings) in settings.into_iter().enumerate() {
+                let seconds: f64 = trials.iter().map(|t| t.seconds).sum();
+                if number >= search.n_trials && seconds >= search.seconds {
+                    break;
+                }
                 session.stop.check()?;
                 let recipe = systems::recipe(system, &settings, config.seed)?;
                 let mut known_by = vec![
@@ -139,7 +169,7 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
         }
     }
     drop(progress);
-    let toml = chosen::toml(&config, search.n_trials, &best)?;
+    let toml = chosen::toml(&config, &search.budget(), &best)?;
     sealed::open(&chosen_path)?;
     for path in [Some(&chosen_path), search.write.as_ref()]
         .into_iter()

@@ -109,6 +109,26 @@ fn chosen_settings_are_written_and_read_and_trials_are_not_made_twice() {
     assert!(!dir.join("out/toy/recommend/sasrec.category.jsonl").exists());
 }
 
+/// With time to fill a system has up to ten times the trials, the same ones first; none is begun after it.
+#[test]
+fn quick_systems_fill_the_time_with_more_trials() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    toy(dir);
+    std::fs::write(dir.join("space.toml"), SPACE).unwrap();
+    let trials = |seconds: &str| {
+        let (code, _, err) = search(dir, &["--trials", "1", "--seconds", seconds]);
+        assert_eq!(code, Some(0), "{err}");
+        std::fs::read_to_string(dir.join("out/toy/search/trials.jsonl")).unwrap()
+    };
+    let one = trials("1e-9");
+    assert_eq!(one.lines().count(), 2 * 3);
+    let more = trials("1000");
+    assert!(more.starts_with(&one), "{more}");
+    assert_eq!(more.lines().count(), 2 * (1 + 2 + 10));
+    assert_eq!(trials("1000"), more);
+}
+
 #[test]
 fn what_cannot_be_searched_is_named() {
     let dir = tempfile::tempdir().unwrap();
