@@ -14,13 +14,14 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::block::TransformerConfig;
 use super::layers::{Dropout, Linear, Norm, copy, zeros};
 use super::layout::{Layout, check_sizes};
 use super::network::Network;
 use super::orders::{Orders, one_of};
 use super::packed::{Packed, Target};
 use super::post_norm::{self, PostNormBlock};
-use super::transformer::{self, Transformer, TransformerConfig};
+use super::transformer::{self, Transformer};
 use crate::error::{Error, Result};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,9 +2,9 @@
 
 use hkfr_lm::{gelu, gelu_back, relu, relu_back};
 
+use super::block::Activation;
 use super::layers::{Linear, Pass, copy};
 use super::layout::Layout;
-use super::transformer::Activation;
 
 /// The module of the dropout inside.
 const INSIDE: u8 = 1;

@@ -12,11 +12,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bert4rec::{Bert4Rec, Bert4RecConfig};
+use super::block::{Block, TransformerConfig};
 use super::caser::{Caser, CaserConfig};
 use super::gru4rec::{Gru4Rec, Gru4RecConfig};
 use super::model::SequenceModel;
 use super::network::Network;
-use super::transformer::{Block, Transformer, TransformerConfig};
+use super::transformer::Transformer;
 use crate::error::{Error, Result};
 
 const VERSION: &str = "1";

@@ -6,9 +6,9 @@
 use hkfr_lm::{sigmoid_gate, sigmoid_gate_back, swiglu, swiglu_back};
 
 use super::attention::{self, Attention, Sees};
+use super::block::{Block, TransformerConfig};
 use super::layers::{Linear, Norm, Pass, copy, zeros};
 use super::layout::Layout;
-use super::transformer::{Block, TransformerConfig};
 
 const FEED_FORWARD: u8 = 1;
 const ATTENTION_OUT: u8 = 2;

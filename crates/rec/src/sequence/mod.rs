@@ -33,6 +33,7 @@
 
 mod attention;
 mod bert4rec;
+mod block;
 mod caser;
 mod feed_forward;
 mod file;
@@ -57,6 +58,7 @@ mod transformer;
 
 pub use crate::validation::{Accuracy, Progress, Query};
 pub use bert4rec::{Bert4Rec, Bert4RecConfig};
+pub use block::{Activation, Block, TransformerConfig};
 pub use caser::{Caser, CaserConfig};
 pub use file::{Saved, SavedModel};
 pub use fit::{Sequences, fit};
@@ -73,4 +75,4 @@ pub use orders::{Orders, Targets};
 pub use packed::{Packed, Target};
 pub use scorer::{SequenceScorer, orders, training_orders};
 pub use trainer::{TrainConfig, Trainer};
-pub use transformer::{Activation, Block, ESasRec, SasRec, Transformer, TransformerConfig};
+pub use transformer::{ESasRec, SasRec, Transformer};

@@ -4,10 +4,10 @@
 //! `y = LN(x + drop(attention(x, x, x)))`, `x ← LN(y + drop(W₂ gelu(W₁ y + b₁) + b₂))`.
 
 use super::attention::{self, Attention, Sees};
+use super::block::{Activation, Block, TransformerConfig};
 use super::feed_forward::{self, FeedForward};
 use super::layers::{Norm, Pass, add, copy, zeros};
 use super::layout::Layout;
-use super::transformer::{Activation, Block, TransformerConfig};
 
 const ATTENTION_OUT: u8 = 2;
 const FEED_FORWARD_OUT: u8 = 3;

@@ -3,10 +3,10 @@
 //! `q = LN(x)`, `y = q + attention(q, x, x)`, `f = LN(y)`, `x ← f + drop(W₂ drop(act(W₁ f + b₁)) + b₂)`.
 
 use super::attention::{self, Attention, Sees};
+use super::block::{Block, TransformerConfig};
 use super::feed_forward::{self, FeedForward};
 use super::layers::{Norm, Pass, add, copy, zeros};
 use super::layout::Layout;
-use super::transformer::{Block, TransformerConfig};
 
 const OUT: u8 = 2;
 
