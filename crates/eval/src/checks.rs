@@ -11,8 +11,7 @@
 //! assert!(!obeys_one_target((5, 0.1152, 0.1063), (10, 0.2147, 0.1320), 5e-5));
 //! ```
 
-use crate::metrics::Metric;
-use crate::report::{SegmentReport, SystemRow};
+use crate::metrics::{Metric, MetricAt};
 
 /// What one more hit between the cut-offs `k1 < k2` adds to NDCG: at least, at most.
 pub fn ndcg_gain_bounds(k1: usize, k2: usize) -> (f64, f64) {
@@ -32,23 +31,17 @@ pub fn obeys_one_target(
     ndcg + slack >= lo * (hr - slack) && ndcg - slack <= hi * (hr + slack)
 }
 
-/// The systems and cut-offs of a segment whose HR and NDCG break the law; empty if all is well. Only
-/// for segments whose cases have one target each.
-pub fn one_target_faults(segment: &SegmentReport, ks: &[usize]) -> Vec<String> {
-    let point = |row: &SystemRow, k| {
-        let of = |metric| Some(row.value(metric, k)?.mean);
-        Some((k, of(Metric::Hr)?, of(Metric::Ndcg)?))
+/// The pairs of cut-offs between which HR and NDCG break the law; empty if all is well. `mean` is over cases of one
+/// target each; what is not a number is not looked at.
+pub fn one_target_faults(ks: &[usize], mean: impl Fn(MetricAt) -> f64) -> Vec<(usize, usize)> {
+    let point = |k| {
+        let of = |metric| mean(MetricAt { metric, k });
+        (k, of(Metric::Hr), of(Metric::Ndcg))
     };
-    let mut faults = Vec::new();
-    for row in &segment.systems {
-        for pair in ks.windows(2) {
-            let (a, b) = (point(row, pair[0]), point(row, pair[1]));
-            if let (Some(a), Some(b)) = (a, b)
-                && !obeys_one_target(a, b, 1e-9)
-            {
-                faults.push(format!("`{}` from {} to {}", row.system, a.0, b.0));
-            }
-        }
-    }
-    faults
+    let pairs = ks.windows(2).map(|pair| (point(pair[0]), point(pair[1])));
+    let known = |a: &(usize, f64, f64)| !a.1.is_nan() && !a.2.is_nan();
+    pairs
+        .filter(|(a, b)| known(a) && known(b) && !obeys_one_target(*a, *b, 1e-9))
+        .map(|(a, b)| (a.0, b.0))
+        .collect()
 }

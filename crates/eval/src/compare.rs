@@ -128,9 +128,8 @@ fn evaluate_task(
         segments,
     };
     let measured: Vec<&Measured> = systems.iter().flat_map(|s| &s.seeds).collect();
-    let deepest = cfg.ks.last().copied().unwrap_or(0);
     told.extend(warnings::of_input(
-        given, truth, &catalogue, &measured, deepest,
+        given, truth, &catalogue, &measured, &cfg.ks,
     ));
     told.extend(warnings::of_figures(truth, &report, &measured, cfg));
     Ok(report)

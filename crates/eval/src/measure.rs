@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::beyond::{ListMetrics, list_metrics};
+use crate::metrics::MetricAt;
 use crate::ranks::{CaseRanks, target_ranks};
 use crate::repeats::Repeats;
 use crate::run::{RankedList, Run};
@@ -20,6 +21,19 @@ pub(crate) struct Measured<'a> {
 }
 
 impl Measured<'_> {
+    /// The mean of a metric over these cases; 0 of none.
+    pub fn mean(&self, at: MetricAt, rows: &[usize]) -> f64 {
+        let sum = |sum, &i: &usize| sum + at.value(&self.ranks[i]);
+        rows.iter().fold(0.0, sum) / rows.len().max(1) as f64
+    }
+
+    /// The cases whose list is as long as the run is deep: something may have been cut off. By their ranks.
+    pub fn cut(&self) -> impl Iterator<Item = &CaseRanks> {
+        let depth = self.run.depth;
+        let lists = self.ranks.iter().zip(&self.lists);
+        lists.filter_map(move |(r, list)| list.filter(|l| l.items.len() >= depth).map(|_| r))
+    }
+
     pub fn list_metrics(
         &self,
         truth: &Truth,

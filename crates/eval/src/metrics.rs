@@ -75,10 +75,9 @@ impl MetricAt {
                 let ideal: f64 = (1..=case.n_targets.min(k))
                     .map(|i| gain(&case.ideal, i as usize - 1) * discount(i))
                     .sum();
-                let found: f64 = within
+                let found = sum(within
                     .enumerate()
-                    .map(|(i, r)| gain(&case.gains, i) * discount(r))
-                    .sum();
+                    .map(|(i, r)| gain(&case.gains, i) * discount(r)));
                 if ideal > 0.0 { found / ideal } else { 0.0 }
             }
             Metric::Mrr => within.map(|r| 1.0 / f64::from(r)).next().unwrap_or(0.0),
@@ -86,10 +85,15 @@ impl MetricAt {
             Metric::Precision => within.count() as f64 / f64::from(k),
             Metric::Map => {
                 let at = |(i, r)| (i + 1) as f64 / f64::from(r);
-                within.enumerate().map(at).sum::<f64>() / n_targets
+                sum(within.enumerate().map(at)) / n_targets
             }
         }
     }
+}
+
+/// Of nothing 0, where `Iterator::sum` has −0.
+fn sum(terms: impl Iterator<Item = f64>) -> f64 {
+    terms.fold(0.0, |sum, term| sum + term)
 }
 
 /// Absent gains are 1.

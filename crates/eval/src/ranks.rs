@@ -4,7 +4,7 @@
 //! and targets of lower gain before those of higher, wherever the ranker happened to put them. A
 //! system that gives all items one score thus gains nothing from the order of its index. (What
 //! lies below the end of a list is unknown: an item there with the score of the last one is not
-//! counted.)
+//! counted, and a report warns of the hits that this may have spared.)
 //!
 //! Items outside the catalogue keep their place, so that naming things that do not exist pushes
 //! the right answer down instead of shortening the list; they can never hit.
@@ -47,6 +47,8 @@ pub struct CaseRanks {
     pub n_listed: u32,
     /// Listed items that are not in the catalogue.
     pub n_invalid: u32,
+    /// Targets among equal scores at the end of the list: more of them may have been cut off.
+    pub n_tied_at_end: u32,
     /// The run has no list for the case.
     pub missing: bool,
 }
@@ -103,6 +105,10 @@ pub fn target_ranks(
                 hits.push(targets[i].1);
             }
         }
+        found.n_tied_at_end = match block {
+            [_] => 0,
+            _ => hits.len() as u32,
+        };
         let last = found.n_listed;
         found.ranks.extend(last - hits.len() as u32 + 1..=last);
         if graded {

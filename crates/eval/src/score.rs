@@ -66,14 +66,8 @@ pub fn score_all(
         .iter()
         .map(|m| scores_of(m, truth, &rows, ks, repeats))
         .collect();
-    let deepest = ks.last().copied().unwrap_or(0);
-    let told = warnings::of_input(
-        given,
-        truth,
-        &catalogue,
-        &measured.iter().collect::<Vec<_>>(),
-        deepest,
-    );
+    let of_runs: Vec<&Measured> = measured.iter().collect();
+    let told = warnings::of_input(given, truth, &catalogue, &of_runs, ks);
     Ok((scores, told))
 }
 
@@ -85,11 +79,8 @@ fn scores_of(
     repeats: Repeats,
 ) -> Scores {
     let mean = |at: MetricAt| {
-        let sum: f64 = rows.iter().map(|&i| at.value(&measured.ranks[i])).sum();
-        (
-            at.to_string().to_lowercase(),
-            sum / rows.len().max(1) as f64,
-        )
+        let name = at.to_string().to_lowercase();
+        (name, measured.mean(at, rows))
     };
     let mut scores = Scores::default();
     scores

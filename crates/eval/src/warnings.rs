@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::checks::one_target_faults;
+use crate::checks;
 use crate::config::EvalConfig;
 use crate::measure::Measured;
+use crate::metrics::MetricAt;
+use crate::ranks::CaseRanks;
 use crate::report::TaskReport;
 use crate::truth::Truth;
 
@@ -15,8 +17,9 @@ pub(crate) fn of_input(
     truth: &Truth,
     catalogue: &HashSet<&str>,
     measured: &[&Measured],
-    deepest: usize,
+    ks: &[usize],
 ) -> Vec<String> {
+    let deepest = ks.last().copied().unwrap_or(0);
     let task = &truth.task;
     let n = truth.cases.len();
     let mut warnings = Vec::new();
@@ -56,6 +59,9 @@ pub(crate) fn of_input(
             "{task}: the runs do not cover the same cases; a case without a list scores 0."
         ));
     }
+    let one_target: Vec<usize> = (0..n)
+        .filter(|&i| truth.cases[i].in_overall && truth.cases[i].targets.len() == 1)
+        .collect();
     for m in measured {
         let system = &m.run.system;
         let missing = m.ranks.iter().filter(|r| r.missing).count();
@@ -95,9 +101,36 @@ pub(crate) fn of_input(
                 "{task}: `{system}` was run to depth {depth}, its metrics at {deepest} are lower \
                  bounds."
             ));
+        } else if catalogue.is_empty() || m.run.depth < catalogue.len() {
+            let short = |r: &&CaseRanks| (r.n_listed as usize) < reach;
+            let short = m.cut().filter(short).count();
+            if short > 0 {
+                warnings.push(format!(
+                    "{task}: without what was consumed, {short} of {n} lists of `{system}` are shorter than \
+                     {deepest}, its metrics at {deepest} are lower bounds; list more."
+                ));
+            }
+        }
+        let within = |r: &&CaseRanks| r.n_listed as usize <= deepest;
+        let tied: u32 = m.cut().filter(within).map(|r| r.n_tied_at_end).sum();
+        if tied > 0 {
+            warnings.push(format!(
+                "{task}: {tied} hits of `{system}` are among equal scores at the end of their lists, of which more \
+                 may have been cut off: its metrics at {deepest} are upper bounds; list more than {deepest}."
+            ));
+        }
+        for (a, b) in checks::one_target_faults(ks, |at| m.mean(at, &one_target)) {
+            warnings.push(broken(task, system, a, b));
         }
     }
     warnings
+}
+
+fn broken(what: &str, system: &str, a: usize, b: usize) -> String {
+    format!(
+        "{what}: HR and NDCG of `{system}` from {a} to {b} cannot both be right; this is a bug of the \
+         evaluator, please report it."
+    )
 }
 
 /// Targets outside the catalogue, if there is one.
@@ -134,12 +167,12 @@ pub(crate) fn of_figures(
     let one_target = |c: &crate::TruthCase| c.targets.len() == 1;
     if truth.cases.iter().all(one_target) {
         for segment in &report.segments {
-            for fault in one_target_faults(segment, &cfg.ks) {
-                let name = &segment.segment;
-                warnings.push(format!(
-                    "{task}, {name}: HR and NDCG of {fault} cannot both be right; this is a bug of \
-                     the evaluator, please report it."
-                ));
+            for row in &segment.systems {
+                let mean = |at: MetricAt| row.value(at.metric, at.k).map_or(f64::NAN, |v| v.mean);
+                for (a, b) in checks::one_target_faults(&cfg.ks, mean) {
+                    let what = format!("{task}, {}", segment.segment);
+                    warnings.push(broken(&what, &row.system, a, b));
+                }
             }
         }
     }

@@ -117,6 +117,10 @@ fn cell(cell: &Cell) -> String {
 /// Text that LaTeX prints as it is, whoever wrote it.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    // At the beginning of a row these belong to the line break before it.
+    if text.starts_with(['[', '*']) {
+        out += "{}";
+    }
     for c in text.chars() {
         match c {
             c if c.is_control() => out.push(' '),

@@ -1,6 +1,8 @@
 //! The whole evaluation: denominators, segments, comparisons, warnings, refusals.
 
-use hkfr_eval::{ALL, EvalConfig, Metric, Report, SystemRow, evaluate};
+use hkfr_eval::{
+    ALL, EvalConfig, Metric, MetricAt, Repeats, Report, Run, SystemRow, evaluate, score_all,
+};
 
 use crate::fixtures::{case, config, drawn, list, run, truth};
 
@@ -218,7 +220,7 @@ fn a_run_too_shallow_is_told_without_a_catalogue_too_and_without_intervals() {
         ]
     );
     let repeats = hkfr_eval::Repeats::Allow;
-    let (scores, warnings) = hkfr_eval::score_all(&truth, &runs, &[5, 10], repeats).unwrap();
+    let (scores, warnings) = score_all(&truth, &runs, &[5, 10], repeats).unwrap();
     assert_eq!(warnings, report.warnings);
     for (run, scores) in runs.iter().zip(scores) {
         let mean = row(&report, ALL, &run.system).value(Metric::Hr, 5);
@@ -251,12 +253,63 @@ fn figures_that_cannot_both_be_right_are_found() {
     let report = evaluate(&[truth], &runs, &config(None)).unwrap();
     assert!(report.warnings.is_empty(), "{:?}", report.warnings);
     let mut segment = report.tasks[0].segments[0].clone();
-    let faults = |s: &_| hkfr_eval::checks::one_target_faults(s, &[5, 10]);
-    assert!(faults(&segment).is_empty());
+    let faults = |row: &SystemRow| {
+        let mean = |at: MetricAt| row.value(at.metric, at.k).unwrap().mean;
+        hkfr_eval::checks::one_target_faults(&[5, 10], mean)
+    };
+    let row = &mut segment.systems[0];
+    assert!(faults(row).is_empty());
     let at = "ndcg@10".parse().unwrap();
-    let value = segment.systems[0].metrics.iter_mut().find(|v| v.at == at);
+    let value = row.metrics.iter_mut().find(|v| v.at == at);
     value.unwrap().mean += 0.1;
-    assert_eq!(faults(&segment), ["`HKFR` from 5 to 10"]);
+    assert_eq!(faults(row), [(5, 10)]);
+}
+
+/// Ten items of one score each, the target among them: which were cut off is anybody's guess.
+#[test]
+fn hits_among_equal_scores_at_the_end_of_a_list_are_told() {
+    let items: Vec<String> = (0..10).map(|i| format!("i{i}")).collect();
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    let scored = |scores: [f64; 10]| run("s", "item", vec![list("u", &items, &scores)]);
+    let mut truth = truth("item", vec![case("u", &["i8"], "")], &[]);
+    truth.catalogue = (0..99).map(|i| format!("i{i}")).collect();
+    let asked = truth.clone();
+    let warned = |run: &Run, ks: &[usize], repeats| {
+        let runs = std::slice::from_ref(run);
+        let (_, told) = score_all(&asked, runs, ks, repeats).unwrap();
+        told.join(" ")
+    };
+    let mut tied = scored([0.0; 10]);
+    assert!(
+        warned(&tied, &[10], Repeats::Allow)
+            .contains("1 hits of `s` are among equal scores at the end")
+    );
+    assert!(!warned(&tied, &[5], Repeats::Allow).contains("equal scores"));
+    let falling = scored(std::array::from_fn(|i| -(i as f64)));
+    assert_eq!(warned(&falling, &[10], Repeats::Allow), "");
+    // A list that ends of itself hides nothing.
+    tied.depth = 20;
+    assert!(!warned(&tied, &[10], Repeats::Allow).contains("equal scores"));
+    // What was consumed before leaves nine.
+    truth.cases[0].consumed = vec!["i0".into()];
+    let (_, told) = score_all(&truth, &[falling], &[5, 10], Repeats::Exclude).unwrap();
+    assert!(
+        told.join(" ")
+            .contains("1 of 1 lists of `s` are shorter than 10"),
+        "{told:?}"
+    );
+}
+
+/// A case without a hit has 0, not −0.
+#[test]
+fn nothing_is_a_positive_zero() {
+    let runs = [run("s", "item", vec![list("u", &["b"], &[1.0])])];
+    let truth = truth("item", vec![case("u", &["a"], "")], &[]);
+    let (scores, _) = score_all(&truth, &runs, &[1], Repeats::Allow).unwrap();
+    assert!(
+        scores[0].0.iter().all(|(_, v)| v.is_sign_positive()),
+        "{scores:?}"
+    );
 }
 
 #[test]

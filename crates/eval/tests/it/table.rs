@@ -231,4 +231,11 @@ fn latex_prints_any_name_as_it_is() {
     let name = r"a\&b\_c\%\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}\textless{}\textbar{}\textgreater{} & ";
     assert!(tex.contains(name), "{tex}");
     assert!(!tex.contains("dagger"), "nothing was compared: {tex}");
+    // After a line break these would be its own.
+    for name in ["[s]", "*z"] {
+        let (truth, runs) = drawn("item", 20, &[(name, 8.0)], 2);
+        let report = evaluate(&[truth], &runs, &config(None)).unwrap();
+        let tex = table::latex(&report);
+        assert!(tex.contains(&format!("\n{{}}{name} & ")), "{tex}");
+    }
 }
