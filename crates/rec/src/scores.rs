@@ -38,31 +38,48 @@ pub fn rank(
     seed: u64,
     exclude: Option<&[u32]>,
 ) -> Result<Vec<(u32, f32)>> {
-    if let Some(entity) = scores.iter().position(|s| s.is_nan()) {
-        return Err(Error::NotANumber {
-            case_id: case_id.into(),
-            entity: entity as u32,
-        });
-    }
-    let mut allowed = vec![true; scores.len()];
-    for &e in exclude.unwrap_or_default() {
-        allowed[e as usize] = false;
-    }
+    let mut excluded = exclude.unwrap_or_default().to_vec();
+    excluded.sort_unstable();
     let case = hash(seed, case_id);
-    let mut list: Vec<(u32, f32, u64)> = (0u32..)
-        .zip(scores)
-        .filter(|&(e, _)| allowed[e as usize])
-        .map(|(e, &s)| (e, s, mix(case ^ mix(u64::from(e)))))
-        .collect();
     // `mix` is a bijection, so two entities of a case never share a hash: the order is total.
     // Adding 0 makes −0 equal 0, which total_cmp would tell apart.
     let order = |a: &(u32, f32, u64), b: &(u32, f32, u64)| {
         (b.1 + 0.0).total_cmp(&(a.1 + 0.0)).then(a.2.cmp(&b.2))
     };
-    if depth < list.len() {
-        list.select_nth_unstable_by(depth, order);
-        list.truncate(depth);
+    // What is below `depth` others is not looked at again: a catalogue is passed over once.
+    let depth = depth.min(scores.len());
+    let most = (2 * depth).max(64);
+    let mut list: Vec<(u32, f32, u64)> = Vec::with_capacity(most);
+    let mut floor = f32::NEG_INFINITY;
+    for (entity, &score) in (0u32..).zip(scores) {
+        if score < floor {
+            continue;
+        }
+        if score.is_nan() {
+            return Err(Error::NotANumber {
+                case_id: case_id.into(),
+                entity,
+            });
+        }
+        if excluded.binary_search(&entity).is_ok() {
+            continue;
+        }
+        list.push((entity, score, mix(case ^ mix(u64::from(entity)))));
+        if list.len() == most {
+            keep_best(&mut list, depth, order);
+            floor = list
+                .iter()
+                .fold(f32::INFINITY, |floor, kept| floor.min(kept.1));
+        }
     }
+    keep_best(&mut list, depth, order);
     list.sort_unstable_by(order);
     Ok(list.into_iter().map(|(e, s, _)| (e, s)).collect())
+}
+
+fn keep_best<T>(list: &mut Vec<T>, n: usize, order: impl FnMut(&T, &T) -> std::cmp::Ordering) {
+    if n < list.len() {
+        list.select_nth_unstable_by(n, order);
+        list.truncate(n);
+    }
 }
