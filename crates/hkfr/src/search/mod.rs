@@ -2,8 +2,8 @@
 //! where it is given, a time that quick systems may fill with more of them.
 //!
 //! In: a config. Out, in `<out>/<name>/search/`: `trials.jsonl`, a line a trial as soon as it is
-//! done, and `chosen.toml`, the best settings of each system, which `[recommend] settings` of a
-//! config reads. The test split is not made here: nothing can be chosen by it.
+//! done; `space.toml`, what was drawn from; and `chosen.toml`, the best settings of each system, which
+//! `[recommend] settings` of a config reads. The test split is not made here: nothing can be chosen by it.
 //!
 //! A trial learns from what the validation split allows and is scored by NDCG@10 over its cases,
 //! the whole catalogue ranked. A trial that is in the file already is not made again.
@@ -88,6 +88,10 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
     let dir = session.dir("search");
     fs_err::create_dir_all(&dir)?;
     let (trials_path, chosen_path) = (dir.join("trials.jsonl"), dir.join("chosen.toml"));
+    let space_path = dir.join("space.toml");
+    sealed::open(&space_path)?;
+    crate::atomic::write(&space_path, space.toml()?.as_bytes())?;
+    sealed::close(&space_path)?;
     sealed::open(&trials_path)?;
     let mut done = Trials::open(&trials_path)?;
     let tasks = &config.recommend.tasks;

@@ -59,6 +59,14 @@ impl Space {
         Ok(Self(space))
     }
 
+    /// As [`Space::parse`] reads it.
+    ///
+    /// # Errors
+    /// None that a parsed space can have.
+    pub fn toml(&self) -> Result<String> {
+        Ok(toml::to_string(&self.0)?)
+    }
+
     /// At most `n` distinct settings, fewer if the space has no more. The first takes the first
     /// value of every key, the others take values at random.
     ///

@@ -125,6 +125,10 @@ fn quick_systems_fill_the_time_with_more_trials() {
     assert_eq!(one.lines().count(), 2 * 3);
     let more = trials("1000");
     assert!(more.starts_with(&one), "{more}");
+    // What was drawn from can be drawn from again.
+    let space = std::fs::read_to_string(dir.join("out/toy/search/space.toml")).unwrap();
+    assert!(space.contains("neighbours = [2]"), "{space}");
+    std::fs::write(dir.join("space.toml"), space).unwrap();
     assert_eq!(more.lines().count(), 2 * (1 + 2 + 10));
     assert_eq!(trials("1000"), more);
 }
