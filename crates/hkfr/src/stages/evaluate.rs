@@ -91,9 +91,12 @@ pub(super) fn show(session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Segments that come first in tables.
+/// Segments that come first in tables, and short histories before long ones.
 pub fn segment_order() -> Vec<String> {
-    vec!["cold-start".into(), "warm".into()]
+    let of_history = [0].into_iter().chain(HISTORY_BOUNDS);
+    let of_history = of_history.map(|n| segments::history(n, &HISTORY_BOUNDS));
+    let first = ["cold-start", "warm"].map(str::to_owned);
+    first.into_iter().chain(of_history).collect()
 }
 
 /// The name of a segment in runs, tables and reports.
