@@ -110,19 +110,31 @@ impl Graph {
     ) {
         out.clear();
         out.extend_from_slice(x);
-        scratch.resize(x.len(), 0.0);
         for _ in 0..n {
-            let from = &*out;
-            let parts = (0..).step_by(ROWS).zip(scratch.chunks_mut(ROWS * d));
-            pool.each(parts.collect(), |(first, rows): (usize, &mut [f32])| {
-                rows.copy_from_slice(&x[first * d..][..rows.len()]);
-                for (row, sum) in (first..).zip(rows.chunks_exact_mut(d)) {
-                    let neighbours = self.starts[row]..self.starts[row + 1];
-                    add_weighted_rows(sum, from, &self.neighbours[neighbours]);
-                }
-            });
-            std::mem::swap(out, scratch);
+            self.add_power(x, d, out, scratch, pool);
         }
+    }
+
+    /// One step of it, `out ← x + A out`.
+    fn add_power(
+        &self,
+        x: &[f32],
+        d: usize,
+        out: &mut Vec<f32>,
+        scratch: &mut Vec<f32>,
+        pool: &mut Pool,
+    ) {
+        scratch.resize(x.len(), 0.0);
+        let from = &*out;
+        let parts = (0..).step_by(ROWS).zip(scratch.chunks_mut(ROWS * d));
+        pool.each(parts.collect(), |(first, rows): (usize, &mut [f32])| {
+            rows.copy_from_slice(&x[first * d..][..rows.len()]);
+            for (row, sum) in (first..).zip(rows.chunks_exact_mut(d)) {
+                let neighbours = self.starts[row]..self.starts[row + 1];
+                add_weighted_rows(sum, from, &self.neighbours[neighbours]);
+            }
+        });
+        std::mem::swap(out, scratch);
     }
 }
 
@@ -248,18 +260,15 @@ impl Pairwise for LightGcnTrainer {
     }
 
     fn served(&mut self, pool: &mut Pool) -> LightGcn {
-        let (k, d, at) = (
-            self.config.n_layers,
-            self.config.dim,
-            self.n_users * self.config.dim,
-        );
-        let items = self.propagate(pool)[at..].to_vec();
-        let mut messages = Vec::new();
-        let scratch = &mut self.scratch;
-        self.graph
-            .sum_of_powers(&self.table, k - 1, d, &mut messages, scratch, pool);
-        messages.drain(..at);
-        let mean = 1.0 / (k + 1) as f32;
+        let (k, d) = (self.config.n_layers, self.config.dim);
+        let (at, mean) = (self.n_users * d, 1.0 / (k + 1) as f32);
+        let (table, graph, scratch) = (&self.table, &self.graph, &mut self.scratch);
+        // The sum of all layers is one step from that of those below the last.
+        let mut below = Vec::new();
+        graph.sum_of_powers(table, k - 1, d, &mut below, scratch, pool);
+        let mut messages = below[at..].to_vec();
+        graph.add_power(table, d, &mut below, scratch, pool);
+        let items = below[at..].iter().map(|v| v * mean).collect();
         let degrees = self.graph.starts[self.n_users..].windows(2);
         for (t, row) in messages.chunks_exact_mut(d).zip(degrees) {
             // Nobody chose it: as if one had.
