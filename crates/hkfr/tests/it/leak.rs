@@ -9,13 +9,15 @@ use serde_json::Value;
 use crate::models::{change, prepare};
 use crate::walk::run;
 
-const SYSTEMS: &str = r#"systems = ["popularity", "recent-popularity", "own-frequency", "item-knn", "ease", "ials", "bpr-mf", "lightgcn", "sasrec", "esasrec", "bert4rec", "gru4rec", "caser", "llm-untuned", "p5", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"]"#;
+const SYSTEMS: &str = r#"systems = ["popularity", "recent-popularity", "own-frequency", "item-knn", "ease", "ials", "bpr-mf", "lightgcn", "sasrec", "sasrec-bce", "sasrec-softmax", "esasrec", "bert4rec", "gru4rec", "caser", "llm-untuned", "p5", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"]"#;
 const SMALL: &str = r#"
 [systems.item]
 bpr-mf = { dim = 8, max_epochs = 2 }
 lightgcn = { dim = 8, max_epochs = 2 }
 ials = { dim = 8 }
 sasrec = { dim = 8, max_epochs = 2 }
+sasrec-bce = { dim = 8, max_epochs = 2 }
+sasrec-softmax = { dim = 8, max_epochs = 2 }
 esasrec = { dim = 8, max_epochs = 2 }
 bert4rec = { dim = 8, max_epochs = 2 }
 gru4rec = { dim = 8, max_epochs = 2 }
@@ -25,6 +27,8 @@ bpr-mf = { dim = 8, max_epochs = 2 }
 lightgcn = { dim = 8, max_epochs = 2 }
 ials = { dim = 8 }
 sasrec = { dim = 8, max_epochs = 2 }
+sasrec-bce = { dim = 8, max_epochs = 2 }
+sasrec-softmax = { dim = 8, max_epochs = 2 }
 esasrec = { dim = 8, max_epochs = 2 }
 bert4rec = { dim = 8, max_epochs = 2 }
 gru4rec = { dim = 8, max_epochs = 2 }

@@ -101,6 +101,11 @@ impl BprTrainer {
     pub fn table(&self) -> &[f32] {
         &self.table
     }
+
+    /// [`Self::table`]; the last element of a user's row is 1.
+    pub fn table_mut(&mut self) -> &mut [f32] {
+        &mut self.table
+    }
 }
 
 impl Pairwise for BprTrainer {

@@ -5,6 +5,7 @@
 //! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
 //! | `item-knn` `ease` `ials` `bpr-mf` `lightgcn` | who chose what | [`crate::baselines`] |
 //! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
+//! | `sasrec-bce` `sasrec-softmax` | `sasrec` with one loss, which a search leaves as it is | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
 //! it holds out of them: the last order of each user. So under leave-one-out, asked on the test
@@ -38,7 +39,7 @@ pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 13] = [
+pub const SYSTEMS: [&str; 15] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
@@ -48,6 +49,8 @@ pub const SYSTEMS: [&str; 13] = [
     "bpr-mf",
     "lightgcn",
     "sasrec",
+    "sasrec-bce",
+    "sasrec-softmax",
     "esasrec",
     "bert4rec",
     "gru4rec",
@@ -146,6 +149,8 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         "bpr-mf" => pairwise::read(s, seed, BprConfig::check, BprTrainer::new)?,
         "lightgcn" => pairwise::read(s, seed, LightGcnConfig::check, LightGcnTrainer::new)?,
         "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, |c, _| SasRec::new(c))?,
+        "sasrec-bce" => recipe("sasrec", &with_loss(system, s, "bce")?, seed)?,
+        "sasrec-softmax" => recipe("sasrec", &with_loss(system, s, "softmax")?, seed)?,
         "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c, _| ESasRec::new(c.0))?,
         "bert4rec" => sequence::read::<Bert4RecSettings, _>(s, seed, Bert4RecSettings::build)?,
         "gru4rec" => sequence::read(s, seed, |c, _| Gru4Rec::new(c))?,
@@ -157,6 +162,17 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
             )));
         }
     })
+}
+
+/// The settings of a system whose name says its loss.
+fn with_loss(system: &str, settings: &Settings, loss: &str) -> Result<Settings> {
+    let mut settings = settings.clone();
+    match settings.insert("loss".to_owned(), loss.into()) {
+        Some(other) if other != loss => Err(Error::Config(format!(
+            "loss = {other}: the loss of {system:?} is {loss:?}; leave the key out, or set it for \"sasrec\""
+        ))),
+        _ => Ok(settings),
+    }
 }
 
 /// The choices that the system "own-frequency" of these settings counts, without its prior.

@@ -7,9 +7,12 @@ ease        scores by RecBole's EASE, whose entries are 1 where those of hkfr ar
 ials        users solved for random item vectors by implicit's AlternatingLeastSquares. There a pair that was
             chosen has the weight C, any other 1; in hkfr 1 + α and α, and the pair is to be 1 in one of two terms. With
             vectors times √(1 + α), C = (1 + α) / α and regularisation λ (1 + α) / α (ν = 0) it is the same minimum
+bpr         an epoch of implicit's BayesianPersonalizedRanking from random vectors. It does not tell which triples it drew:
+            they are found by trying all, in double precision
 light_gcn   vectors and gradients by RecBole's LightGCN for random vectors and triples
 """
 
+import itertools
 import json
 import math
 import pathlib
@@ -50,6 +53,49 @@ def ials():
     model.item_factors = (items * scale).astype(np.float32)
     users = model.recalculate_user(np.arange(N_USERS), X) / scale
     return {"items": items, "users": users, "alpha": ALPHA, "lambda": LAMBDA}
+
+
+def bpr():
+    from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+    rows = [[0], [1], [2, 3]]
+    chosen = [(u, i) for u, row in enumerate(rows) for i in row]
+    users, items = rng.normal(size=(2, 4, DIM + 1)).astype(np.float32)
+    users = users[: len(rows)]
+    users[:, DIM] = 1
+    rate, regularisation = 0.3, 0.2
+    model = BayesianPersonalizedRanking(
+        factors=DIM, learning_rate=rate, regularization=regularisation, iterations=1, num_threads=1, random_state=3
+    )
+    model.user_factors, model.item_factors = users.copy(), items.copy()
+    model.fit(sp.csr_matrix((np.ones(4, np.float32), tuple(zip(*chosen))), (len(rows), 4)), show_progress=False)
+    after = np.concatenate([model.user_factors, model.item_factors])
+
+    def told(triples):
+        w, h = users.astype(float), items.astype(float)
+        for u, i, j in triples:
+            z = 1 / (1 + math.exp(w[u] @ (h[i] - h[j])))
+            steps = z * (h[i] - h[j]) - regularisation * w[u], z * w[u] - regularisation * h[i], -z * w[u] - regularisation * h[j]
+            for row, step in zip((w[u], h[i], h[j]), steps):
+                row += rate * step
+            w[u, DIM] = 1
+        return np.concatenate([w, h])
+
+    # An item of the user's own, drawn as the other one, is passed over.
+    triples = [None] + [(u, i, j) for u, i in chosen for j in range(4) if j not in rows[u]]
+    tried = {tuple(filter(None, drawn)) for drawn in itertools.product(triples, repeat=len(chosen))}
+    same = [drawn for drawn in tried if np.abs(told(drawn) - after).max() < 1e-5]
+    # Triples that share no vector may be told in any order.
+    (drawn,) = {tuple(sorted(drawn)) for drawn in same}
+    assert len(drawn) > 1
+    return {
+        "rows": rows,
+        "before": np.concatenate([users, items]),
+        "triples": min(same),
+        "after": after,
+        "learning_rate": rate,
+        "lambda": regularisation,
+    }
 
 
 def recbole(name, settings):
@@ -111,5 +157,5 @@ def plain(value):
 
 
 sys.argv = sys.argv[:1]
-made = {"dim": DIM, "rows": ROWS, "ease_lambda": EASE_LAMBDA, "item_knn": item_knn(), "ease": ease(), "ials": ials(), "light_gcn": light_gcn()}
+made = {"dim": DIM, "rows": ROWS, "ease_lambda": EASE_LAMBDA, "item_knn": item_knn(), "ease": ease(), "ials": ials(), "light_gcn": light_gcn(), "bpr": bpr()}
 (HERE / "choices.json").write_text(json.dumps(plain(made)) + "\n")

@@ -5,7 +5,8 @@ use std::path::Path;
 use hkfr_events::Phase;
 use hkfr_lm::Pool;
 use hkfr_rec::baselines::{
-    Choices, Entities, FixedSide, IalsConfig, LightGcnConfig, LightGcnTrainer, RepeatPolicy, Triple,
+    BprConfig, BprTrainer, Choices, Entities, FixedSide, IalsConfig, LightGcnConfig,
+    LightGcnTrainer, RepeatPolicy, Triple,
 };
 use hkfr_rec::systems::{Fitting, Settings, recipe};
 use serde::Deserialize;
@@ -23,6 +24,7 @@ struct Golden {
     ease: Vec<f32>,
     ials: Ials,
     light_gcn: LightGcn,
+    bpr: Bpr,
 }
 
 #[derive(Deserialize)]
@@ -43,11 +45,31 @@ struct LightGcn {
     n_layers: usize,
 }
 
+/// Tables: (users, then items; dim + 1).
+#[derive(Deserialize)]
+struct Bpr {
+    rows: Vec<Vec<u32>>,
+    before: Vec<f32>,
+    triples: Vec<(u32, u32, u32)>,
+    after: Vec<f32>,
+    learning_rate: f32,
+    lambda: f32,
+}
+
 const N_ITEMS: usize = 8;
 
 fn golden() -> Golden {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/choices.json");
     serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap()
+}
+
+fn triples(told: &[(u32, u32, u32)]) -> Vec<Triple> {
+    let triple = |&(user, chosen, other)| Triple {
+        user,
+        chosen,
+        other,
+    };
+    told.iter().map(triple).collect()
 }
 
 fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
@@ -147,11 +169,27 @@ fn light_gcn_has_the_vectors_and_gradients_of_recbole() {
     let mut trainer = LightGcnTrainer::new(&choices, &config, 1);
     trainer.table_mut().copy_from_slice(&gcn.table);
     assert_close(trainer.propagate(pool), &gcn.vectors, 1e-6);
-    let triple = |&(user, chosen, other)| Triple {
-        user,
-        chosen,
-        other,
-    };
-    let batch: Vec<Triple> = gcn.triples.iter().map(triple).collect();
+    let batch = triples(&gcn.triples);
     assert_close(trainer.gradient(&batch, pool).1, &gcn.gradients, 1e-6);
+}
+
+#[test]
+fn bpr_takes_the_steps_of_implicit() {
+    let Golden { dim, bpr, .. } = golden();
+    let config = BprConfig {
+        dim,
+        learning_rate: bpr.learning_rate,
+        lambda: bpr.lambda,
+        ..BprConfig::default()
+    };
+    let choices = Choices {
+        n_items: 4,
+        rows: bpr.rows,
+    };
+    let mut trainer = BprTrainer::new(&choices, &config, 1);
+    trainer.table_mut().copy_from_slice(&bpr.before);
+    for triple in triples(&bpr.triples) {
+        trainer.step(triple);
+    }
+    assert_close(trainer.table(), &bpr.after, 1e-6);
 }

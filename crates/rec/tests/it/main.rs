@@ -8,6 +8,7 @@ mod fixtures;
 mod gru4rec;
 mod matrix;
 mod numbers;
+mod orders;
 mod ranking;
 mod sequence;
 mod sequence_file;

@@ -50,6 +50,11 @@ fn settings_that_cannot_be_name_the_key() {
         json!({ "dropout": 1.5 }),
         "dropout is out of its range",
     );
+    about(
+        "sasrec-bce",
+        json!({ "loss": "softmax" }),
+        "the loss of \"sasrec-bce\" is \"bce\"; leave the key out",
+    );
     about("popularity", json!({ "k": 1 }), "unknown field `k`");
     about("sasrex", json!({}), "there is no system \"sasrex\"");
 }
