@@ -40,6 +40,10 @@ pub enum Error {
     )]
     Incomparable { a: String, b: String, what: String },
     #[error(
+        "no case of task `{task}` was asked by all runs; compare runs of the same data and split"
+    )]
+    NothingInCommon { task: String },
+    #[error(
         "{a} and {b} both hold lists of `{system}` for task `{task}` with the same seed, and the lists differ; give the runs names (NAME=RUN) to set them side by side, or other seeds to average them"
     )]
     OtherLists {

@@ -78,7 +78,7 @@ pub use error::{Error, Fault, Result};
 pub use holm::holm;
 pub use jsonl::{Lines, write_atomically};
 pub use metrics::{Metric, MetricAt};
-pub use pool::{Source, pool};
+pub use pool::{Source, keep_common, pool};
 pub use repeats::Repeats;
 pub use report::{
     Difference, MetricValue, Report, SegmentReport, SystemCost, SystemRow, TaskReport,

@@ -4,11 +4,12 @@
 //! [`evaluate`](crate::evaluate). Sources that asked other questions are refused: numbers on other cases,
 //! targets or catalogues do not compare. Labels and popularity may differ; those of the first source hold.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
 use crate::repeats::Repeats;
 use crate::run::Run;
+use crate::table::thousands;
 use crate::truth::{Truth, TruthCase};
 
 /// What one run of the pipeline, or one set of files, left.
@@ -61,6 +62,46 @@ pub fn pool(sources: Vec<Source>) -> Result<Source> {
     Ok(pooled)
 }
 
+/// Leaves the cases that all sources asked: for a system so slow that it was asked a sample. The message, a line
+/// a task that lost any, says of how many; what else differs [`pool`] refuses.
+///
+/// # Errors
+/// [`Error::NothingInCommon`].
+pub fn keep_common(sources: &mut [Source]) -> Result<Vec<String>> {
+    let mut common: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut most: BTreeMap<String, usize> = BTreeMap::new();
+    for truth in sources.iter().flat_map(|s| &s.truths) {
+        let cases: BTreeSet<String> = truth.cases.iter().map(|c| c.case.clone()).collect();
+        let most = most.entry(truth.task.clone()).or_default();
+        *most = cases.len().max(*most);
+        match common.get_mut(&truth.task) {
+            Some(common) => common.retain(|case| cases.contains(case)),
+            None => drop(common.insert(truth.task.clone(), cases)),
+        }
+    }
+    for source in sources {
+        for truth in &mut source.truths {
+            let common = &common[&truth.task];
+            truth.cases.retain(|c| common.contains(&c.case));
+        }
+        for run in &mut source.runs {
+            if let Some(common) = common.get(&run.task) {
+                run.lists.retain(|l| common.contains(&l.case));
+            }
+        }
+    }
+    let lost = most.into_iter().filter(|(task, n)| common[task].len() < *n);
+    lost.map(|(task, n)| match common[&task].len() {
+        0 => Err(Error::NothingInCommon { task }),
+        kept => Ok(format!(
+            "{task}: compared on {} cases, which all runs were asked, of {}.",
+            thousands(kept),
+            thousands(n)
+        )),
+    })
+    .collect()
+}
+
 /// What two sources did not ask alike; `None` if their numbers compare.
 fn difference(a: &Source, b: &Source) -> Option<String> {
     let policy = |r: Repeats| match r {
@@ -88,7 +129,9 @@ fn truth_difference(a: &Truth, b: &Truth) -> Option<String> {
     let within = |what| format!("in task `{task}` {what}");
     let names = |t: &Truth| t.cases.iter().map(|c| c.case.clone()).collect();
     if let Some(what) = only_in("case", &names(a), &names(b)) {
-        return Some(within(what));
+        return Some(within(format!(
+            "{what} (--common-cases leaves those of both)"
+        )));
     }
     if let Some(what) = only_in("catalogue item", &a.catalogue, &b.catalogue) {
         return Some(within(what));

@@ -1,6 +1,6 @@
 //! Runs of several places in one table: seeds averaged, other questions refused.
 
-use hkfr_eval::{ALL, Metric, Repeats, Source, Truth, evaluate, pool};
+use hkfr_eval::{ALL, Metric, Repeats, Source, Truth, evaluate, keep_common, pool};
 
 use crate::fixtures::{config, drawn};
 
@@ -42,6 +42,41 @@ fn seeds_and_systems_of_several_runs_become_one_table() {
     // Of two numbers the deviation is their distance over √2.
     let sd = (one.mean - two.mean).abs() / 2f64.sqrt();
     assert!((both.seed_sd.unwrap() - sd).abs() < 1e-12 && sd > 0.05);
+}
+
+#[test]
+fn a_system_that_was_asked_a_sample_is_compared_on_it() {
+    let a = source("a", 1, &[("quick", 20.0)]);
+    let mut b = source("b", 1, &[("slow", 8.0)]);
+    b.truths[0].cases.retain(|c| c.case.ends_with('3'));
+    b.runs[0].lists.retain(|l| l.case.ends_with('3'));
+    let mut sources = [a.clone(), b.clone()];
+    let told = keep_common(&mut sources).unwrap();
+    assert_eq!(
+        told,
+        ["item: compared on 3 cases, which all runs were asked, of 30."]
+    );
+    let pooled = pool(sources.to_vec()).unwrap();
+    assert_eq!(pooled.truths, b.truths);
+    let cases = |s: &Source, run: usize| -> Vec<String> {
+        s.runs[run].lists.iter().map(|l| l.case.clone()).collect()
+    };
+    assert_eq!(cases(&pooled, 0), ["u3", "u13", "u23"]);
+    assert_eq!(cases(&pooled, 1), cases(&b, 0));
+    // What all were asked stays as it is.
+    let mut same = [a.clone(), a.clone()];
+    assert!(keep_common(&mut same).unwrap().is_empty());
+    assert_eq!(same[0], a);
+    let mut others = [a, b];
+    others[1].truths[0]
+        .cases
+        .iter_mut()
+        .for_each(|c| c.case.push('x'));
+    let error = keep_common(&mut others).unwrap_err().to_string();
+    assert!(
+        error.starts_with("no case of task `item` was asked by all"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use hkfr_eval::html::ReportPage;
-use hkfr_eval::{EvalConfig, Report, evaluate, html, pool, table, verdicts};
+use hkfr_eval::{EvalConfig, Report, Source, evaluate, html, keep_common, pool, table, verdicts};
 
 use crate::args::{CompareArgs, CompareFormat};
 use source::{Found, Named};
@@ -47,7 +47,12 @@ fn measure(args: &CompareArgs, found: Vec<Found>) -> Result<Report> {
     ks.extend(args.metric.map(|m| m.k));
     ks.sort_unstable();
     ks.dedup();
-    let pooled = pool(found.into_iter().map(|f| f.source).collect())?;
+    let mut sources: Vec<Source> = found.into_iter().map(|f| f.source).collect();
+    let told = match args.common_cases {
+        true => keep_common(&mut sources)?,
+        false => Vec::new(),
+    };
+    let pooled = pool(sources)?;
     let first = pooled.runs.first().context("the runs hold no lists")?;
     let cfg = EvalConfig {
         ks,
@@ -59,6 +64,7 @@ fn measure(args: &CompareArgs, found: Vec<Found>) -> Result<Report> {
     };
     let mut report = evaluate(&pooled.truths, &pooled.runs, &cfg)?;
     report.costs = costs;
+    report.warnings.splice(0..0, told);
     Ok(report)
 }
 

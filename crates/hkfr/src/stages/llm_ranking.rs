@@ -14,8 +14,8 @@ use hkfr_fuse::sanitise;
 use hkfr_lm::Candidates;
 use hkfr_rec::baselines::Popularity;
 use hkfr_rec::llm::{
-    Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers, Posterior,
-    Ranker, recommend,
+    Asker, Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers,
+    Posterior, Ranker, recommend,
 };
 use hkfr_rec::systems::own_choices;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,14 @@ impl LlmRanking {
             .iter()
             .map(|&i| texts.of(&cases[i].instance))
             .collect::<Result<_>>()?;
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let cases_to_do = todo.iter().map(|&i| &cases[i]);
+        let askers: Vec<Asker> = cases_to_do
+            .zip(&inputs)
+            .map(|(case, input)| Asker {
+                input,
+                top: lists.depth() + lists.excluded(case).map_or(0, |e| e.len()),
+            })
+            .collect();
         let model = session.model()?;
         let popularity = popularity(lists.dataset, lists.split);
         let lora = tuned
@@ -88,16 +95,23 @@ impl LlmRanking {
             rounded: model.rounded.clone(),
             items: match &asked.items {
                 Items::Head(vectors, head) => ItemScores::Head(vectors, head),
-                Items::Names(names) => {
-                    let top = lists.longest_exclusion() + lists.depth();
-                    ItemScores::Names { names, top }
-                }
+                Items::Names(names) => ItemScores::Names(names),
             },
-            categories: &asked.categories,
-            category_instruction: &asked.category_instruction,
             item_instruction: &asked.item_instruction,
+            categories: None,
             calibration: None,
         };
+        // Calibration tells what items' categories say of them.
+        if self.is_calibrated()
+            || session
+                .config
+                .recommend
+                .tasks
+                .iter()
+                .any(|t| t == "category")
+        {
+            ranker.categories = Some((&asked.categories, &asked.category_instruction));
+        }
         if self.is_calibrated() {
             ranker.calibration = Some(calibrate(session, &ranker, &texts, lists, &self.system)?);
         }
@@ -130,7 +144,7 @@ impl LlmRanking {
             progress.inc(1);
             result.is_ok() && !session.stop.requested()
         };
-        recommend(&ranker, &inputs, n_threads(), &finished);
+        recommend(&ranker, &askers, n_threads(), &finished);
         drop(progress);
         state.into_inner().expect("a worker panicked").1?;
         session.stop.check()?;
@@ -183,9 +197,13 @@ impl LlmRanking {
     }
 
     fn line(&self, case: usize, scores: CaseScores, lists: &Lists) -> Result<Line> {
+        let category = match scores.categories.is_empty() {
+            true => Vec::new(),
+            false => lists.rank("category", case, &scores.categories)?,
+        };
         Ok(Line {
             case: lists.split.cases[case].case_id.clone(),
-            category: lists.rank("category", case, &scores.categories)?,
+            category,
             item: lists.rank("item", case, &scores.items)?,
             prompt_tokens: scores.prompt_tokens,
             vector: scores.user_vector,
@@ -285,7 +303,7 @@ fn calibrate(
     let inputs: Vec<String> = (0..n)
         .map(|i| texts.of(&train[i * train.len() / n]))
         .collect::<Result<_>>()?;
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let askers: Vec<Asker> = inputs.iter().map(|input| Asker { input, top: 1 }).collect();
     let label = format!("{system}, calibrating");
     let progress = Progress::new(&label, Unit::Things("users"), Some(n as u64));
     let stop = &session.stop;
@@ -300,7 +318,7 @@ fn calibrate(
         progress.inc(1);
         sample.is_ok() && !stop.requested()
     };
-    recommend(ranker, &inputs, n_threads(), &finished);
+    recommend(ranker, &askers, n_threads(), &finished);
     drop(progress);
     stop.check()?;
     let categories = lists.entities("category");

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use hkfr_eval::{RankedList, Run};
-use hkfr_events::{Dataset, Split};
+use hkfr_events::{Case, Dataset, Split};
 use hkfr_lm::Pool;
 use hkfr_rec::baselines::{Entities, RepeatPolicy, Scorer};
 use hkfr_rec::rank;
@@ -56,14 +56,10 @@ impl<'a> Lists<'a> {
         self.depth
     }
 
-    /// The most items that [`Self::rank`] leaves out of one list.
-    pub fn longest_exclusion(&self) -> usize {
-        let excluded = self.split.cases.iter().map(|case| {
-            let history = case.instance.history(self.dataset);
-            let excluded = self.repeats.excluded(self.dataset, &self.items, &history);
-            excluded.map_or(0, |e| e.len())
-        });
-        excluded.max().unwrap_or(0)
+    /// What the policy of the table leaves out of a case's list of items.
+    pub fn excluded(&self, case: &Case) -> Option<Vec<u32>> {
+        let history = case.instance.history(self.dataset);
+        self.repeats.excluded(self.dataset, &self.items, &history)
     }
 
     /// What a task ranks.
@@ -79,11 +75,9 @@ impl<'a> Lists<'a> {
     /// policy of the table from the items; a category is never used up.
     pub fn rank(&self, task: &str, case: usize, scores: &[f32]) -> Result<Vec<(u32, f32)>> {
         let case = &self.split.cases[case];
-        let history = case.instance.history(self.dataset);
-        let exclude = if task == "item" {
-            self.repeats.excluded(self.dataset, &self.items, &history)
-        } else {
-            None
+        let exclude = match task {
+            "item" => self.excluded(case),
+            _ => None,
         };
         Ok(rank(
             scores,

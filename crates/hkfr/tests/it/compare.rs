@@ -174,6 +174,38 @@ fn runs_that_asked_other_questions_are_refused() {
 }
 
 #[test]
+fn a_run_that_was_asked_a_sample_is_compared_on_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    toy(dir);
+    let (code, _, err) = run(dir, &["run", "toy.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    change(dir, "toy.toml", |text| {
+        text.replace(r#"name = "toy""#, r#"name = "sample""#)
+            .replace("[split]", "[split]\nmax_cases = 4")
+            .replace(r#""own-frequency"]"#, r#""own-frequency", "item-knn"]"#)
+    });
+    let (code, _, err) = run(dir, &["run", "toy.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, _, err) = run(dir, &["compare", "out/toy", "out/sample"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("cases are only in the first") && err.contains("--common-cases"),
+        "{err}"
+    );
+    let args = ["compare", "out/toy", "out/sample", "--common-cases"];
+    let (code, out, err) = run(dir, &args);
+    assert_eq!(code, Some(0), "{err}");
+    for part in [
+        "item · all · 4 cases",
+        "item-knn",
+        "! item: compared on 10 cases, which all runs were asked, of 16.",
+    ] {
+        assert!(out.contains(part), "`{part}` is not in\n{out}");
+    }
+}
+
+#[test]
 fn files_of_another_tool_stand_beside_a_run() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();

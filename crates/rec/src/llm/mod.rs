@@ -15,5 +15,5 @@ pub use embedded::EmbeddedScorer;
 pub use item_head::{ItemHead, ItemVectors};
 pub use numbers::{NUMBER_TASKS, Numbers};
 pub use pack::{Prompt, TuneExample, TuneRow, row_lengths};
-pub use recommend::{ItemScores, Ranker, recommend};
+pub use recommend::{Asker, ItemScores, Ranker, recommend};
 pub use tune::{TuneConfig, TuneEvent, TuneOutcome, tune};

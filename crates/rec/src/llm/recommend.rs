@@ -23,8 +23,17 @@ const PREFIXES: usize = 256;
 pub enum ItemScores<'a> {
     /// The user vector ([`ItemHead::scores`]).
     Head(&'a ItemVectors, &'a ItemHead),
-    /// `ln p(name)` among the catalogue's names, exact for at least the best `top`.
-    Names { names: &'a Candidates, top: usize },
+    /// `ln p(name)` among the catalogue's names, exact for at least the best [`Asker::top`].
+    Names(&'a Candidates),
+}
+
+/// Who asks for a list.
+pub struct Asker<'a> {
+    /// Knowledge or behaviour text.
+    pub input: &'a str,
+    /// The best items so many of which have exact scores if items are ranked by name: the length of the list and
+    /// all that is left out of it. The fewer, the faster.
+    pub top: usize,
 }
 
 /// A tuned or untuned model with all it needs to rank.
@@ -35,37 +44,37 @@ pub struct Ranker<'a> {
     /// The model's weights for passes of few rows; `None`: all in `f32`.
     pub rounded: Option<Arc<QuantModel>>,
     pub items: ItemScores<'a>,
-    pub categories: &'a Candidates,
-    pub category_instruction: &'a str,
     pub item_instruction: &'a str,
+    /// The names of the categories and what is asked about them; `None`: they are not ranked.
+    pub categories: Option<(&'a Candidates, &'a str)>,
     /// `None`: the raw scores.
     pub calibration: Option<Calibration>,
 }
 
 impl Ranker<'_> {
-    /// Scores for the user whom `input` (knowledge or behaviour text) describes.
-    ///
     /// # Errors
     /// If the model's chat template changes a text, or a sequence does not fit the context.
-    pub fn rank(&self, session: &mut Session, input: &str) -> Result<CaseScores> {
-        let questions = [self.item_instruction, self.category_instruction];
-        let asked = self.chat.questions(input, &questions)?;
+    pub fn rank(&self, session: &mut Session, asker: &Asker) -> Result<CaseScores> {
+        let mut questions = vec![self.item_instruction];
+        questions.extend(self.categories.map(|c| c.1));
+        let asked = self.chat.questions(asker.input, &questions)?;
         let mut tree = TokenTree::default();
         let root = (!asked.shared.is_empty()).then(|| tree.push(None, &asked.shared));
         let question = tree.push(root, &asked.own[0]);
+        let about_categories = asked.own.get(1);
         // The user vector needs no answer: both questions are computed in one pass.
-        let mut categories = None;
-        if let ItemScores::Head(..) = self.items {
-            categories = Some(tree.push(root, &asked.own[1]));
-        }
+        let by_head = matches!(self.items, ItemScores::Head(..));
+        let at_once = about_categories
+            .filter(|_| by_head)
+            .map(|own| tree.push(root, own));
         let question_tokens = asked.own.iter().map(Vec::len).max().unwrap_or(0);
-        let answer_tokens = match self.items {
+        let item_tokens = match self.items {
             ItemScores::Head(..) => 0,
-            ItemScores::Names { names, .. } => names.longest(),
+            ItemScores::Names(names) => names.longest(),
         };
-        let answer_tokens = answer_tokens.max(self.categories.longest());
+        let category_tokens = self.categories.map_or(0, |(names, _)| names.longest());
         check_length(
-            asked.shared.len() + question_tokens + answer_tokens,
+            asked.shared.len() + question_tokens + item_tokens.max(category_tokens),
             self.model.config.max_positions,
         )?;
         session.prefill(self.model, self.lora, &tree);
@@ -73,18 +82,21 @@ impl Ranker<'_> {
         session.hidden(self.model, &[tree.rows(question).end - 1], &mut hidden);
         let items = match self.items {
             ItemScores::Head(vectors, head) => head.scores(vectors, &hidden),
-            ItemScores::Names { names, top } => {
-                self.by_name(session, &mut tree, question, names, top)
+            ItemScores::Names(names) => {
+                self.by_name(session, &mut tree, question, names, asker.top)
             }
         };
-        let categories = categories.unwrap_or_else(|| {
-            let categories = tree.push(root, &asked.own[1]);
-            session.extend(self.model, self.lora, &tree);
-            categories
-        });
-        let names = self.categories;
+        let mut categories = Vec::new();
+        if let (Some((names, _)), Some(own)) = (self.categories, about_categories) {
+            let question = at_once.unwrap_or_else(|| {
+                let question = tree.push(root, own);
+                session.extend(self.model, self.lora, &tree);
+                question
+            });
+            categories = self.by_name(session, &mut tree, question, names, names.len());
+        }
         let mut scores = CaseScores {
-            categories: self.by_name(session, &mut tree, categories, names, names.len()),
+            categories,
             items,
             user_vector: user_vector(self.model, &hidden),
             prompt_tokens: asked.shared.len() + asked.own.iter().map(Vec::len).sum::<usize>(),
@@ -108,11 +120,11 @@ impl Ranker<'_> {
     }
 }
 
-/// Ranks for each input on `n_threads` threads. `done` is called from them as results come, in any
+/// Ranks for each asker on `n_threads` threads. `done` is called from them as results come, in any
 /// order, and returns false to stop.
 pub fn recommend(
     ranker: &Ranker,
-    inputs: &[&str],
+    askers: &[Asker],
     n_threads: usize,
     done: &(dyn Fn(usize, Result<CaseScores>) -> bool + Sync),
 ) {
@@ -125,9 +137,9 @@ pub fn recommend(
                 session.decoder = weights.map(Decoder::new);
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(input) = inputs.get(i) else { break };
-                    if !done(i, ranker.rank(&mut session, input)) {
-                        next.store(inputs.len(), Ordering::Relaxed);
+                    let Some(asker) = askers.get(i) else { break };
+                    if !done(i, ranker.rank(&mut session, asker)) {
+                        next.store(askers.len(), Ordering::Relaxed);
                         break;
                     }
                 }
