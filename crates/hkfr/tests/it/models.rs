@@ -268,6 +268,13 @@ fn numbers_need_neither_knowledge_nor_a_text_encoder() {
         assert_eq!(items.len(), 10, "{line}");
     }
     assert!(ran(dir).is_empty());
+    // Without the categories, which are not computed then, the items stay as they are.
+    change(dir, "toy.toml", |text| {
+        text.replace("[recommend]", "[recommend]\ntasks = [\"item\"]")
+    });
+    assert_eq!(ran(dir), ["recommend", "evaluate"]);
+    assert!(!dir.join("out/toy/recommend/p5.category.jsonl").exists());
+    assert_eq!(read("recommend/p5.item.jsonl"), run);
     // How much of a history is told.
     change(dir, "toy.toml", |text| {
         text.replace("[tuning]", "[fusion]\nknowledge_tokens = 60\n[tuning]")
