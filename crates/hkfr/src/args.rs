@@ -240,9 +240,6 @@ pub struct ListsArgs {
     /// What was right: TREC qrels, or Parquet with q_id, doc_id, relevance
     #[arg(long, value_name = "FILE", requires = "run")]
     pub qrels: Option<PathBuf>,
-    /// Compare on the cases that all runs were asked, where one was asked a sample of them
-    #[arg(long, conflicts_with = "qrels")]
-    pub common_cases: bool,
     /// Cut-offs
     #[arg(long, value_name = "K,…", value_delimiter = ',', default_values_t = [5, 10], requires = "run")]
     pub k: Vec<usize>,

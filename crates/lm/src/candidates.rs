@@ -24,6 +24,7 @@ pub struct Candidates {
     /// Node 0 is the root; a parent precedes its children.
     nodes: Vec<Node>,
     n: usize,
+    longest: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -57,12 +58,13 @@ impl Candidates {
                 )));
             }
         }
-        if names.is_empty() {
+        let Some(longest) = names.iter().map(Vec::len).max() else {
             return Err(Error::Config("there are no candidates".into()));
-        }
+        };
         Ok(Self {
             nodes,
             n: names.len(),
+            longest: longest + 1,
         })
     }
 
@@ -76,13 +78,7 @@ impl Candidates {
 
     /// Tokens of the longest name, its end included.
     pub fn longest(&self) -> usize {
-        let mut depths = vec![0; self.nodes.len()];
-        for (i, node) in self.nodes.iter().enumerate() {
-            for &(_, child) in &node.children {
-                depths[child] = depths[i] + 1;
-            }
-        }
-        depths.into_iter().max().unwrap_or(0)
+        self.longest
     }
 
     /// Follows the only way from `node` to where there is a choice or a candidate; appends the

@@ -197,13 +197,9 @@ impl LlmRanking {
     }
 
     fn line(&self, case: usize, scores: CaseScores, lists: &Lists) -> Result<Line> {
-        let category = match scores.categories.is_empty() {
-            true => Vec::new(),
-            false => lists.rank("category", case, &scores.categories)?,
-        };
         Ok(Line {
             case: lists.split.cases[case].case_id.clone(),
-            category,
+            category: lists.rank("category", case, &scores.categories)?,
             item: lists.rank("item", case, &scores.items)?,
             prompt_tokens: scores.prompt_tokens,
             vector: scores.user_vector,

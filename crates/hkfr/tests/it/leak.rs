@@ -10,19 +10,8 @@ use crate::models::{change, prepare};
 use crate::walk::run;
 
 const SYSTEMS: &str = r#"systems = ["popularity", "recent-popularity", "own-frequency", "item-knn", "ease", "ials", "bpr-mf", "lightgcn", "sasrec", "sasrec-bce", "sasrec-softmax", "esasrec", "bert4rec", "gru4rec", "caser", "llm-untuned", "p5", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"]"#;
+/// Of each task.
 const SMALL: &str = r#"
-[systems.item]
-bpr-mf = { dim = 8, max_epochs = 2 }
-lightgcn = { dim = 8, max_epochs = 2 }
-ials = { dim = 8 }
-sasrec = { dim = 8, max_epochs = 2 }
-sasrec-bce = { dim = 8, max_epochs = 2 }
-sasrec-softmax = { dim = 8, max_epochs = 2 }
-esasrec = { dim = 8, max_epochs = 2 }
-bert4rec = { dim = 8, max_epochs = 2 }
-gru4rec = { dim = 8, max_epochs = 2 }
-caser = { dim = 8, max_epochs = 2 }
-[systems.category]
 bpr-mf = { dim = 8, max_epochs = 2 }
 lightgcn = { dim = 8, max_epochs = 2 }
 ials = { dim = 8 }
@@ -112,7 +101,8 @@ fn check(kind: &str, future: usize, strangers: bool) {
     prepare(dir);
     change(dir, "toy.toml", |text| {
         let systems = r#"systems = ["popularity", "llm-untuned", "hkfr"]"#;
-        (text.replace(systems, SYSTEMS) + SMALL)
+        let small = ["item", "category"].map(|task| format!("\n[systems.{task}]{SMALL}"));
+        (text.replace(systems, SYSTEMS) + &small.concat())
             .replace("[split]\n", &format!("[split]\nkind = \"{kind}\"\n"))
     });
     change(dir, "logs/items.csv", |text| {

@@ -52,6 +52,8 @@ pub struct Ranker<'a> {
 }
 
 impl Ranker<'_> {
+    /// Scores for the user whom the asker's input describes.
+    ///
     /// # Errors
     /// If the model's chat template changes a text, or a sequence does not fit the context.
     pub fn rank(&self, session: &mut Session, asker: &Asker) -> Result<CaseScores> {
@@ -61,18 +63,18 @@ impl Ranker<'_> {
         let mut tree = TokenTree::default();
         let root = (!asked.shared.is_empty()).then(|| tree.push(None, &asked.shared));
         let question = tree.push(root, &asked.own[0]);
-        let about_categories = asked.own.get(1);
+        let categories = self.categories.map(|c| c.0).zip(asked.own.get(1));
         // The user vector needs no answer: both questions are computed in one pass.
         let by_head = matches!(self.items, ItemScores::Head(..));
-        let at_once = about_categories
+        let at_once = categories
             .filter(|_| by_head)
-            .map(|own| tree.push(root, own));
+            .map(|(_, own)| tree.push(root, own));
         let question_tokens = asked.own.iter().map(Vec::len).max().unwrap_or(0);
         let item_tokens = match self.items {
             ItemScores::Head(..) => 0,
             ItemScores::Names(names) => names.longest(),
         };
-        let category_tokens = self.categories.map_or(0, |(names, _)| names.longest());
+        let category_tokens = categories.map_or(0, |(names, _)| names.longest());
         check_length(
             asked.shared.len() + question_tokens + item_tokens.max(category_tokens),
             self.model.config.max_positions,
@@ -86,17 +88,17 @@ impl Ranker<'_> {
                 self.by_name(session, &mut tree, question, names, asker.top)
             }
         };
-        let mut categories = Vec::new();
-        if let (Some((names, _)), Some(own)) = (self.categories, about_categories) {
+        let mut category_scores = Vec::new();
+        if let Some((names, own)) = categories {
             let question = at_once.unwrap_or_else(|| {
                 let question = tree.push(root, own);
                 session.extend(self.model, self.lora, &tree);
                 question
             });
-            categories = self.by_name(session, &mut tree, question, names, names.len());
+            category_scores = self.by_name(session, &mut tree, question, names, names.len());
         }
         let mut scores = CaseScores {
-            categories,
+            categories: category_scores,
             items,
             user_vector: user_vector(self.model, &hidden),
             prompt_tokens: asked.shared.len() + asked.own.iter().map(Vec::len).sum::<usize>(),
