@@ -74,7 +74,7 @@ pub fn shuffle_time(dataset: &Dataset, seed: u64) -> Dataset {
         for (visit, ts) in times {
             visit.iter_mut().for_each(|e| e.ts = ts);
         }
-        events.sort_by_key(|e: &Event| (e.ts, e.row));
+        events.sort_by_key(|e: &Event| e.ts);
     }
     shuffled
 }

@@ -1,9 +1,11 @@
-//! Events, catalogue and profiles in memory: ids interned to dense indices, events sorted by
-//! (user, time, row) so that a user's history is one slice.
+//! Events, catalogue and profiles in memory: ids interned to dense indices, events sorted by user and time, so that a
+//! user's history is one slice.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
+
+use crate::order::FineOrder;
 
 pub type UserIdx = u32;
 pub type ItemIdx = u32;
@@ -229,6 +231,27 @@ impl DatasetBuilder {
         self.kinds.len()
     }
 
+    pub(crate) fn item_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.items.iter().map(|i| i.id.as_str())
+    }
+
+    pub(crate) fn user_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.users.iter().map(|u| u.id.as_str())
+    }
+
+    /// The user of each event.
+    pub(crate) fn users_of_events(&self) -> impl Iterator<Item = UserIdx> {
+        self.events.iter().map(|e| e.user)
+    }
+
+    /// Events of one second by what the log knows beyond it.
+    pub(crate) fn order_by(&mut self, fine: &FineOrder) {
+        if !fine.is_empty() {
+            let key = |e: &Event| (e.ts, fine.of(e.row));
+            self.events.sort_by(|a, b| key(a).cmp(&key(b)));
+        }
+    }
+
     pub fn place(&mut self, name: &str) -> u32 {
         if let Some(&p) = self.place_ids.get(name) {
             return p;
@@ -275,9 +298,9 @@ impl DatasetBuilder {
         self.events.len()
     }
 
-    /// Sorts by (user, time, arrival). Rows out of order are legal; equal times keep their order of arrival.
+    /// Sorts by user and time. Rows out of order are legal; equal times keep the order in which they came.
     pub fn build(mut self) -> Dataset {
-        self.events.sort_by_key(|e| (e.user, e.ts, e.row));
+        self.events.sort_by_key(|e| (e.user, e.ts));
         let mut user_offsets = vec![0; self.users.len() + 1];
         for e in &self.events {
             user_offsets[e.user as usize + 1] += 1;

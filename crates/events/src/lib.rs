@@ -13,6 +13,7 @@ mod forget;
 pub mod generate;
 mod hash;
 mod history;
+mod order;
 mod report;
 pub mod split;
 pub mod store;
@@ -23,5 +24,5 @@ pub use dataset::{
 };
 pub use error::{Error, Result};
 pub use history::{AsOf, History};
-pub use report::{BadRow, IngestReport, MAX_SHOWN, MAX_TEXT_CHARS};
+pub use report::{BadRow, IngestReport, Joined, MAX_SHOWN, MAX_TEXT_CHARS};
 pub use split::{Case, Catalogue, Instance, Phase, Segment, Split, SplitConfig, SplitKind};

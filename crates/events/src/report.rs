@@ -25,6 +25,7 @@ pub struct BadRow {
 
 /// Filled by an adapter; the caller shows and stores it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct IngestReport {
     /// Stop at the first bad row with [`Error::BadRow`] instead of counting it.
     pub strict: bool,
@@ -36,6 +37,10 @@ pub struct IngestReport {
     pub bad: BTreeMap<String, u64>,
     /// The first [`MAX_SHOWN`] of them.
     pub first_bad: Vec<BadRow>,
+    /// Cells of optional fields that were left out, by reason: their rows stay.
+    pub bad_cells: BTreeMap<String, u64>,
+    /// The first [`MAX_SHOWN`] of them.
+    pub first_bad_cells: Vec<BadRow>,
     /// Good rows left out on purpose, by reason.
     pub skipped: BTreeMap<String, u64>,
     /// Rows equal to an earlier one in every field. Adapters of logs drop them (then they are in
@@ -49,8 +54,22 @@ pub struct IngestReport {
     pub control_characters: u64,
     /// Texts cut to [`MAX_TEXT_CHARS`].
     pub texts_cut: u64,
+    /// How many of the log's items and users each table knows.
+    pub joins: Vec<Joined>,
     /// What a person should know of this data set.
     pub notes: Vec<String>,
+}
+
+/// A table that was joined to a log by its ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    pub table: PathBuf,
+    /// `items` or `users`.
+    pub what: String,
+    /// Distinct ones in the log.
+    pub of: u64,
+    /// Those of them that the table has a row for.
+    pub known: u64,
 }
 
 impl IngestReport {
@@ -74,27 +93,57 @@ impl IngestReport {
     /// # Errors
     /// [`Error::BadRow`] if the report is strict.
     pub fn bad_row(&mut self, path: &Path, line: u64, reason: &str, what: &str) -> Result<()> {
-        let shown = if what.is_empty() {
-            reason.to_owned()
-        } else {
-            format!("{reason}: `{}`", excerpt(what))
-        };
-        if self.strict {
-            return Err(Error::BadRow {
-                path: path.to_owned(),
-                line,
-                reason: shown,
-            });
-        }
+        let found = self.found(path, line, reason, what)?;
         *self.bad.entry(reason.to_owned()).or_default() += 1;
         if self.first_bad.len() < MAX_SHOWN {
-            self.first_bad.push(BadRow {
-                path: path.to_owned(),
-                line,
-                reason: shown,
-            });
+            self.first_bad.push(found);
         }
         Ok(())
+    }
+
+    /// Counts a cell of an optional field that is left out while its row stays.
+    ///
+    /// # Errors
+    /// [`Error::BadRow`] if the report is strict.
+    pub fn bad_cell(&mut self, path: &Path, line: u64, reason: &str, what: &str) -> Result<()> {
+        let found = self.found(path, line, reason, what)?;
+        *self.bad_cells.entry(reason.to_owned()).or_default() += 1;
+        if self.first_bad_cells.len() < MAX_SHOWN {
+            self.first_bad_cells.push(found);
+        }
+        Ok(())
+    }
+
+    fn found(&self, path: &Path, line: u64, reason: &str, what: &str) -> Result<BadRow> {
+        let shown = match what {
+            "" => reason.to_owned(),
+            what => format!("{reason}: `{}`", Self::excerpt(what)),
+        };
+        let (path, reason) = (path.to_owned(), shown);
+        match self.strict {
+            true => Err(Error::BadRow { path, line, reason }),
+            false => Ok(BadRow { path, line, reason }),
+        }
+    }
+
+    /// What a person should know, said once.
+    pub(crate) fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// The beginning of a cell as it may be shown on a terminal: no control characters.
+    pub(crate) fn excerpt(cell: &str) -> String {
+        let mut short: String = cell
+            .chars()
+            .take(60)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        if cell.chars().nth(60).is_some() {
+            short.push('…');
+        }
+        short
     }
 
     /// Counts a good row that is left out on purpose.
@@ -113,6 +162,7 @@ impl IngestReport {
         for (mine, theirs) in [
             (&mut self.bad, &other.bad),
             (&mut self.skipped, &other.skipped),
+            (&mut self.bad_cells, &other.bad_cells),
         ] {
             for (reason, n) in theirs {
                 *mine.entry(reason.clone()).or_default() += n;
@@ -129,11 +179,27 @@ impl IngestReport {
         ] {
             *mine += theirs;
         }
-        self.first_bad.extend(other.first_bad.iter().cloned());
-        self.first_bad
-            .sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
-        self.first_bad.truncate(MAX_SHOWN);
-        self.notes.extend(other.notes.iter().cloned());
+        for (mine, theirs) in [
+            (&mut self.first_bad, &other.first_bad),
+            (&mut self.first_bad_cells, &other.first_bad_cells),
+        ] {
+            mine.extend(theirs.iter().cloned());
+            mine.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+            mine.truncate(MAX_SHOWN);
+        }
+        for join in &other.joins {
+            let same = |j: &&mut Joined| (&j.table, &j.what) == (&join.table, &join.what);
+            match self.joins.iter_mut().find(same) {
+                Some(known) => {
+                    known.of += join.of;
+                    known.known += join.known;
+                }
+                None => self.joins.push(join.clone()),
+            }
+        }
+        for note in &other.notes {
+            self.note(note.clone());
+        }
     }
 
     /// Text as it may enter the data set: no control characters, bounded length, trimmed.
@@ -159,18 +225,6 @@ impl IngestReport {
     }
 }
 
-fn excerpt(cell: &str) -> String {
-    let mut short: String = cell
-        .chars()
-        .take(60)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if cell.chars().nth(60).is_some() {
-        short.push('…');
-    }
-    short
-}
-
 impl fmt::Display for IngestReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -189,6 +243,20 @@ impl fmt::Display for IngestReport {
         }
         for b in &self.first_bad {
             writeln!(f, "    {}:{}: {}", b.path.display(), b.line, b.reason)?;
+        }
+        for (reason, n) in &self.bad_cells {
+            writeln!(f, "  {n} cells left out, and their rows kept: {reason}")?;
+        }
+        for b in &self.first_bad_cells {
+            writeln!(f, "    {}:{}: {}", b.path.display(), b.line, b.reason)?;
+        }
+        for j in &self.joins {
+            let table = j.table.display();
+            writeln!(
+                f,
+                "  {table} knows {} of {} {} of the log",
+                j.known, j.of, j.what
+            )?;
         }
         for (n, what) in [
             (self.duplicates, "exact duplicates"),

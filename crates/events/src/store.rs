@@ -19,7 +19,8 @@
 //! | `place`, `text` | string | store, city or page; query, review or tag |
 //! | `event_id` | uint32 | unique in the data set; what evidence refers to |
 //!
-//! The users of a part come in the order of `users.parquet`. In a store that was written by the external
+//! A user's events lie by time, those of one second in the order that the log gives them (fractions of a second, a
+//! tie breaker, the order of its rows). The users of a part come in the order of `users.parquet`. In a store that was written by the external
 //! sort (`store/sort/`) that is the order of partition and id, and the parts say so in their `sorting_columns`.
 //!
 //! All files are written under temporary names first and renamed at the end, `info.json` last: a full disk or a
@@ -50,7 +51,8 @@ pub use merge::{Merged, merge};
 pub use shard::Shard;
 pub(crate) use stream::StreamWriter;
 
-const FORMAT_VERSION: u32 = 1;
+/// 2: events of one second lie in the order of the log, and not by event id.
+const FORMAT_VERSION: u32 = 2;
 /// Partitions of the events: enough for a reader to work in parallel, few enough for small logs.
 pub(crate) const PARTITIONS: usize = 8;
 

@@ -10,11 +10,12 @@ use super::sink::{Target, fingerprint, no_events};
 use super::{FORGOTTEN, IngestLimits, IngestStep, Ingested};
 use crate::dataset::{DatasetBuilder, DatasetInfo, Event, Profile};
 use crate::error::{Error, Result};
-use crate::report::{IngestReport, MAX_SHOWN};
+use crate::order::Fine;
+use crate::report::{IngestReport, Joined, MAX_SHOWN};
 use crate::store::sort::{Group, Sorter};
 use crate::store::{PARTITIONS, StreamWriter};
 
-/// Users of whom it is kept whether they were forgotten.
+/// Size of the cache of is-forgotten answers.
 const MAX_ASKED: usize = 1 << 16;
 
 /// What a set may hold room for, whatever was in it last.
@@ -32,10 +33,12 @@ pub(super) struct IntoStore<'r, 'l> {
     n_mine: u64,
     last_ts: Option<i64>,
     forgotten: HashSet<String>,
-    /// What was answered about users: a keyed hash of an id costs more than a row's other work.
+    /// Cache of is-forgotten answers: a keyed hash of an id costs more than a row's other work.
     asked: RefCell<HashMap<String, bool>>,
     /// For messages about profiles.
     users_path: PathBuf,
+    /// The table of users, once it is read.
+    users_table: Option<PathBuf>,
 }
 
 impl<'r, 'l> IntoStore<'r, 'l> {
@@ -56,6 +59,7 @@ impl<'r, 'l> IntoStore<'r, 'l> {
             forgotten: HashSet::new(),
             asked: RefCell::default(),
             users_path: PathBuf::new(),
+            users_table: None,
         }
     }
 
@@ -72,7 +76,10 @@ impl<'r, 'l> IntoStore<'r, 'l> {
         let mut own = IngestReport::new(self.report.strict);
         let (limits, spilled, n_mine) = (self.limits, self.sorter.spilled(), self.n_mine);
         let mut tidy = Tidy::default();
+        let (mut n_users, mut n_known) = (0, 0);
         self.sorter.finish(|p, mut group| {
+            n_users += u64::from(!group.events.is_empty());
+            n_known += u64::from(!group.events.is_empty() && !group.profiles.is_empty());
             tidy.events(&mut group, &mut own);
             let profile = profile(&group, &self.users_path, &mut own)?;
             writer.user(p, profile, &group.events)?;
@@ -82,6 +89,14 @@ impl<'r, 'l> IntoStore<'r, 'l> {
                 false => Err(Error::Stopped),
             }
         })?;
+        if let Some(table) = self.users_table {
+            own.joins.push(Joined {
+                table,
+                what: "users".into(),
+                of: n_users,
+                known: n_known,
+            });
+        }
         let ingested = Ingested {
             dataset: None,
             users: writer.n_users(),
@@ -123,7 +138,7 @@ impl Target for IntoStore<'_, '_> {
         is_forgotten
     }
 
-    fn event(&mut self, user: &str, event: Event) -> Result<()> {
+    fn event(&mut self, user: &str, event: Event, fine: Fine) -> Result<()> {
         let row = self.n_rows;
         self.n_rows = row.checked_add(1).ok_or_else(|| {
             Error::Config("the log has more than 4,294,967,295 events: ingest it in parts".into())
@@ -141,7 +156,7 @@ impl Target for IntoStore<'_, '_> {
             Some(shard) if !shard.holds(user) => Ok(()),
             _ => {
                 self.n_mine += 1;
-                self.sorter.event(user, Event { row, ..event })
+                self.sorter.event(user, Event { row, ..event }, fine)
             }
         }
     }
@@ -161,6 +176,10 @@ impl Target for IntoStore<'_, '_> {
         let line = u32::try_from(at.1).unwrap_or(u32::MAX);
         let json = serde_json::to_string(&attributes).expect("a map of texts");
         self.sorter.profile(user, line, json.into_boxed_str())
+    }
+
+    fn users_are_from(&mut self, table: &Path) {
+        self.users_table = Some(table.to_owned());
     }
 }
 
@@ -189,7 +208,7 @@ fn profile(group: &Group, path: &Path, report: &mut IngestReport) -> Result<Prof
 /// Counts disorder and drops duplicates of a user's events.
 #[derive(Default)]
 struct Tidy {
-    by_row: Vec<(u32, i64)>,
+    by_row: Vec<(u32, i64, Fine)>,
     seen: HashSet<u128>,
 }
 
@@ -197,11 +216,14 @@ impl Tidy {
     fn events(&mut self, group: &mut Group, report: &mut IngestReport) {
         let events = &mut group.events;
         self.by_row.clear();
-        self.by_row.extend(events.iter().map(|e| (e.row, e.ts)));
+        let fine = &group.fine;
+        let times = events.iter().map(|e| (e.row, e.ts, fine.of(e.row)));
+        self.by_row.extend(times);
         self.by_row.sort_unstable();
         for pair in self.by_row.windows(2) {
-            report.out_of_order += u64::from(pair[1].1 < pair[0].1);
-            report.equal_timestamps += u64::from(pair[1].1 == pair[0].1);
+            let [before, now] = [&pair[0], &pair[1]].map(|t| (t.1, t.2));
+            report.out_of_order += u64::from(now < before);
+            report.equal_timestamps += u64::from(now == before);
         }
         let n = events.len();
         if events.windows(2).any(|w| w[0].ts == w[1].ts) {
@@ -211,11 +233,12 @@ impl Tidy {
                 if ts.replace(e.ts) != Some(e.ts) {
                     self.empty();
                 }
-                self.seen.insert(fingerprint(&Event {
+                let plain = Event {
                     user: 0,
                     text: e.text.clone(),
                     ..*e
-                }))
+                };
+                self.seen.insert(fingerprint(&(&plain, fine.of(e.row))))
             });
         }
         report.rows_kept += events.len() as u64;
@@ -240,6 +263,7 @@ mod tests {
 
     use super::*;
     use crate::adapters::mapping::{self, MappingConfig};
+    use crate::order::FineOrder;
 
     fn event(row: u32, ts: i64) -> Event {
         Event {
@@ -261,6 +285,7 @@ mod tests {
             user: "a".into(),
             profiles: Vec::new(),
             events: (0..100_000).map(|n| event(n, 1)).collect(),
+            fine: FineOrder::default(),
         };
         tidy.events(&mut huge, &mut report);
         assert!(tidy.seen.capacity() >= 100_000);
@@ -268,6 +293,7 @@ mod tests {
             user: "b".into(),
             profiles: Vec::new(),
             events: (0..6).map(|n| event(n / 2 * 2, i64::from(n) / 2)).collect(),
+            fine: FineOrder::default(),
         };
         tidy.events(&mut small, &mut report);
         assert_eq!((huge.events.len(), small.events.len()), (100_000, 3));
@@ -286,6 +312,7 @@ mod tests {
             name = "log"
             target_actions = ["buy"]
             [[events]]
+            any_time = true
             path = "log.csv"
             user = "user"
             item = "item"
@@ -307,6 +334,7 @@ mod tests {
         let mut limits = IngestLimits {
             memory: 1 << 20,
             shard: None,
+            now: None,
             forgotten: Some(&is_forgotten),
             go_on: &mut |_| true,
         };

@@ -10,19 +10,26 @@
 
 pub mod complete_journey;
 pub mod entree;
+mod ids;
 mod into_store;
-mod lines;
+mod join;
 pub mod mapping;
 pub(crate) mod parquet_in;
 pub mod recbole;
 pub mod sequences;
 mod sink;
+mod table;
+mod text;
+mod time;
 
 pub use complete_journey::CompleteJourneyConfig;
 pub use entree::EntreeConfig;
+pub use ids::IdRule;
 pub use mapping::MappingConfig;
 pub use recbole::RecboleConfig;
 pub use sequences::SequencesConfig;
+pub use table::{FileFormat, FileOptions};
+pub use text::Encoding;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,9 +56,14 @@ pub enum IngestConfig {
 /// # Errors
 /// Unreadable or foreign files, no usable row at all, or the first bad row if the report is strict.
 pub fn load(config: &IngestConfig, report: &mut IngestReport) -> Result<Dataset> {
+    load_at(config, None, report)
+}
+
+/// `now`: seconds since 1970, after which no time of a log should be.
+fn load_at(config: &IngestConfig, now: Option<i64>, report: &mut IngestReport) -> Result<Dataset> {
     match config {
         IngestConfig::CompleteJourney(c) => complete_journey::load(c, report),
-        IngestConfig::Recbole(c) => recbole::load(c, report),
+        IngestConfig::Recbole(c) => recbole::load(c, now, report),
         IngestConfig::Sequences(c) => sequences::load(c, report),
         IngestConfig::Entree(c) => entree::load(c, report),
         IngestConfig::Mapping(c) => mapping::load(c, report),
@@ -64,6 +76,8 @@ pub struct IngestLimits<'a> {
     pub memory: usize,
     /// Only these users; `None`: all.
     pub shard: Option<Shard>,
+    /// Seconds since 1970: a log whose times are later is read wrong. `None`: no clock, and 2100 is the bound.
+    pub now: Option<i64>,
     /// Ids of users who are left out, whatever the log holds.
     pub forgotten: Option<&'a dyn Fn(&str) -> bool>,
     /// Told now and then how far it is, and asked: go on?
@@ -117,7 +131,7 @@ pub fn ingest(
             "shard {shard}: only a log that adapter \"mapping\" reads can be sharded"
         )));
     }
-    let mut dataset = load(config, report)?;
+    let mut dataset = load_at(config, limits.now, report)?;
     let mut forgotten = 0;
     if let Some(is_forgotten) = limits.forgotten {
         let (users, events) = dataset.forget(is_forgotten);

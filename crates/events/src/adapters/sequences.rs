@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::Lines;
+use super::join::{self, Indexed};
 use super::sink::Sink;
+use super::text::lines::Lines;
 use crate::dataset::{Dataset, DatasetInfo, Event};
 use crate::error::Result;
 use crate::report::IngestReport;
@@ -31,6 +32,8 @@ pub struct SequencesConfig {
     pub category_roots: Vec<String>,
     /// Which category the category task ranks, 0 the first.
     pub category_level: usize,
+    /// The table may know hardly any item of the sequences.
+    pub few_match: bool,
     pub item_noun: String,
     pub user_noun: String,
     pub licence: String,
@@ -47,6 +50,7 @@ impl Default for SequencesConfig {
             scenario: "shop".into(),
             category_roots: Vec::new(),
             category_level: 0,
+            few_match: false,
             item_noun: "product".into(),
             user_noun: "customer".into(),
             licence: String::new(),
@@ -74,7 +78,7 @@ pub fn load(config: &SequencesConfig, report: &mut IngestReport) -> Result<Datas
 }
 
 fn users(sink: &mut Sink, path: &Path, config: &SequencesConfig) -> Result<()> {
-    let mut lines = Lines::open(path)?;
+    let mut lines = Lines::open(path, None)?;
     let kind = sink
         .builder
         .kind(&config.subject, "interact", &config.scenario);
@@ -118,8 +122,9 @@ fn users(sink: &mut Sink, path: &Path, config: &SequencesConfig) -> Result<()> {
 }
 
 fn items(sink: &mut Sink, path: &Path, config: &SequencesConfig) -> Result<()> {
-    let mut lines = Lines::open(path)?;
+    let mut lines = Lines::open(path, None)?;
     let mut described = HashSet::new();
+    let mut join = Indexed::new(sink.builder.item_names());
     while let Some((line, text)) = lines.next_line(sink.report)? {
         if line == 1 && text.starts_with("item_id\t") {
             continue;
@@ -154,6 +159,7 @@ fn items(sink: &mut Sink, path: &Path, config: &SequencesConfig) -> Result<()> {
             .position(|c| config.category_roots.contains(c));
         let brand: Vec<String> = categories.drain(..root.unwrap_or(0)).collect();
         let index = sink.builder.item(id);
+        join.see(id, index);
         let item = sink.builder.item_mut(index);
         item.title = title;
         item.categories = categories;
@@ -163,5 +169,11 @@ fn items(sink: &mut Sink, path: &Path, config: &SequencesConfig) -> Result<()> {
             item.attributes.insert("brand".into(), brand);
         }
     }
-    Ok(())
+    join.finish(
+        sink.report,
+        path,
+        "items",
+        &join::NO_RULES,
+        config.few_match,
+    )
 }

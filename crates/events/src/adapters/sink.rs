@@ -4,11 +4,12 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::dataset::{Dataset, DatasetBuilder, DatasetInfo, Event, UserIdx};
 use crate::error::{Error, Result};
-use crate::report::IngestReport;
+use crate::order::{Fine, FineOrder};
+use crate::report::{IngestReport, Joined};
 
 /// Where rows that name their user go: into memory or, however many, into a store.
 pub(super) trait Target {
@@ -22,8 +23,8 @@ pub(super) trait Target {
         false
     }
 
-    /// The event of one row; its `user` and `row` are of no account.
-    fn event(&mut self, user: &str, event: Event) -> Result<()>;
+    /// The event of one row; its `user` and `row` are of no account. `fine` orders events of one second.
+    fn event(&mut self, user: &str, event: Event, fine: Fine) -> Result<()>;
 
     /// What a row (file and line) says of a user; a second one is bad.
     fn profile(
@@ -32,12 +33,16 @@ pub(super) trait Target {
         user: &str,
         attributes: BTreeMap<String, String>,
     ) -> Result<()>;
+
+    /// All profiles are read, from this table: how many of the log's users it knows goes into the report.
+    fn users_are_from(&mut self, table: &Path);
 }
 
 pub(super) struct Sink<'r> {
     pub builder: DatasetBuilder,
     pub report: &'r mut IngestReport,
     order: TimeOrder,
+    fine: FineOrder,
     seen: HashSet<u128>,
     /// Users whose profile is known.
     described: HashSet<UserIdx>,
@@ -52,9 +57,9 @@ impl Target for Sink<'_> {
         &mut self.builder
     }
 
-    fn event(&mut self, user: &str, event: Event) -> Result<()> {
+    fn event(&mut self, user: &str, event: Event, fine: Fine) -> Result<()> {
         let user = self.builder.user(user);
-        self.push(Event { user, ..event });
+        self.push(Event { user, ..event }, fine);
         Ok(())
     }
 
@@ -74,6 +79,18 @@ impl Target for Sink<'_> {
         self.builder.profile_mut(index).attributes = attributes;
         Ok(())
     }
+
+    fn users_are_from(&mut self, table: &Path) {
+        let mut has_events = HashSet::new();
+        has_events.extend(self.builder.users_of_events());
+        let known = self.described.intersection(&has_events).count();
+        self.report.joins.push(Joined {
+            table: PathBuf::from(table),
+            what: "users".into(),
+            of: has_events.len() as u64,
+            known: known as u64,
+        });
+    }
 }
 
 impl<'r> Sink<'r> {
@@ -82,19 +99,21 @@ impl<'r> Sink<'r> {
             builder: DatasetBuilder::new(info),
             report,
             order: TimeOrder::default(),
+            fine: FineOrder::default(),
             seen: HashSet::new(),
             described: HashSet::new(),
         }
     }
 
-    /// Adds the event of one row; an exact duplicate is counted and dropped (`false`).
-    pub fn push(&mut self, event: Event) -> bool {
-        self.order.see(event.user, event.ts, self.report);
-        if !self.seen.insert(fingerprint(&event)) {
+    /// Adds the event of one row; an exact duplicate is counted and dropped (`false`). `fine` orders events of one second.
+    pub fn push(&mut self, event: Event, fine: Fine) -> bool {
+        self.order.see(event.user, (event.ts, fine), self.report);
+        if !self.seen.insert(fingerprint(&(&event, fine))) {
             self.report.repeated();
             return false;
         }
         self.report.rows_kept += 1;
+        self.fine.push(self.builder.n_events() as u32, fine);
         self.builder.push(event);
         true
     }
@@ -110,15 +129,16 @@ impl<'r> Sink<'r> {
 
     /// Notes the time of a row whose events are pushed one by one.
     pub fn see_time(&mut self, user: UserIdx, ts: i64) {
-        self.order.see(user, ts, self.report);
+        self.order.see(user, (ts, Fine::default()), self.report);
     }
 
     /// # Errors
     /// [`Error::BadFile`] if no event was kept.
-    pub fn finish(self, log: &Path) -> Result<Dataset> {
+    pub fn finish(mut self, log: &Path) -> Result<Dataset> {
         if self.builder.n_events() == 0 {
             return Err(no_events(self.report, log));
         }
+        self.builder.order_by(&self.fine);
         Ok(self.builder.build())
     }
 }
@@ -126,12 +146,15 @@ impl<'r> Sink<'r> {
 /// No event was kept: because there was none, or because every row is bad?
 pub(super) fn no_events(report: &IngestReport, log: &Path) -> Error {
     let why = match report.first_bad.first() {
-        Some(b) => format!(
-            "no usable event: all rows are bad, the first at {}:{}: {}",
-            b.path.display(),
-            b.line,
-            b.reason
-        ),
+        Some(b) => {
+            let notes: String = report.notes.iter().map(|n| format!("; {n}")).collect();
+            format!(
+                "no usable event: all rows are bad, the first at {}:{}: {}{notes}",
+                b.path.display(),
+                b.line,
+                b.reason
+            )
+        }
         None => "the log holds no events; is this the right file?".into(),
     };
     Error::BadFile {
@@ -144,11 +167,11 @@ pub(super) fn no_events(report: &IngestReport, log: &Path) -> Error {
 #[derive(Default)]
 pub(super) struct TimeOrder {
     /// By user: time of the row before.
-    last: Vec<Option<i64>>,
+    last: Vec<Option<(i64, Fine)>>,
 }
 
 impl TimeOrder {
-    pub fn see(&mut self, user: UserIdx, ts: i64, report: &mut IngestReport) {
+    pub fn see(&mut self, user: UserIdx, ts: (i64, Fine), report: &mut IngestReport) {
         let u = user as usize;
         if self.last.len() <= u {
             self.last.resize(u + 1, None);
@@ -175,14 +198,13 @@ pub(super) trait Fingerprint {
     fn feed(&self, h: &mut DefaultHasher);
 }
 
-impl Fingerprint for Event {
+impl Fingerprint for (&Event, Fine) {
     /// Everything but the row number.
     fn feed(&self, h: &mut DefaultHasher) {
-        let value = self.value.map(f32::to_bits);
-        (
-            self.user, self.item, self.kind, self.ts, value, self.place, &self.text,
-        )
-            .hash(h);
+        let (e, fine) = self;
+        let value = e.value.map(f32::to_bits);
+        (e.user, e.item, e.kind, e.ts, value, e.place, &e.text).hash(h);
+        fine.hash(h);
     }
 }
 

@@ -200,7 +200,7 @@ impl Users<'_> {
             false => Vec::new(),
         };
         events.iter_mut().for_each(|e| e.user = user);
-        if !events.is_sorted_by_key(|e| (e.ts, e.row)) {
+        if !events.is_sorted_by_key(|e| e.ts) {
             return Err(damaged(
                 &self.events.path,
                 &format!("the events of user {} are out of order", profile.id),

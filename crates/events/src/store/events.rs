@@ -34,10 +34,10 @@ const COLUMNS: [&str; 10] = [
     "event_id",
 ];
 
-/// By which columns a part is sorted, where it is: user, time, event.
+/// By which columns a part is sorted, where it is.
 fn sorting() -> Vec<SortingColumn> {
     let at = |name| COLUMNS.iter().position(|c| *c == name).expect("a column") as i32;
-    ["user_id", "timestamp", "event_id"]
+    ["user_id", "timestamp"]
         .map(|name| SortingColumn {
             column_idx: at(name),
             descending: false,

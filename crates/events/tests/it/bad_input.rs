@@ -13,6 +13,7 @@ fn config(dir: &Path, file: &str) -> MappingConfig {
         dir = "{}"
         target_actions = ["buy"]
         [[events]]
+        any_time = true
         path = "{file}"
         user = "user"
         item = "item"
@@ -330,14 +331,14 @@ fn a_damaged_store_says_so() {
     );
     fs_err::write(
         &info,
-        json.replace("\"format_version\": 1", "\"format_version\": 7"),
+        json.replace("\"format_version\": 2", "\"format_version\": 7"),
     )
     .unwrap();
     assert!(matches!(
         store::read(dir.path()),
         Err(Error::Version {
             found: 7,
-            known: 1,
+            known: 2,
             ..
         })
     ));

@@ -16,6 +16,7 @@ fn config(dir: &std::path::Path, events: &str, time: &str) -> IngestConfig {
         [strengths]
         buy = 1.0
         [[events]]
+        any_time = true
         path = "{events}"
         user = "who"
         item = "sku"

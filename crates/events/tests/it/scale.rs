@@ -16,6 +16,7 @@ format = "mapping"
 name = "log"
 target_actions = ["buy"]
 [[events]]
+any_time = true
 path = "log.csv"
 user = "user"
 item = "item"
@@ -93,6 +94,7 @@ fn into_store(
 ) -> Result<(IngestReport, IngestReport), Error> {
     let mut report = IngestReport::new(false);
     let limits = IngestLimits {
+        now: None,
         forgotten: None,
         memory,
         shard,
@@ -293,6 +295,7 @@ fn a_stop_leaves_no_half_files() {
             asked <= stop_at
         };
         let limits = IngestLimits {
+            now: None,
             forgotten: None,
             memory: 1,
             shard: None,

@@ -46,13 +46,18 @@ fn recbole_files_become_ratings_films_and_viewers() {
     );
     let config = RecboleConfig {
         dir: dir.path().into(),
+        any_time: true,
         ..RecboleConfig::default()
     };
     let mut report = IngestReport::new(false);
-    let d = recbole::load(&config, &mut report).unwrap();
+    let d = recbole::load(&config, None, &mut report).unwrap();
     assert_eq!(
         events(&d, "u"),
-        [row("rate-low", "2", 10), row("rate", "1", 20)]
+        [
+            row("interact", "3", 5),
+            row("rate-low", "2", 10),
+            row("rate", "1", 20)
+        ]
     );
     assert_eq!(d.items[0].title, "Toy Story (1995)");
     assert_eq!(d.items[0].categories, ["Animation", "Comedy"]);
@@ -60,11 +65,12 @@ fn recbole_files_become_ratings_films_and_viewers() {
     assert_eq!(d.users[0].attributes["zip code"], "85711");
     assert_eq!(
         (report.duplicates, report.n_bad(), report.out_of_order),
-        (1, 2, 1)
+        (1, 1, 2)
     );
-    assert_eq!(report.first_bad[0].line, 5);
+    assert_eq!(report.first_bad_cells[0].line, 5);
+    assert_eq!(report.first_bad[0].line, 6);
     write(dir.path(), "ml-100k.inter", "user_id\titem_id\n");
-    let error = recbole::load(&config, &mut report).unwrap_err();
+    let error = recbole::load(&config, None, &mut report).unwrap_err();
     assert!(
         error.to_string().contains("is this a RecBole atomic file?"),
         "{error}"

@@ -71,6 +71,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let limits = IngestLimits {
             memory,
             shard,
+            now: Some(now()),
             forgotten: forgotten.as_deref(),
             go_on: &mut |step| {
                 match step {
@@ -121,6 +122,12 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         session.dataset = ingested.dataset.map(Rc::new);
         Ok(())
     })
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| d.as_secs() as i64)
 }
 
 /// Shows and keeps what became of every row.

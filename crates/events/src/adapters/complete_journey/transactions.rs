@@ -9,6 +9,7 @@ use crate::adapters::parquet_in;
 use crate::adapters::sink::TimeOrder;
 use crate::error::Result;
 use crate::hash;
+use crate::order::Fine;
 use crate::report::IngestReport;
 
 /// One line of a receipt.
@@ -118,7 +119,7 @@ pub(super) fn read(
                 report.skip("transaction of a household outside the sample");
                 continue;
             };
-            order.see(user, ts, report);
+            order.see(user, (ts, Fine::default()), report);
             report.rows_kept += 1;
             purchases.push(Purchase {
                 user,

@@ -19,8 +19,8 @@ use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
 use self::restaurants::{CITIES, City};
-use super::lines::Lines;
 use super::sink::Sink;
+use super::text::lines::Lines;
 use crate::dataset::{Dataset, DatasetInfo, Event, UserIdx};
 use crate::error::{Error, Result};
 use crate::report::IngestReport;
@@ -117,7 +117,7 @@ fn coded(cell: &str) -> Option<(u32, char)> {
 }
 
 fn sessions(sink: &mut Sink, path: &Path, cities: &[City], config: &EntreeConfig) -> Result<()> {
-    let mut lines = Lines::open(path)?;
+    let mut lines = Lines::open(path, None)?;
     while let Some((line, text)) = lines.next_line(sink.report)? {
         sink.report.rows_read += 1;
         let cells: Vec<&str> = text.split('\t').map(str::trim).collect();

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::adapters::lines::Lines;
 use crate::adapters::sink::Sink;
+use crate::adapters::text::lines::Lines;
 use crate::error::Result;
 
 /// Letter of an entry point, name, file.
@@ -39,7 +39,7 @@ pub(super) fn read(sink: &mut Sink, data: &Path) -> Result<Vec<City>> {
 }
 
 fn features(sink: &mut Sink, path: &Path) -> Result<HashMap<String, String>> {
-    let mut lines = Lines::open(path)?;
+    let mut lines = Lines::open(path, None)?;
     let mut features = HashMap::new();
     while let Some((line, text)) = lines.next_line(sink.report)? {
         sink.report.rows_read += 1;
@@ -61,7 +61,7 @@ fn city(
     path: &Path,
     features: Option<&HashMap<String, String>>,
 ) -> Result<City> {
-    let mut lines = Lines::open(path)?;
+    let mut lines = Lines::open(path, None)?;
     let mut restaurants = HashMap::new();
     while let Some((line, text)) = lines.next_line(sink.report)? {
         sink.report.rows_read += 1;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::Group;
 use crate::dataset::{Event, UserIdx};
+use crate::order::{Fine, FineOrder};
 use crate::store::events::partition;
 
 /// Bytes that a user takes beside the id: the map's and the list's entries, the allocation.
@@ -20,6 +21,7 @@ pub(super) struct Buffer {
     /// Logs often name a user several times in a row.
     last: UserIdx,
     events: Vec<Event>,
+    fine: FineOrder,
     profiles: Vec<(UserIdx, u32, Box<str>)>,
 }
 
@@ -32,6 +34,7 @@ impl Buffer {
             users: Vec::new(),
             last: 0,
             events: Vec::new(),
+            fine: FineOrder::default(),
             profiles: Vec::new(),
         }
     }
@@ -57,7 +60,7 @@ impl Buffer {
         self.last
     }
 
-    pub fn event(&mut self, user: &str, event: Event) {
+    pub fn event(&mut self, user: &str, event: Event, fine: Fine) {
         let user = self.user(user);
         // Doubling at the end would take half of the memory for nothing.
         if self.events.len() == self.events.capacity() {
@@ -67,6 +70,11 @@ impl Buffer {
                 .reserve_exact(self.events.len().clamp(64, room.max(64)));
         }
         self.bytes += size_of::<Event>() + event.text.as_ref().map_or(0, |t| TEXT + t.len());
+        if fine != Fine::default() {
+            // The list doubles as it grows.
+            self.bytes += 2 * FineOrder::BYTES;
+            self.fine.push(event.row, fine);
+        }
         self.events.push(Event { user, ..event });
     }
 
@@ -100,7 +108,14 @@ impl Buffer {
         events
             .iter_mut()
             .for_each(|e| e.user = rank[e.user as usize]);
-        events.sort_unstable_by_key(|e| (e.user, e.ts, e.row));
+        let fine = full.fine;
+        match fine.is_empty() {
+            true => events.sort_unstable_by_key(|e| (e.user, e.ts, e.row)),
+            false => events.sort_unstable_by(|a, b| {
+                let rest = || (fine.of(a.row), a.row).cmp(&(fine.of(b.row), b.row));
+                (a.user, a.ts).cmp(&(b.user, b.ts)).then_with(rest)
+            }),
+        }
         profiles.iter_mut().for_each(|p| p.0 = rank[p.0 as usize]);
         profiles.sort_unstable_by_key(|p| (p.0, p.1));
         let users: Vec<(usize, Rc<str>)> = users.into_iter().map(|(p, id, _)| (p, id)).collect();
@@ -108,6 +123,7 @@ impl Buffer {
             users: users.into_iter().peekable(),
             next: 0,
             events: events.into_iter().peekable(),
+            fine,
             profiles: profiles.into_iter().peekable(),
         }
     }
@@ -121,6 +137,7 @@ pub(super) struct Sorted {
     /// What the rows of the next user have in the place of a user.
     next: UserIdx,
     events: Rows<Event>,
+    fine: FineOrder,
     profiles: Rows<(UserIdx, u32, Box<str>)>,
 }
 
@@ -135,8 +152,10 @@ impl Sorted {
             ..Group::default()
         };
         while let Some(event) = self.events.next_if(|e| e.user == rank) {
+            group.fine.push(event.row, self.fine.of(event.row));
             group.events.push(event);
         }
+        group.fine.sort();
         while let Some((_, row, text)) = self.profiles.next_if(|p| p.0 == rank) {
             group.profiles.push((row, text));
         }

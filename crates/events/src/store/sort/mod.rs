@@ -1,4 +1,4 @@
-//! More events than memory holds, sorted by (partition, user, time, row): an external merge sort.
+//! More events than memory holds, sorted by (partition, user, time, fine order, row): an external merge sort.
 //!
 //! In: users' events and profiles in any order. They gather in a [`Buffer`](buffer) of so many bytes; when it is
 //! full it is sorted and written out as a [`run`]; [`FAN_IN`] runs are merged into a longer one. Out:
@@ -14,6 +14,7 @@ use self::buffer::{Buffer, Sorted};
 use self::run::{Reader, Run, RunWriter};
 use crate::dataset::Event;
 use crate::error::Result;
+use crate::order::{Fine, FineOrder};
 
 /// Runs that are read at once: each is an open file and 64 KiB.
 const FAN_IN: usize = 32;
@@ -24,8 +25,9 @@ pub(crate) struct Group {
     pub user: String,
     /// Attributes as JSON, and the row that says so; more than one if the user is described twice.
     pub profiles: Vec<(u32, Box<str>)>,
-    /// By (time, row).
+    /// By (time, fine order, row).
     pub events: Vec<Event>,
+    pub fine: FineOrder,
 }
 
 impl Group {
@@ -33,11 +35,21 @@ impl Group {
     fn absorb(&mut self, other: Self) {
         self.profiles.extend(other.profiles);
         self.events.extend(other.events);
+        self.fine.absorb(other.fine);
     }
 
     fn sort(&mut self) {
         self.profiles.sort_unstable_by_key(|p| p.0);
-        self.events.sort_unstable_by_key(|e| (e.ts, e.row));
+        if self.fine.is_empty() {
+            self.events.sort_unstable_by_key(|e| (e.ts, e.row));
+            return;
+        }
+        self.fine.sort();
+        let fine = &self.fine;
+        self.events.sort_unstable_by(|a, b| {
+            let rest = || (fine.of(a.row), a.row).cmp(&(fine.of(b.row), b.row));
+            a.ts.cmp(&b.ts).then_with(rest)
+        });
     }
 }
 
@@ -63,9 +75,9 @@ impl Sorter {
         }
     }
 
-    /// `event.user` is of no account.
-    pub fn event(&mut self, user: &str, event: Event) -> Result<()> {
-        self.buffer.event(user, event);
+    /// `event.user` is of no account. Events must come by ascending `row`.
+    pub fn event(&mut self, user: &str, event: Event, fine: Fine) -> Result<()> {
+        self.buffer.event(user, event, fine);
         self.spill_if_full()
     }
 

@@ -2,8 +2,8 @@
 //! reads.
 //!
 //! A user: length of the id (u32), id, number of profiles (u32) and of events (u32); a profile: row (u32), text;
-//! an event: flags, time (i64), row (u32), kind (u16), then item, value, place (4 bytes each) and text, those that the
-//! flags name. A text: length (u32), bytes. Little endian.
+//! an event: flags, time (i64), row (u32), kind (u16), then item, value, place (4 bytes each), text and the fine order
+//! (nanoseconds u32, tie i64), those that the flags name. A text: length (u32), bytes. Little endian.
 
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
@@ -11,11 +11,13 @@ use std::path::PathBuf;
 use super::Group;
 use crate::dataset::Event;
 use crate::error::{Error, Result};
+use crate::order::Fine;
 
 const ITEM: u8 = 1;
 const VALUE: u8 = 2;
 const PLACE: u8 = 4;
 const TEXT: u8 = 8;
+const FINE: u8 = 16;
 
 /// Bytes that a writer and a reader hold.
 const BLOCK: usize = 1 << 16;
@@ -83,11 +85,14 @@ impl RunWriter {
         }
         for e in &group.events {
             let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+            let fine = group.fine.of(e.row);
+            let has_fine = fine != Fine::default();
             self.block.push(
                 flag(e.item.is_some(), ITEM)
                     | flag(e.value.is_some(), VALUE)
                     | flag(e.place.is_some(), PLACE)
-                    | flag(e.text.is_some(), TEXT),
+                    | flag(e.text.is_some(), TEXT)
+                    | flag(has_fine, FINE),
             );
             self.block.extend(e.ts.to_le_bytes());
             self.number(e.row);
@@ -100,6 +105,10 @@ impl RunWriter {
             }
             if let Some(text) = &e.text {
                 self.text(text);
+            }
+            if has_fine {
+                self.number(fine.nanos);
+                self.block.extend(fine.tie.to_le_bytes());
             }
             if self.block.len() >= BLOCK {
                 self.flush()?;
@@ -155,13 +164,15 @@ impl Reader {
             group.profiles.push((row, self.text()?));
         }
         for _ in 0..n_events {
-            let event = self.event()?;
+            let (event, fine) = self.event()?;
+            group.fine.push(event.row, fine);
             group.events.push(event);
         }
+        group.fine.sort();
         Ok(Some(group))
     }
 
-    fn event(&mut self) -> Result<Event> {
+    fn event(&mut self) -> Result<(Event, Fine)> {
         let [flags] = self.bytes()?;
         let has = |flag| flags & flag != 0;
         let (ts, row) = (i64::from_le_bytes(self.bytes()?), self.number()?);
@@ -170,7 +181,12 @@ impl Reader {
         let value = has(VALUE).then(|| self.number()).transpose()?;
         let place = has(PLACE).then(|| self.number()).transpose()?;
         let text = has(TEXT).then(|| self.text()).transpose()?;
-        Ok(Event {
+        let mut fine = Fine::default();
+        if has(FINE) {
+            fine.nanos = self.number()?;
+            fine.tie = i64::from_le_bytes(self.bytes()?);
+        }
+        let event = Event {
             user: 0,
             item,
             kind,
@@ -179,7 +195,8 @@ impl Reader {
             place,
             text,
             row,
-        })
+        };
+        Ok((event, fine))
     }
 
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {

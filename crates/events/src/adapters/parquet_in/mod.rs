@@ -1,5 +1,9 @@
 //! Parquet files in, batch by batch and only the columns asked for, so that memory is bounded.
-//! A column comes out as a vector of optional plain values whatever width the file stores.
+//! A column comes out as a vector of optional plain values whatever width the file stores, or cell by cell as text
+//! ([`cell`]).
+
+pub(crate) mod cell;
+pub(crate) mod path;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,7 +15,7 @@ use arrow_array::types::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, RecordBatchReader};
-use arrow_schema::{DataType, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
@@ -26,23 +30,26 @@ pub(crate) struct Table {
 }
 
 /// # Errors
-/// A file that is no whole Parquet file, or that lacks a column.
+/// A file that is no whole Parquet file, or that lacks a column. A column may be a field of a struct: `meta.brand`.
 pub(crate) fn open(path: &Path, columns: &[&str]) -> Result<Table> {
     let builder = builder(path)?;
-    let names: Vec<&str> = builder
-        .schema()
-        .fields()
-        .iter()
-        .map(|f| f.name().as_str())
-        .collect();
-    if let Some(missing) = columns.iter().find(|c| !names.contains(c)) {
-        return Err(Error::BadFile {
-            path: path.to_owned(),
-            reason: format!("no column `{missing}`; the file has {}", names.join(", ")),
-        });
+    let mut roots = Vec::new();
+    for column in columns {
+        let Some((root, _)) = path::field(builder.schema(), column) else {
+            return Err(missing(path, column, builder.schema()));
+        };
+        roots.push(root);
     }
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
     table(path, builder.with_projection(mask))
+}
+
+fn missing(path: &Path, column: &str, schema: &Schema) -> Error {
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    Error::BadFile {
+        path: path.to_owned(),
+        reason: format!("no column `{column}`; the file has {}", names.join(", ")),
+    }
 }
 
 /// All columns.
@@ -136,24 +143,6 @@ impl Table {
         strings(a).ok_or_else(|| self.wrong_type(a, column, "text"))
     }
 
-    /// Any column as text, as a CSV cell would show it; timestamps as seconds.
-    pub fn cells(&self, batch: &RecordBatch, column: &str) -> Result<Vec<Option<String>>> {
-        let a = self.array(batch, column)?;
-        if let Some(xs) = strings(a) {
-            return Ok(xs.into_iter().map(|x| x.map(str::to_owned)).collect());
-        }
-        if let Some(xs) = seconds(a).or_else(|| ints(a)) {
-            return Ok(xs.into_iter().map(|x| x.map(|x| x.to_string())).collect());
-        }
-        if let Some(xs) = floats(a) {
-            return Ok(xs.into_iter().map(|x| x.map(|x| x.to_string())).collect());
-        }
-        if let Some(xs) = a.as_boolean_opt() {
-            return Ok(xs.iter().map(|x| x.map(|x| x.to_string())).collect());
-        }
-        Err(self.wrong_type(a, column, "text, a number or a timestamp"))
-    }
-
     fn array<'b>(&self, batch: &'b RecordBatch, column: &str) -> Result<&'b dyn Array> {
         let found = batch.column_by_name(column).ok_or_else(|| Error::BadFile {
             path: self.path.clone(),
@@ -180,7 +169,11 @@ fn ints(a: &dyn Array) -> Option<Vec<Option<i64>>> {
         DataType::Int32 => map::<Int32Type, _>(a, i64::from),
         DataType::Int16 => map::<Int16Type, _>(a, i64::from),
         DataType::Int8 => map::<Int8Type, _>(a, i64::from),
-        DataType::UInt64 => map::<UInt64Type, _>(a, |x| i64::try_from(x).unwrap_or(i64::MAX)),
+        DataType::UInt64 => {
+            let whole = a.as_primitive::<UInt64Type>();
+            let fits = whole.iter().flatten().all(|x| i64::try_from(x).is_ok());
+            fits.then(|| map::<UInt64Type, _>(a, |x| x as i64))?
+        }
         DataType::UInt32 => map::<UInt32Type, _>(a, i64::from),
         DataType::UInt16 => map::<UInt16Type, _>(a, i64::from),
         DataType::UInt8 => map::<UInt8Type, _>(a, i64::from),
