@@ -6,7 +6,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::sink::{Target, fingerprint, no_events};
+use super::join;
+use super::sink::{Seen, Target, fingerprint, no_events};
 use super::{FORGOTTEN, IngestLimits, IngestStep, Ingested};
 use crate::dataset::{DatasetBuilder, DatasetInfo, Event, Profile};
 use crate::error::{Error, Result};
@@ -178,6 +179,10 @@ impl Target for IntoStore<'_, '_> {
         self.sorter.profile(user, line, json.into_boxed_str())
     }
 
+    fn some_users(&self) -> HashSet<String> {
+        join::sample(self.sorter.some_users())
+    }
+
     fn users_are_from(&mut self, table: &Path) {
         self.users_table = Some(table.to_owned());
     }
@@ -209,7 +214,7 @@ fn profile(group: &Group, path: &Path, report: &mut IngestReport) -> Result<Prof
 #[derive(Default)]
 struct Tidy {
     by_row: Vec<(u32, i64, Fine)>,
-    seen: HashSet<u128>,
+    seen: Seen,
 }
 
 impl Tidy {
@@ -251,7 +256,7 @@ impl Tidy {
     fn empty(&mut self) {
         let capacity = self.seen.capacity();
         match capacity > SMALL && capacity / 16 > self.seen.len() {
-            true => self.seen = HashSet::new(),
+            true => self.seen = Seen::default(),
             false => self.seen.clear(),
         }
     }

@@ -12,35 +12,15 @@ use crate::error::{Error, Result};
 use crate::report::{IngestReport, Joined};
 
 /// Ids of the log that are held against the table.
-const SAMPLE: usize = 10_000;
+pub(crate) const SAMPLE: usize = 10_000;
 /// A table that knows a smaller share of the log's ids than this hardly matches.
 const LEAST: f64 = 0.1;
 /// In fewer ids a reason cannot be told from chance.
 const FEWEST: usize = 3;
 
-/// The first distinct ids that a log names.
-#[derive(Default)]
-pub(super) struct Sample {
-    ids: HashSet<String>,
-    last: String,
-}
-
-impl Sample {
-    pub fn of<'i>(ids: impl Iterator<Item = &'i str>) -> Self {
-        let mut sample = Self::default();
-        ids.take(SAMPLE).for_each(|id| sample.see(id));
-        sample
-    }
-
-    /// Logs often name an id several times in a row.
-    pub fn see(&mut self, id: &str) {
-        if self.ids.len() < SAMPLE && self.last != id {
-            id.clone_into(&mut self.last);
-            if !self.ids.contains(id) {
-                self.ids.insert(id.to_owned());
-            }
-        }
-    }
+/// The set of ids of a log that are held against a table: all, or the first of many.
+pub(super) fn sample<'i>(ids: impl Iterator<Item = &'i str>) -> HashSet<String> {
+    ids.take(SAMPLE).map(str::to_owned).collect()
 }
 
 /// Where a config mends a join: for messages.
@@ -98,7 +78,7 @@ impl Indexed {
     pub fn new<'i>(ids: impl ExactSizeIterator<Item = &'i str>) -> Self {
         Self {
             n_of_log: ids.len(),
-            join: Join::new(Sample::of(ids)),
+            join: Join::new(sample(ids)),
             known: HashSet::new(),
         }
     }
@@ -144,7 +124,7 @@ pub(super) struct Join {
 }
 
 impl Join {
-    pub fn new(sample: Sample) -> Self {
+    pub fn new(log: HashSet<String>) -> Self {
         let way = |what, rules: Vec<IdRule>| Way {
             what,
             log: HashMap::new(),
@@ -172,14 +152,14 @@ impl Join {
             way("case and white space differ", vec![Lowercase, NoSpaces]),
         ];
         for way in &mut ways {
-            for id in &sample.ids {
+            for id in &log {
                 let by = by_rules(id, &way.rules);
                 way.changes[0] |= by != id.as_str();
                 way.log.insert(by.into_owned(), id.clone());
             }
         }
         Self {
-            log: sample.ids,
+            log,
             known: HashSet::new(),
             ways,
             n_rows: 0,

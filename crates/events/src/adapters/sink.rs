@@ -1,11 +1,11 @@
 //! Where an adapter's events go: counts duplicates and disorder, drops the former, refuses an
 //! empty result.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+use super::join;
 use crate::dataset::{Dataset, DatasetBuilder, DatasetInfo, Event, UserIdx};
 use crate::error::{Error, Result};
 use crate::order::{Fine, FineOrder};
@@ -34,6 +34,9 @@ pub(super) trait Target {
         attributes: BTreeMap<String, String>,
     ) -> Result<()>;
 
+    /// Ids of users of the log, to be held against a table: all, or some of very many.
+    fn some_users(&self) -> HashSet<String>;
+
     /// All profiles are read, from this table: how many of the log's users it knows goes into the report.
     fn users_are_from(&mut self, table: &Path);
 }
@@ -43,7 +46,7 @@ pub(super) struct Sink<'r> {
     pub report: &'r mut IngestReport,
     order: TimeOrder,
     fine: FineOrder,
-    seen: HashSet<u128>,
+    seen: Seen,
     /// Users whose profile is known.
     described: HashSet<UserIdx>,
 }
@@ -80,6 +83,10 @@ impl Target for Sink<'_> {
         Ok(())
     }
 
+    fn some_users(&self) -> HashSet<String> {
+        join::sample(self.builder.user_names())
+    }
+
     fn users_are_from(&mut self, table: &Path) {
         let mut has_events = HashSet::new();
         has_events.extend(self.builder.users_of_events());
@@ -100,7 +107,7 @@ impl<'r> Sink<'r> {
             report,
             order: TimeOrder::default(),
             fine: FineOrder::default(),
-            seen: HashSet::new(),
+            seen: Seen::default(),
             described: HashSet::new(),
         }
     }
@@ -183,11 +190,13 @@ impl TimeOrder {
     }
 }
 
+/// Fingerprints that were seen.
+pub(super) type Seen = HashSet<u128, foldhash::fast::FixedState>;
+
 /// 128 bits, because a row that is dropped for a collision would be lost: at 10⁹ rows the chance is 10⁻²¹.
 pub(super) fn fingerprint<T: Fingerprint + ?Sized>(x: &T) -> u128 {
-    let half = |salt: u8| {
-        let mut h = DefaultHasher::new();
-        salt.hash(&mut h);
+    let half = |seed: u64| {
+        let mut h = foldhash::quality::FixedState::with_seed(seed).build_hasher();
         x.feed(&mut h);
         h.finish()
     };
@@ -195,12 +204,12 @@ pub(super) fn fingerprint<T: Fingerprint + ?Sized>(x: &T) -> u128 {
 }
 
 pub(super) trait Fingerprint {
-    fn feed(&self, h: &mut DefaultHasher);
+    fn feed(&self, h: &mut impl Hasher);
 }
 
 impl Fingerprint for (&Event, Fine) {
     /// Everything but the row number.
-    fn feed(&self, h: &mut DefaultHasher) {
+    fn feed(&self, h: &mut impl Hasher) {
         let (e, fine) = self;
         let value = e.value.map(f32::to_bits);
         (e.user, e.item, e.kind, e.ts, value, e.place, &e.text).hash(h);
@@ -209,7 +218,7 @@ impl Fingerprint for (&Event, Fine) {
 }
 
 impl Fingerprint for &str {
-    fn feed(&self, h: &mut DefaultHasher) {
+    fn feed(&self, h: &mut impl Hasher) {
         self.hash(h);
     }
 }

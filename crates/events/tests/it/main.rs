@@ -6,6 +6,7 @@ mod features;
 mod fixtures;
 mod forget;
 mod generate;
+mod golden;
 mod leak;
 mod mapping;
 mod properties;

@@ -6,7 +6,6 @@ use std::path::Path;
 use super::config::EventsMapping;
 use super::number;
 use crate::adapters::ids::by_rules;
-use crate::adapters::join::Sample;
 use crate::adapters::sink::Target;
 use crate::adapters::table::{Columns, InputFile, Rows, TimeType, Use};
 use crate::adapters::time::plausible::Times;
@@ -110,13 +109,8 @@ impl<'m> Reader<'m> {
         })
     }
 
-    /// The events of a file; the users whom it names into `users`.
-    pub fn file(
-        &self,
-        file: &InputFile,
-        sink: &mut impl Target,
-        mut users: Option<&mut Sample>,
-    ) -> Result<()> {
+    /// The events of a file.
+    pub fn file(&self, file: &InputFile, sink: &mut impl Target) -> Result<()> {
         let path = file.path.as_path();
         let mut rows = Rows::open(file, &self.mapping.file, &self.columns, sink.report())?;
         let time_type = rows.time_type(self.time)?;
@@ -215,10 +209,6 @@ impl<'m> Reader<'m> {
                 )));
             }
             let user = by_rules(user, &self.mapping.user_ids);
-            let is_forgotten = sink.is_forgotten(&user);
-            if let Some(users) = users.as_deref_mut().filter(|_| !is_forgotten) {
-                users.see(&user);
-            }
             let event = Event {
                 user: 0,
                 item: item.map(|i| sink.names().item(&by_rules(i, &self.mapping.item_ids))),
@@ -226,7 +216,7 @@ impl<'m> Reader<'m> {
                 ts: moment.seconds,
                 value,
                 place: cell(self.place)
-                    .filter(|_| !is_forgotten)
+                    .filter(|_| !sink.is_forgotten(&user))
                     .map(|p| sink.names().place(p)),
                 text,
                 row: 0,

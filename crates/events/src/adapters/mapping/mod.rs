@@ -33,7 +33,6 @@ use std::path::{Path, PathBuf};
 pub use config::{EventsMapping, ItemsMapping, MappingConfig, UsersMapping};
 
 use super::into_store::IntoStore;
-use super::join::Sample;
 use super::sink::{Sink, Target};
 use super::{IngestLimits, Ingested, table};
 use crate::dataset::{Dataset, DatasetInfo};
@@ -86,19 +85,17 @@ fn read(config: &MappingConfig, now: Option<i64>, target: &mut impl Target) -> R
             "the mapping has no [[events]]: name at least one file".into(),
         ));
     };
-    let mut users = config.users.as_ref().map(|_| Sample::default());
     for mapping in &config.events {
         let reader = events::Reader::new(mapping, now)?;
         for file in table::files(&config.dir.join(&mapping.path))? {
-            reader.file(&file, target, users.as_mut())?;
+            reader.file(&file, target)?;
         }
     }
     if let Some(mapping) = &config.items {
         tables::items(target, &config.dir.join(&mapping.path), mapping)?;
     }
     if let Some(mapping) = &config.users {
-        let sample = users.unwrap_or_default();
-        tables::users(target, &config.dir.join(&mapping.path), mapping, sample)?;
+        tables::users(target, &config.dir.join(&mapping.path), mapping)?;
     }
     Ok(config.dir.join(&first.path))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::config::{ItemsMapping, UsersMapping};
 use super::number;
 use crate::adapters::ids::by_rules;
-use crate::adapters::join::{self, Indexed, Join, Sample};
+use crate::adapters::join::{self, Indexed, Join};
 use crate::adapters::sink::Target;
 use crate::adapters::table::{self, Columns, LIST_MARK, Rows, Use};
 use crate::error::Result;
@@ -83,13 +83,8 @@ fn add_categories(
     }
 }
 
-pub(super) fn users(
-    target: &mut impl Target,
-    path: &Path,
-    mapping: &UsersMapping,
-    sample: Sample,
-) -> Result<()> {
-    let mut join = Join::new(sample);
+pub(super) fn users(target: &mut impl Target, path: &Path, mapping: &UsersMapping) -> Result<()> {
+    let mut join = Join::new(target.some_users());
     for file in table::files(path)? {
         let mut columns = Columns::default();
         let id_at = columns.add(&mapping.id);

@@ -7,6 +7,7 @@
 //! | floats, decimals | no zeros at the end: `1000.0` is `1000`; NaN is null |
 //! | boolean | `true`, `false` |
 //! | binary of any layout | its text if it is UTF-8 without control characters (zeros at the end of fixed sizes cut), else hexadecimal |
+//! | UUID | `8-4-4-4-12` |
 //! | dictionary, run-end | the value that it stands for |
 //! | timestamp, date, time | ISO 8601; [`raw`] gives the number |
 //! | list of any of these | its values, with a mark between |
@@ -24,7 +25,7 @@ use arrow_array::types::{
     UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrowPrimitiveType};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, TimeUnit};
 use chrono::{DateTime, NaiveTime};
 
 /// Can cells of this type be written as text?
@@ -200,6 +201,26 @@ fn fixed(bytes: &[u8], out: &mut String) {
             .iter()
             .for_each(|b| write!(out, "{b:02x}").expect("a string takes all")),
     }
+}
+
+/// Sixteen bytes as `8-4-4-4-12`.
+pub(crate) fn write_uuid(a: &dyn Array, i: usize, out: &mut String) -> bool {
+    if a.is_null(i) {
+        return false;
+    }
+    for (n, byte) in a.as_fixed_size_binary().value(i).iter().enumerate() {
+        if [4, 6, 8, 10].contains(&n) {
+            out.push('-');
+        }
+        write!(out, "{byte:02x}").expect("a string takes all");
+    }
+    true
+}
+
+/// Does the schema call this field a UUID?
+pub(crate) fn is_uuid(field: &Field) -> bool {
+    let name = field.metadata().get("ARROW:extension:name");
+    name.is_some_and(|n| n == "arrow.uuid") && *field.data_type() == DataType::FixedSizeBinary(16)
 }
 
 /// The number in a time column, and how many of them are a second.

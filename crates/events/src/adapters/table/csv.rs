@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::delimiter::Delimiter;
 use super::header::{self, Header};
 use super::options::{FileFormat, FileOptions, one_byte};
-use super::{Cells, Wanted, bad_file, fill};
+use super::{Cells, Wanted, bad_file, fill, fill_trimmed};
 use crate::adapters::text::{self, Text, lines::NotUtf8};
 use crate::error::{Error, Result};
 use crate::report::IngestReport;
@@ -176,7 +176,8 @@ impl Csv {
             if self.record.len() == self.header.width {
                 for (&at, column) in wanted() {
                     let text = std::str::from_utf8(&self.record[at])?;
-                    fill(&mut row[column.position], &cell_of(text, self.unquotes));
+                    let text = cell_of(text, self.unquotes);
+                    fill_trimmed(&mut row[column.position], &text);
                 }
             }
             return Ok(self.record.len());

@@ -85,7 +85,10 @@ pub(super) type Cells = Vec<Option<String>>;
 
 /// Puts a text into a cell whose room is used again; white space around it goes, and a cell of nothing else is `None`.
 fn fill(cell: &mut Option<String>, text: &str) {
-    let text = text.trim();
+    fill_trimmed(cell, text.trim());
+}
+
+fn fill_trimmed(cell: &mut Option<String>, text: &str) {
     // `\N` is what MySQL, PostgreSQL and Hive write for null.
     if text.is_empty() || text == "\\N" {
         *cell = None;

@@ -15,6 +15,8 @@ use crate::report::IngestReport;
 pub(super) struct ParquetRows {
     table: Table,
     columns: Vec<Wanted>,
+    /// By column.
+    are_uuids: Vec<bool>,
     batch: Vec<Column>,
     /// Rows before the batch at hand, and those of it that were read.
     before: u64,
@@ -28,16 +30,18 @@ impl ParquetRows {
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         let table = parquet_in::open(path, &names)?;
         let schema = table.schema();
+        let mut are_uuids = Vec::new();
         for column in &columns {
-            if let Some((_, field)) = field(&schema, &column.name)
-                && !is_readable(field.data_type())
-            {
+            let found = field(&schema, &column.name).map(|(_, field)| field);
+            if let Some(field) = found.filter(|f| !is_readable(f.data_type())) {
                 return Err(unreadable(path, &column.name, field.data_type()));
             }
+            are_uuids.push(found.is_some_and(cell::is_uuid));
         }
         Ok(Self {
             table,
             columns,
+            are_uuids,
             batch: Vec::new(),
             before: 0,
             read: 0,
@@ -97,19 +101,20 @@ impl ParquetRows {
         }
         let i = self.read;
         self.read += 1;
-        for (column, values) in self.columns.iter().zip(&self.batch) {
+        let columns = self.columns.iter().zip(&self.batch).zip(&self.are_uuids);
+        for ((column, values), is_uuid) in columns {
             self.text.clear();
-            let as_number = column.used == Use::Time;
+            let (array, text) = (&*values.values, &mut self.text);
             let is_there = !values.is_null(i)
-                && cell::write(
-                    &*values.values,
-                    i,
-                    column.used.mark(),
-                    as_number,
-                    &mut self.text,
-                );
+                && match is_uuid {
+                    true => cell::write_uuid(array, i, text),
+                    false => {
+                        let as_number = column.used == Use::Time;
+                        cell::write(array, i, column.used.mark(), as_number, text)
+                    }
+                };
             match is_there {
-                true => fill(&mut row[column.position], &self.text),
+                true => fill(&mut row[column.position], text),
                 false => row[column.position] = None,
             }
         }

@@ -84,6 +84,10 @@ impl Buffer {
         self.profiles.push((user, row, attributes));
     }
 
+    pub fn users(&self) -> &[Rc<str>] {
+        &self.users
+    }
+
     pub fn is_full(&self) -> bool {
         self.bytes >= self.limit
     }

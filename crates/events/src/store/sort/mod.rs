@@ -9,9 +9,11 @@ mod buffer;
 mod run;
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use self::buffer::{Buffer, Sorted};
 use self::run::{Reader, Run, RunWriter};
+use crate::adapters::SAMPLE;
 use crate::dataset::Event;
 use crate::error::Result;
 use crate::order::{Fine, FineOrder};
@@ -60,6 +62,8 @@ pub(crate) struct Sorter {
     /// Level n holds runs that were merged n times.
     levels: Vec<Vec<Run>>,
     spilled: u64,
+    /// Users of the buffer that was written out last.
+    some_users: Vec<Rc<str>>,
 }
 
 impl Sorter {
@@ -72,7 +76,14 @@ impl Sorter {
             buffer: Buffer::new(memory),
             levels: Vec::new(),
             spilled: 0,
+            some_users: Vec::new(),
         }
+    }
+
+    /// Users whose rows came last.
+    pub fn some_users(&self) -> impl Iterator<Item = &str> {
+        let users = self.buffer.users().iter().chain(&self.some_users);
+        users.map(|u| &**u)
     }
 
     /// `event.user` is of no account. Events must come by ascending `row`.
@@ -90,6 +101,8 @@ impl Sorter {
         if !self.buffer.is_full() {
             return Ok(());
         }
+        let users = self.buffer.users().iter().take(SAMPLE);
+        self.some_users = users.cloned().collect();
         let sorted = self.buffer.sorted(self.partitions);
         let mut writer = RunWriter::create(self.scratch.next()?)?;
         let mut sources = vec![Source::Memory(sorted)];
