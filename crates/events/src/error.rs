@@ -7,15 +7,15 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user's file is wrong: the message says what, where and how to mend it.
-    #[error("{path}:{line}: {reason}")]
+    #[error("{}", printable(&format!("{}:{line}: {reason}", path.display())))]
     BadRow {
         path: PathBuf,
         line: u64,
         reason: String,
     },
-    #[error("{path}: {reason}")]
+    #[error("{}", printable(&format!("{}: {reason}", path.display())))]
     BadFile { path: PathBuf, reason: String },
-    #[error("{0}")]
+    #[error("{}", printable(.0))]
     Config(String),
     /// The caller asked for it.
     #[error("stopped")]
@@ -35,4 +35,10 @@ pub enum Error {
         found: u32,
         known: u32,
     },
+}
+
+/// Names of files and columns are a stranger's: no control character of them reaches a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    text.chars().map(shown).collect()
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 
 /// Bad rows that are shown; all are counted.
 pub const MAX_SHOWN: usize = 10;
@@ -227,6 +227,15 @@ impl IngestReport {
 
 impl fmt::Display for IngestReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write(&mut text)?;
+        f.write_str(&printable(&text))
+    }
+}
+
+impl IngestReport {
+    fn write(&self, f: &mut String) -> fmt::Result {
+        use fmt::Write;
         writeln!(
             f,
             "{} rows read, {} kept, {} skipped, {} bad",

@@ -17,6 +17,8 @@ pub(crate) const SAMPLE: usize = 10_000;
 const LEAST: f64 = 0.1;
 /// In fewer ids a reason cannot be told from chance.
 const FEWEST: usize = 3;
+/// A log of fewer ids says nothing about a table.
+const FEW_IDS: usize = 5;
 
 /// The set of ids of a log that are held against a table: all, or the first of many.
 pub(super) fn sample<'i>(ids: impl Iterator<Item = &'i str>) -> HashSet<String> {
@@ -202,10 +204,11 @@ impl Join {
     /// The table knows hardly any id of the log, and that is not `meant`.
     pub fn judge(&self, path: &Path, nouns: &str, keys: &Keys, meant: bool) -> Result<()> {
         let (of, known) = (self.log.len(), self.known.len());
-        if meant || self.n_rows == 0 || self.matches() {
+        if meant || self.n_rows == 0 || of < FEW_IDS || self.matches() {
             return Ok(());
         }
-        let best = self.ways.iter().max_by_key(|w| w.matched);
+        // Of ways that explain as much, the simplest.
+        let best = self.ways.iter().rev().max_by_key(|w| w.matched);
         let enough = FEWEST.min(of);
         let why = match best.filter(|w| w.matched >= enough && w.matched > known) {
             Some(way) => {

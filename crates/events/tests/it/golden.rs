@@ -75,7 +75,10 @@ fn what_other_programs_write_is_read_back_equal() {
             Err(e) => wrong.push(e.to_string()),
             Ok(dataset) => {
                 if by_user(&dataset) != rows {
-                    wrong.push(format!("{file}: {:?}\n  expected {rows:?}", by_user(&dataset)));
+                    wrong.push(format!(
+                        "{file}: {:?}\n  expected {rows:?}",
+                        by_user(&dataset)
+                    ));
                 }
             }
         }
@@ -98,5 +101,10 @@ fn what_other_programs_write_is_read_back_equal() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

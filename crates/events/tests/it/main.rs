@@ -3,6 +3,7 @@
 mod bad_input;
 mod complete_journey;
 mod features;
+mod field;
 mod fixtures;
 mod forget;
 mod generate;

@@ -30,10 +30,12 @@ place = "city"
 [items]
 path = "items.csv"
 id = "item"
+few_match = true
 title = "title"
 [users]
 path = "users.csv"
 id = "user"
+few_match = true
 attributes = ["age"]
 "#;
 

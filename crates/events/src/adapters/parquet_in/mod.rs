@@ -18,6 +18,7 @@ use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, RecordBatchReader};
 use arrow_schema::{DataType, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 
 use crate::error::{Error, Result};
@@ -59,12 +60,24 @@ pub(crate) fn open_all(path: &Path) -> Result<Table> {
 
 fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = fs_err::File::open(path)?.into_parts().0;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| Error::BadFile {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| Error::BadFile {
         path: path.to_owned(),
         reason: format!(
             "not a whole Parquet file ({e}); it may be cut off: copy or fetch it again"
         ),
-    })
+    })?;
+    // Only a column's codec, and not the file's, says what is needed to read it.
+    let groups = builder.metadata().row_groups().iter();
+    let mut codecs = groups.flat_map(|g| g.columns()).map(|c| c.compression());
+    match codecs.find(|c| matches!(c, Compression::BROTLI(_) | Compression::LZO)) {
+        None => Ok(builder),
+        Some(codec) => Err(Error::BadFile {
+            path: path.to_owned(),
+            reason: format!(
+                "compressed with {codec}, which is not read; write it with zstd, snappy, gzip or lz4"
+            ),
+        }),
+    }
 }
 
 fn table(path: &Path, builder: ParquetRecordBatchReaderBuilder<File>) -> Result<Table> {

@@ -90,6 +90,7 @@ pub(crate) fn files(path: &Path) -> Result<Vec<InputFile>> {
         let entry = entry.map_err(|e| Error::Io(e.into()))?;
         match entry.is_dir() {
             true => walk(&entry, &mut found)?,
+            false if is_kept(&entry) => {}
             false => found.push(entry),
         }
     }
@@ -102,12 +103,17 @@ pub(crate) fn files(path: &Path) -> Result<Vec<InputFile>> {
     Ok(files.collect())
 }
 
-/// All files below `dir` but those that Spark, Hadoop, Delta and file systems keep for themselves.
+/// Do Spark, Hadoop, Delta or a file system keep this for themselves?
+fn is_kept(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(['_', '.']) && !name.contains('=')
+}
+
+/// All files below `dir` that hold rows.
 fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs_err::read_dir(dir)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(['_', '.']) && !name.contains('=') {
+        if is_kept(&path) {
             continue;
         }
         match path.is_dir() {
