@@ -204,7 +204,9 @@ impl Join {
     /// The table knows hardly any id of the log, and that is not `meant`.
     pub fn judge(&self, path: &Path, nouns: &str, keys: &Keys, meant: bool) -> Result<()> {
         let (of, known) = (self.log.len(), self.known.len());
-        if meant || self.n_rows == 0 || of < FEW_IDS || self.matches() {
+        // A short table of which the log has the rows joins it, and describes few.
+        let is_part = known as f64 >= LEAST * self.n_rows as f64;
+        if meant || self.n_rows == 0 || of < FEW_IDS || self.matches() || is_part {
             return Ok(());
         }
         // Of ways that explain as much, the simplest.

@@ -833,3 +833,17 @@ fn a_log_of_which_hardly_any_row_is_of_use_is_refused() {
         &["30 of 31 rows are bad", "neither item nor text"],
     );
 }
+
+#[test]
+fn a_short_table_that_the_log_knows_joins_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = (0..30)
+        .map(|i| format!("u,i{i},{NOW}\n"))
+        .collect::<String>();
+    write(dir.path(), "log.csv", format!("user,item,at\n{rows}"));
+    write(dir.path(), "items.csv", "sku,name\ni7,Seven\n");
+    let more = "---\n[items]\npath = \"items.csv\"\nid = \"sku\"\ntitle = \"name\"\n";
+    let (loaded, report) = read_at(dir.path(), "log.csv", more);
+    assert_eq!(loaded.unwrap().title(7), "Seven");
+    assert_eq!((report.joins[0].of, report.joins[0].known), (30, 1));
+}
