@@ -104,8 +104,7 @@ impl Fusion<'_> {
 
     /// A request as it may leave.
     fn guarded(&self, mut request: ChatRequest, history: &History) -> ChatRequest {
-        let user = &self.wording.ds.users[history.user() as usize].id;
-        self.wording.guard(&mut request, user);
+        self.wording.guard(&mut request, &history.profile().id);
         request
     }
 

@@ -13,14 +13,18 @@ use std::time::Duration;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use sha2::{Digest, Sha256};
 
-use super::chat::{ChatAnswer, Usage};
+use super::chat::{Bill, ChatAnswer, Usage};
 use super::error::GatewayError;
+use super::reply::{Finish, Place};
+use super::spend::Spend;
 use crate::{checksum, integrity};
 
-/// `user_version` of the file. Version 1 had neither checksums nor subjects: it is read as it is, and brought
-/// up to date when it is opened for writing.
-const VERSION: i64 = 2;
+/// `user_version` of the file. Version 1 had neither checksums nor subjects, version 2 neither endings nor unread
+/// answers: they are read as they are, and brought up to date when they are opened for writing.
+const VERSION: i64 = 3;
+const WITH_CHECKSUMS: i64 = 2;
 
 type Result<T> = std::result::Result<T, GatewayError>;
 
@@ -139,11 +143,15 @@ impl Answers {
         let read = self.read(|db| {
             db.prepare_cached(sql)?
                 .query_row(params![hash], |row| {
-                    let whole = self.version < VERSION || checksum::holds(row)?;
+                    let whole = self.version < WITH_CHECKSUMS || checksum::holds(row)?;
                     whole.then(|| stored(row)).transpose()
                 })
                 .optional()
         })?;
+        let read = match read {
+            Some(Some(answer)) if self.version >= VERSION => Some(self.with_ending(answer)?),
+            read => read,
+        };
         match read {
             Some(None) => Err(GatewayError::Damaged {
                 path: self.path.clone(),
@@ -153,27 +161,88 @@ impl Answers {
         }
     }
 
+    /// How an answer ended and where it stood, if it is not as most; `None` if that is damaged.
+    fn with_ending(&self, mut stored: StoredAnswer) -> Result<Option<StoredAnswer>> {
+        let sql = "SELECT * FROM endings WHERE hash = ?1";
+        let ending = self.read(|db| {
+            db.prepare_cached(sql)?
+                .query_row(params![stored.hash], |row| {
+                    let ending = (row.get::<_, String>(1)?, row.get::<_, String>(2)?);
+                    Ok(checksum::holds(row)?.then_some(ending))
+                })
+                .optional()
+        })?;
+        let Some(ending) = ending else {
+            return Ok(Some(stored));
+        };
+        Ok(ending.map(|(place, finish)| {
+            stored.answer.place = Place::named(&place);
+            stored.answer.finish = Finish::named(&finish);
+            stored
+        }))
+    }
+
     pub fn contains(&self, hash: &str) -> Result<bool> {
         let sql = "SELECT 1 FROM answers WHERE hash = ?1";
         self.read(|db| db.prepare_cached(sql)?.exists(params![hash]))
     }
 
-    /// Answers and their tokens, by model.
-    pub fn usage(&self) -> Result<BTreeMap<String, (u64, Usage)>> {
-        let sql = "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens)
-                   FROM answers GROUP BY model";
-        self.read(|db| {
-            let mut statement = db.prepare(sql)?;
-            let rows = statement.query_map([], |row| {
-                let n = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
-                let usage = Usage {
-                    prompt_tokens: n(2)?,
-                    completion_tokens: n(3)?,
-                };
-                Ok((row.get(0)?, (n(1)?, usage)))
+    /// What was paid by model, unread answers included; the cost is left at 0.
+    pub fn usage(&self) -> Result<BTreeMap<String, Spend>> {
+        let mut tables = vec![("answers", false)];
+        tables.extend((self.version >= VERSION).then_some(("unread", true)));
+        let mut by_model: BTreeMap<String, Spend> = BTreeMap::new();
+        for (table, unread) in tables {
+            let sql = format!(
+                "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(tokens_reported)
+                 FROM {table} GROUP BY model"
+            );
+            let rows: Vec<(String, Spend)> = self.read(|db| {
+                let mut statement = db.prepare(&sql)?;
+                let rows = statement.query_map([], |row| {
+                    let n = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
+                    let answers = n(1)?;
+                    let spend = Spend {
+                        answers,
+                        unread: if unread { answers } else { 0 },
+                        estimated: answers - n(4)?,
+                        usage: Usage {
+                            prompt_tokens: n(2)?,
+                            completion_tokens: n(3)?,
+                        },
+                        cost: 0.0,
+                    };
+                    Ok((row.get(0)?, spend))
+                })?;
+                rows.collect()
             })?;
-            rows.collect()
-        })
+            for (model, spend) in rows {
+                by_model.entry(model).or_default().add(&spend);
+            }
+        }
+        Ok(by_model)
+    }
+
+    /// An answer that cannot be read is paid all the same: its tokens, under a name that says nothing of what was asked.
+    pub fn put_unread(&self, hash: &str, model: &str, bill: Bill, answered_at: i64) -> Result<()> {
+        let put = || {
+            let db = &mut self.writer().db;
+            let transaction = db.transaction()?;
+            let n = count(&transaction, "SELECT count(*) FROM unread", &[])?;
+            let name = Sha256::digest(format!("{hash} {answered_at} {n}").as_bytes());
+            let name: String = name[..16].iter().map(|b| format!("{b:02x}")).collect();
+            let values = vec![
+                Value::Text(name),
+                Value::Text(model.to_owned()),
+                Value::Integer(bill.usage.prompt_tokens as i64),
+                Value::Integer(bill.usage.completion_tokens as i64),
+                Value::Integer(bill.reported.into()),
+                Value::Integer(answered_at),
+            ];
+            checksum::insert(&transaction, "INSERT OR IGNORE", "unread", values)?;
+            transaction.commit()
+        };
+        put().map_err(|e| self.error(e))
     }
 
     /// Returns when the answer is on the disk. One that is there already stays as it is.
@@ -225,7 +294,7 @@ impl Answers {
 
     /// Answers about this subject, and answers of which nobody noted whom they are about.
     pub fn about(&self, subject: &str) -> Result<(u64, u64)> {
-        if self.version < VERSION {
+        if self.version < WITH_CHECKSUMS {
             let n = self.read(|db| count(db, "SELECT count(*) FROM answers", &[]))?;
             return Ok((0, n));
         }
@@ -240,7 +309,7 @@ impl Answers {
     /// All whom answers are about. It tells whether the file was written under the key at hand: under another one no
     /// user's pseudonym is among them.
     pub fn subjects(&self) -> Result<BTreeSet<String>> {
-        if self.version < VERSION {
+        if self.version < WITH_CHECKSUMS {
             return Ok(BTreeSet::new());
         }
         self.read(|db| {
@@ -252,7 +321,7 @@ impl Answers {
 
     /// Answers that are about none of these subjects; those of which nobody noted it are not among them.
     pub fn about_others(&self, subjects: &BTreeSet<String>) -> Result<u64> {
-        if self.version < VERSION {
+        if self.version < WITH_CHECKSUMS {
             return Ok(0);
         }
         self.read(|db| {
@@ -284,6 +353,8 @@ impl Answers {
                 params![subject],
             )?;
             transaction.execute("DELETE FROM subjects WHERE subject = ?1", params![subject])?;
+            let without_answer = "DELETE FROM endings WHERE hash NOT IN (SELECT hash FROM answers)";
+            transaction.execute(without_answer, [])?;
             transaction.commit()?;
             crate::forget::compact(db)?;
             Ok(n)
@@ -304,7 +375,7 @@ impl Answers {
     }
 
     pub fn batch_files(&self) -> Result<Vec<PathBuf>> {
-        if self.version < VERSION {
+        if self.version < WITH_CHECKSUMS {
             return Ok(Vec::new());
         }
         self.read(|db| {
@@ -391,14 +462,27 @@ fn bring_up_to_date(db: &mut Connection, found: i64) -> rusqlite::Result<()> {
                  sha256 BLOB NOT NULL
              ) WITHOUT ROWID;",
         )?,
-        _ => checksum::add_column(&transaction, "answers")?,
+        1 => checksum::add_column(&transaction, "answers")?,
+        _ => {}
+    }
+    if found < WITH_CHECKSUMS {
+        transaction.execute_batch(
+            "CREATE TABLE subjects (
+                 hash TEXT NOT NULL, subject TEXT NOT NULL, sha256 BLOB NOT NULL,
+                 PRIMARY KEY (hash, subject)
+             ) WITHOUT ROWID;
+             CREATE TABLE batch_files (path TEXT NOT NULL PRIMARY KEY, sha256 BLOB NOT NULL) WITHOUT ROWID;",
+        )?;
     }
     transaction.execute_batch(&format!(
-        "CREATE TABLE subjects (
-             hash TEXT NOT NULL, subject TEXT NOT NULL, sha256 BLOB NOT NULL,
-             PRIMARY KEY (hash, subject)
+        "CREATE TABLE endings (
+             hash TEXT NOT NULL PRIMARY KEY, place TEXT NOT NULL, finish TEXT NOT NULL, sha256 BLOB NOT NULL
          ) WITHOUT ROWID;
-         CREATE TABLE batch_files (path TEXT NOT NULL PRIMARY KEY, sha256 BLOB NOT NULL) WITHOUT ROWID;
+         CREATE TABLE unread (
+             name TEXT NOT NULL PRIMARY KEY, model TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,
+             completion_tokens INTEGER NOT NULL, tokens_reported INTEGER NOT NULL,
+             answered_at INTEGER NOT NULL, sha256 BLOB NOT NULL
+         ) WITHOUT ROWID;
          PRAGMA user_version = {VERSION};"
     ))?;
     transaction.commit()
@@ -416,6 +500,7 @@ fn stored(row: &Row) -> rusqlite::Result<StoredAnswer> {
             text: row.get(2)?,
             usage: row.get::<_, bool>(5)?.then_some(usage),
             model: row.get(6)?,
+            ..ChatAnswer::default()
         },
         usage,
         answered_at: row.get(7)?,
@@ -453,6 +538,8 @@ fn take_from_other(
         "INSERT OR IGNORE INTO answers SELECT * FROM other.answers WHERE {taken};
          INSERT OR IGNORE INTO subjects SELECT * FROM other.subjects
              WHERE subject IN (SELECT subject FROM taken);
+         INSERT OR IGNORE INTO endings SELECT * FROM other.endings WHERE {taken};
+         INSERT OR IGNORE INTO unread SELECT * FROM other.unread;
          INSERT OR IGNORE INTO batch_files SELECT * FROM other.batch_files;
          DROP TABLE taken;"
     ))?;
@@ -479,6 +566,12 @@ fn insert(db: &mut Connection, rows: &[(StoredAnswer, Option<String>)]) -> rusql
             Value::Integer(row.answered_at),
         ];
         checksum::insert(&transaction, "INSERT OR IGNORE", "answers", values)?;
+        let (place, finish) = (row.answer.place, row.answer.finish);
+        if (place, finish) != Default::default() {
+            let names = [row.hash.as_str(), place.name(), finish.name()];
+            let values = names.map(|name| Value::Text(name.to_owned())).to_vec();
+            checksum::insert(&transaction, "INSERT OR IGNORE", "endings", values)?;
+        }
         if let Some(subject) = subject {
             insert_subject(&transaction, &row.hash, subject)?;
         }

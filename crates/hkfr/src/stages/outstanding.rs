@@ -120,7 +120,7 @@ fn stored(
         return Ok(None);
     };
     for model in f.service_models() {
-        for form in request.forms() {
+        for (_, form) in request.forms() {
             if let Some(stored) = answers.get(&form.hash(model))? {
                 return Ok(Some(Answered {
                     model: stored.model,
@@ -162,11 +162,10 @@ pub fn dry_run(session: &mut Session) -> Result<String> {
         Some(answers) => answers.usage()?,
         None => BTreeMap::new(),
     };
-    for (model, (answers, usage)) in before {
+    for (model, paid) in before {
         let spent = Spend {
-            answers,
-            usage,
-            cost: spend.cost(&model, usage),
+            cost: spend.cost(&model, paid.usage),
+            ..paid
         };
         writeln!(out, "spent  {model}: {spent}")?;
     }
@@ -252,7 +251,7 @@ fn batch_in(
     let mut asked: HashMap<String, (&ChatRequest, &str)> = HashMap::new();
     for model in f.service_models() {
         for (_, request) in &requests.distinct {
-            for form in request.forms() {
+            for (_, form) in request.forms() {
                 asked.insert(form.hash(model), (request, model));
             }
         }

@@ -258,14 +258,15 @@ fn a_service_that_refuses_a_schema_is_asked_without_it_from_then_on() {
         ..ClaimsConfig::default()
     };
     fuse(&config, &gateway);
-    assert_eq!((refused.load(Ordering::Relaxed), server.total()), (1, 3));
+    // The schema and any JSON object.
+    assert_eq!((refused.load(Ordering::Relaxed), server.total()), (2, 4));
     // Nor at all, where the config says so; and the answer is the one that is stored.
     let config = ClaimsConfig {
         structured: Structured::Never,
         ..ClaimsConfig::default()
     };
     assert_eq!(fuse(&config, &gateway).text, record.text);
-    assert_eq!(server.total(), 3);
+    assert_eq!(server.total(), 4);
     // What is refused with and without it is the user's to mend.
     let server = Server::start(|_| say(400, "no such model"));
     let gateway = self::gateway(&server.url);
@@ -278,7 +279,7 @@ fn a_service_that_refuses_a_schema_is_asked_without_it_from_then_on() {
         panic!("{error}")
     };
     assert!(error.is_refusal() && !error.is_of_one_request());
-    assert_eq!(server.total(), 2);
+    assert_eq!(server.total(), 3);
 }
 
 /// The document: within its budget, with ids of its own, and each set in its words.
