@@ -77,6 +77,7 @@ pub use spend::{Price, Spend, SpendConfig};
 
 pub use wait::{Header, RetryAfter, retry_after};
 
+pub(crate) use chat::excerpt;
 use retry::{Ended, Route};
 use spend::Meter;
 use till::Till;
