@@ -9,8 +9,8 @@ use anyhow::Result;
 use hkfr_events::Instance;
 use hkfr_fuse::claims::Vocabulary;
 use hkfr_fuse::{
-    Answered, Answers, ChatRequest, Clock, FusionMode, Spend, SystemClock, Usage, Wording,
-    read_batch, write_batch_line,
+    Answered, Answers, ChatRequest, Clock, FusionMode, KnowledgeRecord, KnowledgeStore, Spend,
+    SystemClock, Usage, Wording, read_batch, write_batch_line,
 };
 
 use super::Session;
@@ -18,6 +18,7 @@ use super::histories::{facts_config, fusion, instances_of};
 use super::n_threads;
 use super::refresh::{self, Earlier, Planner};
 use super::service::{ANSWERS, close_answers, open_answers, pseudonyms, spend_config};
+use super::texts::KNOWLEDGE;
 use super::variant::{Variant, variants};
 use crate::args::ServiceArgs;
 use crate::config::FusionConfig;
@@ -64,7 +65,17 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     let plan = planner.plan(&all, &earlier)?;
     let instances = &plan.anew;
     let sampled = super::claims::sample(config, instances);
-    let claims = config.fusion.claims();
+    let mut claims = config.fusion.claims();
+    let knowledge = session.dir("fuse").join(KNOWLEDGE);
+    if knowledge.exists() {
+        let records = KnowledgeStore::open(&knowledge)?.all()?;
+        let is_of_these = |r: &KnowledgeRecord| {
+            r.template_hash == templates.hash()
+                && config.fusion.service_models().any(|m| m == r.model)
+        };
+        let records: Vec<_> = records.into_iter().filter(is_of_these).collect();
+        claims.form = super::forms::settled(&claims, &records);
+    }
     let vocabulary = Vocabulary::new(dataset);
     let pseudonyms = pseudonyms(config, dataset, made)?;
     let wording = Wording::with_pseudonyms(dataset, &templates, &pseudonyms);
