@@ -42,7 +42,7 @@ pub fn parse_lines(kind: ClaimKind, said: &str) -> Result<Vec<MadeClaim>, String
     let says_none =
         |line: &&str| ["none", "none.", "无", "无。"].contains(&line.to_lowercase().as_str());
     let claims: Vec<MadeClaim> = lines.iter().filter_map(|line| claim(kind, line)).collect();
-    if claims.is_empty() && !lines.iter().any(|l| says_none(&l)) {
+    if claims.is_empty() && !lines.iter().any(says_none) {
         let name = kind.name();
         return Err(format!(
             "it holds no line of the form \"{name}: NAME | events: ID, ID\""

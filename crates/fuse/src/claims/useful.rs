@@ -39,7 +39,7 @@ impl GateCounts {
     /// Whether a claim or a sentence of the answers stands; `None`: of this history nothing could be said.
     pub fn is_useful(&self) -> Option<bool> {
         let could_be_said = self.unusable || self.facts > 0 || self.made > 0;
-        could_be_said.then(|| self.supported > 0 || self.sentences > self.sentences_cut)
+        could_be_said.then_some(self.supported > 0 || self.sentences > self.sentences_cut)
     }
 }
 
