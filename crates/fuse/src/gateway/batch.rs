@@ -118,7 +118,7 @@ fn parse<'a>(
         return Err(Refused::Failed(format!("not answered: {status}{said}")));
     }
     let body = response["body"].to_string();
-    let status = status.map_or(200, |s| s as u16);
+    let status = status.map_or(200, |s| u16::try_from(s).unwrap_or(500));
     let answer = match read_reply(status, &[], body.as_bytes()) {
         Outcome::Answer(answer) => answer,
         Outcome::Error { status, said, .. } => {

@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 use hkfr_events::Instance;
 use hkfr_fuse::claims::{ClaimsConfig, Consistency, Examined, Portrait, prompt_reports, table};
-use hkfr_fuse::{
-    ChatRequest, Fusion, KnowledgeRecord, KnowledgeStore, assemble, candidate_statements, facts,
-};
+use hkfr_fuse::{ChatRequest, Fusion, KnowledgeStore, assemble, candidate_statements, facts};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
 use super::asking::Worker;
+use super::forms::Forms;
 use super::histories::{facts_config, fusion};
 use super::service::Service;
 use crate::config::Config;
@@ -65,14 +64,7 @@ pub(super) fn report(
         ..
     } = *worker;
     let records = store.all()?;
-    let form = |instance: &Instance| {
-        let user = &wording.ds.users[instance.user as usize].id;
-        let of_it = |r: &&KnowledgeRecord| {
-            r.user == *user && r.as_of == instance.as_of.seconds() && r.keep_last.is_none()
-        };
-        let gate = records.iter().filter(of_it).find_map(|r| r.cut.gate);
-        gate.map_or(worker.claims.form, |counts| counts.form)
-    };
+    let forms = Forms::new(&worker.claims, &records);
     let sample = sample(config, instances);
     let progress = ctx.progress("comparing users", "users", Some(sample.len() as u64));
     let (next, looked) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -86,13 +78,14 @@ pub(super) fn report(
                 return Ok(());
             };
             ctx.stop.check()?;
-            let user = || format!("user {}", wording.ds.users[instance.user as usize].id);
+            let user = &wording.ds.users[instance.user as usize].id;
             // As it was asked before: nothing else is stored.
             let claims = ClaimsConfig {
-                form: form(instance),
+                form: forms.of(user, instance),
                 ..worker.claims.clone()
             };
-            let of_user = look(&fusion, instance, config, &claims, service).with_context(user)?;
+            let of_user = look(&fusion, instance, config, &claims, service)
+                .with_context(|| format!("user {user}"))?;
             let mut looked = looked.lock().expect("no panic under the lock");
             looked.push((i, of_user));
             progress.inc(1);

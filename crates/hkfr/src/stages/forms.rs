@@ -1,6 +1,9 @@
 //! Which form of answer a model is asked for: tried on the first histories, and then the same for all others, so that a
 //! run that is stopped and continued asks the same questions.
 
+use std::collections::HashMap;
+
+use hkfr_events::Instance;
 use hkfr_fuse::claims::{ClaimsConfig, Form};
 use hkfr_fuse::{FusionMode, KnowledgeRecord};
 
@@ -40,6 +43,38 @@ pub(super) fn settled(claims: &ClaimsConfig, records: &[KnowledgeRecord]) -> For
     match is_tried && read(Form::Json) * LEAST < all.len() && read(Form::Lines) > 0 {
         true => Form::Lines,
         false => claims.form,
+    }
+}
+
+/// In which form each history was asked for last, and in which the others will be.
+pub(super) struct Forms {
+    by_history: HashMap<(String, i64, Option<u32>), Form>,
+    others: Form,
+}
+
+impl Forms {
+    pub fn new(claims: &ClaimsConfig, records: &[KnowledgeRecord]) -> Self {
+        let of_service = records.iter().filter(|r| r.mode == FusionMode::Service);
+        let forms = of_service.filter_map(|r| {
+            let history = (r.user.clone(), r.as_of, r.keep_last);
+            Some((history, r.cut.gate.as_ref()?.form))
+        });
+        Self {
+            by_history: forms.collect(),
+            others: settled(claims, records),
+        }
+    }
+
+    pub fn of(&self, user: &str, instance: &Instance) -> Form {
+        let history = (
+            user.to_owned(),
+            instance.as_of.seconds(),
+            instance.keep_last,
+        );
+        self.by_history
+            .get(&history)
+            .copied()
+            .unwrap_or(self.others)
     }
 }
 

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use hkfr_events::Instance;
-use hkfr_fuse::claims::Vocabulary;
+use hkfr_fuse::claims::{ClaimsConfig, Vocabulary};
 use hkfr_fuse::{
     Answered, Answers, ChatRequest, Clock, FusionMode, KnowledgeRecord, KnowledgeStore, Spend,
     SystemClock, Usage, Wording, read_batch, write_batch_line,
 };
 
 use super::Session;
+use super::forms::Forms;
 use super::histories::{facts_config, fusion, instances_of};
 use super::n_threads;
 use super::refresh::{self, Earlier, Planner};
@@ -65,17 +66,8 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     let plan = planner.plan(&all, &earlier)?;
     let instances = &plan.anew;
     let sampled = super::claims::sample(config, instances);
-    let mut claims = config.fusion.claims();
-    let knowledge = session.dir("fuse").join(KNOWLEDGE);
-    if knowledge.exists() {
-        let records = KnowledgeStore::open(&knowledge)?.all()?;
-        let is_of_these = |r: &KnowledgeRecord| {
-            r.template_hash == templates.hash()
-                && config.fusion.service_models().any(|m| m == r.model)
-        };
-        let records: Vec<_> = records.into_iter().filter(is_of_these).collect();
-        claims.form = super::forms::settled(&claims, &records);
-    }
+    let claims = config.fusion.claims();
+    let forms = Forms::new(&claims, &stored_knowledge(session, templates.hash())?);
     let vocabulary = Vocabulary::new(dataset);
     let pseudonyms = pseudonyms(config, dataset, made)?;
     let wording = Wording::with_pseudonyms(dataset, &templates, &pseudonyms);
@@ -87,6 +79,11 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
         for instance in share {
             stop.check()?;
             let history = instance.history(dataset);
+            let user = &dataset.users[instance.user as usize].id;
+            let claims = ClaimsConfig {
+                form: forms.of(user, instance),
+                ..claims.clone()
+            };
             let rounds = match sampled.iter().any(|s| std::ptr::eq(*s, *instance)) {
                 true => config.fusion.repeats,
                 false => 1,
@@ -121,7 +118,21 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     })
 }
 
-/// The answer of any model to either form of the request.
+/// What these models were asked before with these templates.
+fn stored_knowledge(session: &Session, templates: &str) -> Result<Vec<KnowledgeRecord>> {
+    let path = session.dir("fuse").join(KNOWLEDGE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut records = KnowledgeStore::open(&path)?.all()?;
+    records.retain(|r| {
+        let mut models = session.config.fusion.service_models();
+        r.template_hash == templates && models.any(|m| m == r.model)
+    });
+    Ok(records)
+}
+
+/// The answer of any model to any form of the request.
 fn stored(
     answers: Option<&Answers>,
     request: &ChatRequest,
