@@ -258,8 +258,9 @@ impl Fusion<'_> {
                 break;
             };
             request = self.again(&question, answer.said().1, &problem, history)?;
-            if answer.finish == Finish::Length {
-                // It had no room.
+            let begun = answer.said().1.contains('{');
+            if answer.finish == Finish::Length && begun {
+                // It had no room. What rambles on without any JSON would use up more.
                 request.max_tokens *= 2;
             }
             inquiry.counts.reasks += 1;

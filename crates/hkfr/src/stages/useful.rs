@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use hkfr_events::Instance;
-use hkfr_fuse::claims::{Fault, Form, ReasonCounts, Usefulness};
+use hkfr_fuse::claims::{Fault, Form, ReasonCounts, Unusable, Usefulness};
 use hkfr_fuse::{FusionMode, KnowledgeRecord};
 
 use super::asking::Worker;
@@ -78,11 +78,13 @@ pub(super) fn error(
         .map(|(r, n)| format!("{r} {n}"))
         .collect();
     let (problem, sent, remedy) = match fault {
-        Some(fault) => (
-            fault.problem.clone(),
-            fault.sent.as_str(),
-            fault.kind.remedy(),
-        ),
+        Some(fault) => {
+            let remedy = match fault.kind {
+                Unusable::Form if in_lines => "this model cannot do it: ask another one",
+                kind => kind.remedy(),
+            };
+            (fault.problem.clone(), fault.sent.as_str(), remedy)
+        }
         None if cut.is_empty() => (
             "the answers hold no claim and no sentence that can be checked".to_owned(),
             "",

@@ -142,7 +142,7 @@ fn a_run_without_anything_of_use_ends_early_and_names_the_key() {
             &[
                 "it sent: I am sorry, [33m mail [e-mail].",
                 "asked in: JSON, and then lines",
-                "form = \"lines\"",
+                "this model cannot do it",
             ],
         ),
         (
