@@ -7,7 +7,7 @@ pub(crate) type Set = (&'static str, &'static [(&'static str, &'static str)]);
 macro_rules! set {
     ($set:literal, [$($event:literal),*] $(, $other:literal)*) => {
         ($set, set!(@files $set,
-            "behaviour.jinja", "cohort.jinja", "fusion-again.jinja", "fusion-claims.jinja", "fusion.jinja",
+            "behaviour.jinja", "cohort.jinja", "fusion-again.jinja", "fusion-claims.jinja", "fusion-lines.jinja", "fusion.jinja",
             "knowledge.jinja", "profile.jinja", "raw.jinja",
             "events/default.jinja", $("events/" $event ".jinja",)*
             "statements/brand.jinja", "statements/daypart.jinja", "statements/disliked.jinja",

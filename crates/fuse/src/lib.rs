@@ -39,10 +39,11 @@ pub use facts::{Count, Counts, Facts, FactsConfig, facts, price_band, time};
 pub use fresh::{Distance, Refresh, distance, refresh};
 pub use fuser::{Fusion, FusionMode, KnowledgeRecord, StatementScorer};
 pub use gateway::{
-    Answered, Answers, BatchRead, BreakerConfig, Cassette, CassetteMode, ChatAnswer, ChatRequest,
-    ChatService, Clock, Gateway, GatewayConfig, GatewayError, HttpService, LimitsConfig, Message,
-    Price, Recorded, RetryAfter, RetryConfig, Role, ServiceError, Spend, SpendConfig, StoredAnswer,
-    SystemClock, Usage, read_batch, write_batch_line,
+    Answered, Answers, BatchRead, Bill, BreakerConfig, Cassette, CassetteMode, Cause, ChatAnswer,
+    ChatRequest, ChatService, Clock, Finish, Format, Gateway, GatewayConfig, GatewayError, Header,
+    HttpService, LimitsConfig, Message, Outcome, Place, Price, Recorded, RetryAfter, RetryConfig,
+    Role, ServiceError, Spend, SpendConfig, StoredAnswer, SystemClock, Took, Usage, after_thinking,
+    read_batch, read_reply, retry_after, write_batch_line,
 };
 pub use known::Known;
 pub use mistake::Mistake;

@@ -26,6 +26,9 @@ pub(crate) fn values(file: &str) -> Value {
         "fusion-claims.jinja" => {
             context! { data => "sample", max_claims => 16, length => 160 }
         }
+        "fusion-lines.jinja" => {
+            context! { data => "sample", kind => "category", max_lines => 8 }
+        }
         "fusion-again.jinja" => context! { problem => "sample" },
         _ => {
             let slots = crate::statements::SLOTS

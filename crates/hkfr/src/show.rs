@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use hkfr_events::{Case, Dataset, Event, Split, UserIdx, store};
-use hkfr_fuse::claims::GateCounts;
+use hkfr_fuse::claims::{Form, GateCounts};
 use hkfr_fuse::{FusionMode, KnowledgeStore};
 use hkfr_rec::tasks::read_messages;
 
@@ -208,7 +208,8 @@ fn knowledge(run: &Path, id: &str, case: &Case) -> Result<String> {
 /// What became of the answer of a service.
 fn gate(counts: &GateCounts) -> String {
     if counts.unusable {
-        return "No answer of the service was of use: this is what the facts say.".into();
+        let why = counts.why.map_or(String::new(), |why| format!(" ({why})"));
+        return format!("No answer of the service was of use{why}: this is what the facts say.");
     }
     let mut text = format!(
         "Of {} claims of the service {} stand, of {} sentences {}; they say {} of {} facts.",
@@ -226,6 +227,9 @@ fn gate(counts: &GateCounts) -> String {
     }
     if counts.reasks > 0 {
         text += &format!(" Asked again: {}.", counts.reasks);
+    }
+    if counts.form == Form::Lines {
+        text += " Asked in lines.";
     }
     text
 }

@@ -1,42 +1,36 @@
 //! A history → what a service claims of it, and what of that stands.
 //!
 //! An answer that is no JSON of the schema, even when mended, is asked for again with its fault named,
-//! at most `reasks` times. If none is of use, the knowledge is what the facts say, had the model no
-//! preference, and is counted as such: at temperature 0 the same question gets the same answer for ever, and
-//! text that nobody could check is worth less than facts.
+//! at most `reasks` times. If none is of use, the model is asked in lines ([`super::lines`]), and if those are of none
+//! either, the knowledge is what the facts say, had the model no preference, and is counted as such: at temperature 0
+//! the same question gets the same answer for ever, and text that nobody could check is worth less than facts.
 
 use std::collections::BTreeSet;
 
 use hkfr_events::{Event, History};
-use minijinja::context;
 
 use super::counts::GateCounts;
 use super::document::Document;
 use super::gate::{Gate, Verdict};
+use super::lines::{kinds, parse_lines};
 use super::names::Vocabulary;
-use super::recount::coverable;
-use super::repair::repair;
-use super::schema::{Answer, MadeClaim, schema, validate};
-use super::text::{Grounded, ground};
-use super::{ClaimsConfig, Structured};
+use super::reading::read;
+use super::schema::MadeClaim;
+use super::unusable::{Fault, Unusable};
+use super::{ClaimsConfig, Form};
 use crate::error::Result;
 use crate::facts::facts;
 use crate::fuser::{Fusion, FusionMode, KnowledgeRecord};
-use crate::gateway::{Answered, ChatRequest, Message, Role};
+use crate::gateway::{Answered, ChatRequest, Finish};
 use crate::pseudonym::restore_names;
 use crate::sanitise::sanitise;
-use crate::statements::{Claim, assemble, candidate_statements};
+use crate::statements::Claim;
 
 /// Who answers: `None` where nobody may be asked, and no answer is stored.
 pub type Ask<'a> = &'a mut dyn FnMut(&ChatRequest) -> Result<Option<Answered>>;
 
-/// Characters of an answer that are shown to the model when it is asked again, and of the fault.
-const MAX_SHOWN: usize = 4000;
-const MAX_PROBLEM: usize = 600;
 /// Claims that do not stand which a model is told of.
 const MAX_TOLD: usize = 8;
-/// Tokens of a claim in an answer, written without economy.
-const CLAIM_TOKENS: usize = 64;
 
 /// What a service said of a history, and what became of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +39,57 @@ pub struct Examined {
     pub claims: Vec<(MadeClaim, Verdict)>,
     /// The text as the model wrote it.
     pub said: String,
+    /// Why the last answer that was of no use was of none.
+    pub fault: Option<Fault>,
+    /// How many answers were read.
+    pub n_answers: u32,
     pub record: KnowledgeRecord,
+}
+
+/// What is asked about a history, and what came of it so far.
+struct Inquiry<'a, 'h> {
+    history: &'a History<'h>,
+    document: Document<'h>,
+    gate: Gate<'a>,
+    /// Names as a service reads them and as they are.
+    names: Vec<(String, String)>,
+    config: &'a ClaimsConfig,
+    round: u32,
+    counts: GateCounts,
+    judged: Vec<(MadeClaim, Verdict)>,
+    standing: Vec<Claim>,
+    /// Of the last answer of use.
+    said: Option<String>,
+    /// Of the last answer of use, or else of the first.
+    model: Option<String>,
+    fault: Option<Fault>,
+    prompt_tokens: usize,
+    n_answers: u32,
+}
+
+impl Inquiry<'_, '_> {
+    /// Judges claims as a model made them; one verdict each.
+    fn judge(
+        &mut self,
+        mut claims: Vec<MadeClaim>,
+        restore: &dyn Fn(&str) -> String,
+    ) -> Vec<Verdict> {
+        claims.iter_mut().for_each(|c| c.value = restore(&c.value));
+        let verdicts = self.gate.judge_all(&claims, &mut self.standing);
+        self.judged
+            .extend(claims.into_iter().zip(verdicts.iter().cloned()));
+        verdicts
+    }
+
+    fn useful(&mut self, said: String, model: String) {
+        self.said = Some(said);
+        self.model = Some(model);
+    }
+
+    fn useless(&mut self, fault: Fault, model: String) {
+        self.fault = Some(fault);
+        self.model.get_or_insert(model);
+    }
 }
 
 impl Fusion<'_> {
@@ -56,7 +100,12 @@ impl Fusion<'_> {
         config: &ClaimsConfig,
         round: u32,
     ) -> Result<ChatRequest> {
-        self.question(history, &self.document(history)?, config, round)
+        let document = self.document(history)?;
+        let first = kinds(&document.facts).first().copied();
+        match first.filter(|_| config.form == Form::Lines) {
+            Some(kind) => self.line_question(history, &document, kind, config, round),
+            None => self.question(history, &document, config, round),
+        }
     }
 
     fn document<'h>(&self, history: &History<'h>) -> Result<Document<'h>>
@@ -73,40 +122,6 @@ impl Fusion<'_> {
         // A service reads pseudonyms; what it says is judged by the names.
         document.facts = facts(self.wording, history, self.facts);
         Ok(document)
-    }
-
-    fn question(
-        &self,
-        history: &History,
-        document: &Document,
-        config: &ClaimsConfig,
-        round: u32,
-    ) -> Result<ChatRequest> {
-        let prompt = self.wording.templates.render(
-            "fusion-claims.jinja",
-            context! {
-                data => document.json,
-                max_claims => config.max_claims,
-                length => self.knowledge_tokens,
-            },
-        )?;
-        // Its tokens are another model's, so the text may take twice as many.
-        let max_tokens = 2 * self.knowledge_tokens + CLAIM_TOKENS * config.max_claims as usize;
-        let mut request = ChatRequest::prompt(prompt, max_tokens);
-        request.reasoning_tokens = config.reasoning_tokens as usize;
-        request.schema = Some(schema());
-        request.seed = (round > 0).then_some(u64::from(round));
-        if config.structured == Structured::Never {
-            request = request.without_schema().expect("it has one");
-        }
-        Ok(self.guarded(request, history))
-    }
-
-    /// A request as it may leave.
-    fn guarded(&self, mut request: ChatRequest, history: &History) -> ChatRequest {
-        let user = &self.wording.ds.users[history.user() as usize].id;
-        self.wording.guard(&mut request, user);
-        request
     }
 
     /// Everything that is asked about a history: questions whose answers are known, and the first one
@@ -139,60 +154,60 @@ impl Fusion<'_> {
         ask: Ask,
     ) -> Result<Option<Examined>> {
         let document = self.document(history)?;
-        let gate = Gate::new(
-            self.wording,
-            vocabulary,
-            document.events,
-            document.first_shown,
-        );
-        let names = self.names(document.events);
-        let restore = |text: &str| restore_names(text, &names, |rest| self.wording.restore(rest));
-        let question = self.question(history, &document, config, round)?;
-        let mut counts = GateCounts::default();
-        let (mut judged, mut standing) = (Vec::new(), Vec::new());
-        let (mut said, mut model) = (None, None);
-        let mut request = question.clone();
-        for attempt in 0..=config.reasks {
-            let Some(answered) = ask(&request)? else {
-                return Ok(None);
-            };
-            let text = &answered.answer.text;
-            let problem = match read(text, &mut counts) {
-                Ok(answer) => {
-                    let mut claims = answer.claims.clone();
-                    claims.iter_mut().for_each(|c| c.value = restore(&c.value));
-                    let verdicts = gate.judge_all(&claims, &mut standing);
-                    // The model is told of its claims as it made them.
-                    let problem = told(&answer.claims, &verdicts).filter(|_| config.reask_cut);
-                    judged.extend(claims.into_iter().zip(verdicts));
-                    said = Some(restore(&answer.text));
-                    model = Some(answered.model);
-                    problem
-                }
-                Err(problem) => {
-                    // An answer of use names the model.
-                    if said.is_none() {
-                        model = Some(answered.model);
-                    }
-                    Some(problem)
-                }
-            };
-            let Some(problem) = problem.filter(|_| attempt < config.reasks) else {
-                break;
-            };
-            request = self.guarded(self.again(&question, text, &problem)?, history);
-            counts.reasks += 1;
-        }
-        counts.unusable = said.is_none();
-        let said = said.unwrap_or_default();
-        let mut record = self.record(
+        let (events, first_shown) = (document.events, document.first_shown);
+        let mut inquiry = Inquiry {
             history,
-            keep_last,
-            FusionMode::Service,
-            model.unwrap_or_default(),
-        );
-        let prompts = question.messages.iter();
-        record.prompt_tokens = prompts.map(|m| (self.count)(&m.content)).sum();
+            gate: Gate::new(self.wording, vocabulary, events, first_shown),
+            names: self.names(events),
+            document,
+            config,
+            round,
+            counts: GateCounts::default(),
+            judged: Vec::new(),
+            standing: Vec::new(),
+            said: None,
+            model: None,
+            fault: None,
+            prompt_tokens: 0,
+            n_answers: 0,
+        };
+        if config.form != Form::Lines && !self.ask_in_json(&mut inquiry, ask)? {
+            return Ok(None);
+        }
+        let may_help = inquiry
+            .fault
+            .as_ref()
+            .is_none_or(|f| f.kind.may_be_of_form());
+        let in_lines = config.form != Form::Json && inquiry.said.is_none() && may_help;
+        if in_lines && !self.ask_in_lines(&mut inquiry, ask)? {
+            return Ok(None);
+        }
+        Ok(Some(self.examined(inquiry, keep_last, vocabulary)?))
+    }
+
+    fn examined(
+        &self,
+        inquiry: Inquiry,
+        keep_last: Option<u32>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Examined> {
+        let Inquiry {
+            history,
+            document,
+            mut counts,
+            judged,
+            standing,
+            said,
+            model,
+            fault,
+            ..
+        } = inquiry;
+        counts.unusable = said.is_none();
+        counts.why = fault.as_ref().map(|f| f.kind).filter(|_| counts.unusable);
+        let said = said.unwrap_or_default();
+        let model = model.unwrap_or_default();
+        let mut record = self.record(history, keep_last, FusionMode::Service, model);
+        record.prompt_tokens = inquiry.prompt_tokens;
         self.count_claims(&document, &judged, &standing, &mut counts);
         record.text = self.knowledge(&document, &said, &standing, vocabulary, &mut counts)?;
         record.n_tokens = (self.count)(&record.text);
@@ -200,14 +215,100 @@ impl Fusion<'_> {
         record.claims = standing;
         record.cut = document.cut;
         record.cut.gate = Some(counts);
-        Ok(Some(Examined {
+        Ok(Examined {
             claims: judged,
             said,
+            fault,
+            n_answers: inquiry.n_answers,
             record,
-        }))
+        })
     }
 
-    /// A service's knowledge of a history, its answers paid and stored by `ask`.
+    /// False: an answer is not to be had.
+    fn ask_in_json(&self, inquiry: &mut Inquiry, ask: Ask) -> Result<bool> {
+        let (history, config) = (inquiry.history, inquiry.config);
+        let question = self.question(history, &inquiry.document, config, inquiry.round)?;
+        let prompts = question.messages.iter();
+        inquiry.prompt_tokens = prompts.map(|m| (self.count)(&m.content)).sum();
+        let names = std::mem::take(&mut inquiry.names);
+        let restore = |text: &str| restore_names(text, &names, |rest| self.wording.restore(rest));
+        let mut request = question.clone();
+        for attempt in 0..=config.reasks {
+            let Some(answered) = ask(&request)? else {
+                return Ok(false);
+            };
+            inquiry.n_answers += 1;
+            let answer = &answered.answer;
+            let problem = match read(answer, &mut inquiry.counts) {
+                Ok(found) => {
+                    let verdicts = inquiry.judge(found.claims.clone(), &restore);
+                    inquiry.useful(restore(&found.text), answered.model);
+                    // The model is told of its claims as it made them.
+                    told(&found.claims, &verdicts).filter(|_| config.reask_cut)
+                }
+                Err(fault) => {
+                    // What says nothing would say it again.
+                    let again = fault.kind == Unusable::Form;
+                    let problem = again.then(|| fault.problem.clone());
+                    inquiry.useless(fault, answered.model);
+                    problem
+                }
+            };
+            let Some(problem) = problem.filter(|_| attempt < config.reasks) else {
+                break;
+            };
+            request = self.again(&question, answer.said().1, &problem, history)?;
+            let begun = answer.said().1.contains('{');
+            if answer.finish == Finish::Length && begun {
+                // It had no room. What rambles on without any JSON would use up more.
+                request.max_tokens *= 2;
+            }
+            inquiry.counts.reasks += 1;
+        }
+        inquiry.names = names;
+        Ok(true)
+    }
+
+    /// One question a kind of claim. Where the first answer is of no use, the others would be of none.
+    fn ask_in_lines(&self, inquiry: &mut Inquiry, ask: Ask) -> Result<bool> {
+        inquiry.counts.form = Form::Lines;
+        let names = std::mem::take(&mut inquiry.names);
+        let restore = |text: &str| restore_names(text, &names, |rest| self.wording.restore(rest));
+        let (history, config) = (inquiry.history, inquiry.config);
+        for kind in kinds(&inquiry.document.facts) {
+            let request =
+                self.line_question(history, &inquiry.document, kind, config, inquiry.round)?;
+            let prompts = request.messages.iter();
+            inquiry.prompt_tokens += prompts.map(|m| (self.count)(&m.content)).sum::<usize>();
+            let Some(answered) = ask(&request)? else {
+                return Ok(false);
+            };
+            inquiry.n_answers += 1;
+            let answer = &answered.answer;
+            let silence = Fault::of_silence(answer);
+            let claims = match silence {
+                Some(fault) => Err(fault),
+                None => parse_lines(kind, answer.said().1)
+                    .map_err(|problem| Fault::new(answer, Unusable::Form, problem)),
+            };
+            match claims {
+                Ok(claims) => {
+                    inquiry.judge(claims, &restore);
+                    inquiry.useful(String::new(), answered.model);
+                }
+                Err(fault) => {
+                    inquiry.useless(fault, answered.model);
+                    if inquiry.said.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+        inquiry.names = names;
+        Ok(true)
+    }
+
+    /// A service's answers about a history, each paid and stored.
     pub fn service(
         &self,
         history: &History,
@@ -215,12 +316,10 @@ impl Fusion<'_> {
         config: &ClaimsConfig,
         vocabulary: &Vocabulary,
         gateway: &crate::gateway::Gateway,
-    ) -> Result<KnowledgeRecord> {
+    ) -> Result<Examined> {
         let mut ask = |request: &ChatRequest| Ok(Some(gateway.ask(request)?));
         let examined = self.examine(history, keep_last, config, vocabulary, 0, &mut ask)?;
-        Ok(examined
-            .expect("whoever may be asked answers or fails")
-            .record)
+        Ok(examined.expect("whoever may be asked answers or fails"))
     }
 
     /// The names in a history that a service reads otherwise, longest first, as it reads them and as they are.
@@ -239,113 +338,6 @@ impl Fusion<'_> {
         names.sort_by_key(|(read, _)| std::cmp::Reverse(read.len()));
         names
     }
-
-    /// The question, what was answered, and what is wrong with it.
-    fn again(&self, question: &ChatRequest, answer: &str, problem: &str) -> Result<ChatRequest> {
-        let problem = sanitise(problem, MAX_PROBLEM).0;
-        let values = context! { problem };
-        let asked = self
-            .wording
-            .templates
-            .render("fusion-again.jinja", values)?;
-        let mut request = question.clone();
-        let answer = sanitise(answer, MAX_SHOWN).0;
-        for (role, content) in [(Role::Assistant, answer), (Role::User, asked)] {
-            request.messages.push(Message { role, content });
-        }
-        Ok(request)
-    }
-
-    fn count_claims(
-        &self,
-        document: &Document,
-        judged: &[(MadeClaim, Verdict)],
-        standing: &[Claim],
-        counts: &mut GateCounts,
-    ) {
-        counts.made = judged.len() as u32;
-        counts.supported = standing.len() as u32;
-        for (_, verdict) in judged {
-            if let Verdict::Unsupported(reason) = verdict {
-                counts.cut.add(*reason, 1);
-            }
-        }
-        for (_, value, said_by) in coverable(&document.facts) {
-            counts.facts += 1;
-            let says = |c: &Claim| said_by.contains(&c.slot.as_str()) && *c.value == *value;
-            counts.covered += u32::from(standing.iter().any(says));
-        }
-    }
-
-    /// The sentences that stand, as many of the first as the budget takes. If there are none: what stands,
-    /// worded by the templates; if no answer was of use, what the facts say.
-    fn knowledge(
-        &self,
-        document: &Document,
-        said: &str,
-        standing: &[Claim],
-        vocabulary: &Vocabulary,
-        counts: &mut GateCounts,
-    ) -> Result<String> {
-        let (facts, templates) = (&document.facts, self.wording.templates);
-        // Far more than fits is not looked at.
-        let said = lines(said, 32 * self.knowledge_tokens);
-        let Grounded { kept, n_cut } =
-            ground(&said, facts, standing, vocabulary, templates.words());
-        counts.sentences = (kept.len() + n_cut) as u32;
-        counts.sentences_cut = n_cut as u32;
-        let mut text = String::new();
-        for (i, sentence) in kept.iter().enumerate() {
-            let space = if text.is_empty() { "" } else { " " };
-            let longer = format!("{text}{space}{sentence}");
-            if (self.count)(&longer) > self.knowledge_tokens {
-                counts.sentences_cut += (kept.len() - i) as u32;
-                break;
-            }
-            text = longer;
-        }
-        if !text.is_empty() {
-            return Ok(text);
-        }
-        let mut statements = candidate_statements(facts, templates)?;
-        if !counts.unusable {
-            statements.retain(|s| {
-                let says_it = |c: &Claim| c.slot == s.slot && *c.value == *s.fact.name;
-                standing.iter().any(says_it)
-            });
-        }
-        let scores = vec![0.0; statements.len()];
-        let (budget, count) = (self.knowledge_tokens, self.count);
-        Ok(assemble(facts, &statements, &scores, templates, budget, count)?.0)
-    }
-}
-
-/// Each line of a text sanitised: where a line ends, so does a sentence.
-fn lines(text: &str, max_chars: usize) -> String {
-    let lines = text.lines().map(|line| sanitise(line, max_chars).0);
-    lines
-        .collect::<Vec<_>>()
-        .join("\n")
-        .chars()
-        .take(max_chars)
-        .collect()
-}
-
-/// The answer in what a model said, or why there is none.
-fn read(said: &str, counts: &mut GateCounts) -> std::result::Result<Answer, String> {
-    let Some(mut repaired) = repair(said) else {
-        return Err("it holds no JSON object with claims and text".into());
-    };
-    // Claims that are whole stand by themselves; the text comes after them and may be missing.
-    if repaired.cut_off
-        && let Some(map) = repaired.value.as_object_mut()
-        && map.contains_key("claims")
-    {
-        map.entry("text").or_insert_with(|| "".into());
-    }
-    let answer = validate(&repaired.value)?;
-    counts.repairs += u32::from(repaired.mended);
-    Ok(answer)
 }
 
 /// The claims that do not stand, for the model.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Form;
 use super::reason::Reason;
+use super::unusable::Unusable;
 
 /// Of one history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +23,20 @@ pub struct GateCounts {
     pub repairs: u32,
     /// No answer was of use: the text says what the facts say.
     pub unusable: bool,
+    /// Why the last one was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Unusable>,
+    /// Answers that stood among what the model thought.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub from_reasoning: u32,
+    /// The form that was asked for last.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub form: Form,
     pub cut: ReasonCounts,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Claims cut by their reasons.

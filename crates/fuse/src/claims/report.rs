@@ -13,8 +13,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::Form;
 use super::counts::{GateCounts, ReasonCounts};
 use super::portrait::{Portrait, jaccard};
+use super::unusable::Unusable;
 use crate::fuser::{FusionMode, KnowledgeRecord};
 
 /// So much more alike than their facts are may texts and claims of users be, before it is told. Facts and
@@ -30,8 +32,16 @@ pub struct PromptReport {
     /// Hash of the template set, with which the question changes.
     pub prompt: String,
     pub histories: u32,
-    /// Histories of which no answer was of use.
+    /// Histories of which no answer was of use, and why.
     pub unusable: u32,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub why: BTreeMap<Unusable, u32>,
+    /// Histories of which a claim or a sentence stands.
+    pub useful: u32,
+    /// Answers that stood among what the model thought.
+    pub from_reasoning: u32,
+    /// Histories that were asked about in lines, one kind of claim a question.
+    pub in_lines: u32,
     pub claims_made: u32,
     pub claims_supported: u32,
     pub precision: Option<f64>,
@@ -107,6 +117,12 @@ impl PromptReport {
     fn add(&mut self, counts: &GateCounts) {
         self.histories += 1;
         self.unusable += u32::from(counts.unusable);
+        if let Some(why) = counts.why {
+            *self.why.entry(why).or_default() += 1;
+        }
+        self.useful += u32::from(counts.is_useful() == Some(true));
+        self.from_reasoning += counts.from_reasoning;
+        self.in_lines += u32::from(counts.form == Form::Lines);
         self.claims_made += counts.made;
         self.claims_supported += counts.supported;
         self.facts += counts.facts;
@@ -221,6 +237,17 @@ pub fn table(reports: &[PromptReport]) -> String {
         if !cut.is_empty() {
             let cut = cut.iter().map(|(reason, n)| format!("{reason} {n}"));
             let _ = writeln!(out, "- cut: {}", cut.collect::<Vec<_>>().join(", "));
+        }
+        if !r.why.is_empty() {
+            let why = r.why.iter().map(|(why, n)| format!("{why} {n}"));
+            let _ = writeln!(out, "- unusable: {}", why.collect::<Vec<_>>().join(", "));
+        }
+        if r.in_lines > 0 {
+            let _ = writeln!(out, "- asked in lines: {} histories", r.in_lines);
+        }
+        if r.from_reasoning > 0 {
+            let n = r.from_reasoning;
+            let _ = writeln!(out, "- answers taken from the model's thoughts: {n}");
         }
         if let Some(c) = r.consistency {
             let _ = writeln!(

@@ -12,7 +12,7 @@ mod nearest;
 
 use std::collections::BTreeMap;
 
-use hkfr_events::{AsOf, Dataset, Event, History, UserIdx};
+use hkfr_events::{AsOf, Event, History, Profile, UserIdx};
 use serde::{Deserialize, Serialize};
 
 pub use blend::own_weight;
@@ -89,7 +89,7 @@ impl<'a> Cohorts<'a> {
         let category_of = category_of.collect();
         let mut profiles: BTreeMap<_, Vec<UserIdx>> = BTreeMap::new();
         for user in 0..ds.n_users() as UserIdx {
-            for attribute in known_attributes(ds, user) {
+            for attribute in known_attributes(&ds.users[user as usize]) {
                 profiles.entry(attribute).or_default().push(user);
             }
         }
@@ -165,8 +165,8 @@ impl<'a> Cohorts<'a> {
 }
 
 /// Attributes that say something.
-fn known_attributes(ds: &Dataset, user: UserIdx) -> impl Iterator<Item = (&str, &str)> {
-    let attributes = ds.users[user as usize].attributes.iter();
+fn known_attributes(profile: &Profile) -> impl Iterator<Item = (&str, &str)> {
+    let attributes = profile.attributes.iter();
     let known = |v: &str| !v.is_empty() && !v.eq_ignore_ascii_case("unknown");
     attributes
         .map(|(k, v)| (k.as_str(), v.as_str()))
@@ -189,7 +189,7 @@ impl Population<'_> {
 
     /// People like this one; `None` if there is nobody.
     pub fn cohort(&self, history: &History) -> Option<Cohort> {
-        let (config, user) = (&self.cohorts.config, history.user());
+        let (config, user) = (&self.cohorts.config, self.user(history));
         let nearest = || {
             let own = self.cohorts.features(history);
             let mut users = self.features.nearest(&own, user, config.min);
@@ -197,7 +197,7 @@ impl Population<'_> {
             (users, Vec::new())
         };
         let (members, segment) = match config.by {
-            CohortBy::Segment => self.segment(user).unwrap_or_else(nearest),
+            CohortBy::Segment => self.segment(history, user).unwrap_or_else(nearest),
             CohortBy::Nearest => nearest(),
             CohortBy::Everyone => (self.everyone_but(user).collect(), Vec::new()),
         };
@@ -227,8 +227,19 @@ impl Population<'_> {
         blend::blended(&own, cohort, strength, self.cohorts.categories.len())
     }
 
-    fn everyone_but(&self, user: UserIdx) -> impl Iterator<Item = UserIdx> {
-        (0..self.shares.len() as UserIdx).filter(move |&u| u != user && self.is_learnt_from(u))
+    /// Whose history it is, among the users who are known here: another reader numbers them otherwise.
+    fn user(&self, history: &History) -> Option<UserIdx> {
+        let (ds, id) = (self.cohorts.wording.ds, &history.profile().id);
+        let numbered = ds.users.get(history.user() as usize);
+        match numbered.is_some_and(|profile| profile.id == *id) {
+            true => Some(history.user()),
+            false => ds.user_by_id(id),
+        }
+    }
+
+    fn everyone_but(&self, user: Option<UserIdx>) -> impl Iterator<Item = UserIdx> {
+        let all = 0..self.shares.len() as UserIdx;
+        all.filter(move |&u| Some(u) != user && self.is_learnt_from(u))
     }
 
     fn is_learnt_from(&self, user: UserIdx) -> bool {
@@ -236,11 +247,15 @@ impl Population<'_> {
     }
 
     /// The finest segment of at least `min` others; `None` without a profile, or where no attribute is left.
-    fn segment(&self, user: UserIdx) -> Option<(Vec<UserIdx>, Vec<String>)> {
-        let mut attributes: Vec<_> = known_attributes(self.cohorts.wording.ds, user)
+    fn segment(
+        &self,
+        history: &History,
+        user: Option<UserIdx>,
+    ) -> Option<(Vec<UserIdx>, Vec<String>)> {
+        let mut attributes: Vec<_> = known_attributes(history.profile())
             .map(|a| {
-                let all = self.cohorts.profiles[&a].iter().copied();
-                let others = all.filter(|&u| u != user && self.is_learnt_from(u));
+                let all = self.cohorts.profiles.get(&a).into_iter().flatten().copied();
+                let others = all.filter(|&u| Some(u) != user && self.is_learnt_from(u));
                 (others.collect::<Vec<UserIdx>>(), a)
             })
             .collect();

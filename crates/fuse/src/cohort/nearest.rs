@@ -46,7 +46,7 @@ impl Features {
     }
 
     /// The `n` others who share most with `own`, nearest first; who shares nothing is not among them.
-    pub fn nearest(&self, own: &[u32], but: UserIdx, n: usize) -> Vec<UserIdx> {
+    pub fn nearest(&self, own: &[u32], but: Option<UserIdx>, n: usize) -> Vec<UserIdx> {
         let mut shared = vec![0f32; self.norms.len()];
         for &f in own {
             for &user in &self.users[f as usize] {
@@ -54,7 +54,7 @@ impl Features {
             }
         }
         let alike = |user: usize| shared[user] / self.norms[user];
-        let others = (0..shared.len()).filter(|&u| u != but as usize && shared[u] > 0.0);
+        let others = (0..shared.len()).filter(|&u| Some(u as UserIdx) != but && shared[u] > 0.0);
         let mut others: Vec<usize> = others.collect();
         others.sort_by(|&a, &b| alike(b).total_cmp(&alike(a)).then(a.cmp(&b)));
         others.truncate(n);

@@ -10,8 +10,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::answers::{Answers, StoredAnswer};
-use super::chat::{ChatRequest, excerpt, parse_completion};
+use super::chat::{ChatRequest, excerpt};
 use super::error::GatewayError;
+use super::reply::{Outcome, read_reply};
 
 /// Answers that are stored in one transaction.
 const CHUNK: usize = 1000;
@@ -111,16 +112,21 @@ fn parse<'a>(
     };
     let response = &line["response"];
     let status = response["status_code"].as_u64();
-    if !line["error"].is_null() || status.is_some_and(|s| s != 200) {
-        let said = match &line["error"] {
-            Value::Null => &response["body"],
-            error => error,
-        };
+    if !line["error"].is_null() {
         let status = status.map_or(String::new(), |s| format!("status {s}: "));
-        let said = excerpt(&said.to_string());
+        let said = excerpt(&line["error"].to_string());
         return Err(Refused::Failed(format!("not answered: {status}{said}")));
     }
-    let answer = parse_completion(&response["body"]).map_err(|e| Refused::Bad(e.into()))?;
+    let body = response["body"].to_string();
+    let status = status.map_or(200, |s| u16::try_from(s).unwrap_or(500));
+    let answer = match read_reply(status, &[], body.as_bytes()) {
+        Outcome::Answer(answer) => answer,
+        Outcome::Error { status, said, .. } => {
+            let reason = format!("not answered: status {status}: {said}");
+            return Err(Refused::Failed(reason));
+        }
+        Outcome::Damaged { reason, .. } => return Err(Refused::Bad(reason)),
+    };
     let stored = StoredAnswer {
         hash: hash.to_owned(),
         model: model.to_owned(),

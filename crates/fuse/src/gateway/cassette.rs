@@ -165,8 +165,8 @@ impl ChatService for Recorded {
         }
         let Some(service) = &self.service else {
             // Recorded from a service that took no schema.
-            let plain = request.without_schema();
-            let answer = plain.and_then(|p| self.cassette.answer(&p.hash(&self.model)));
+            let mut forms = request.forms().skip(1);
+            let answer = forms.find_map(|(_, form)| self.cassette.answer(&form.hash(&self.model)));
             if let Some(answer) = answer {
                 return Ok(answer);
             }

@@ -11,11 +11,15 @@
 //! assert_eq!(request.estimate().prompt_tokens, 14);
 //! ```
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use super::reply::{Finish, Place, Took, after_thinking};
+use super::wait::RetryAfter;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +47,8 @@ pub struct ChatRequest {
     pub reasoning_tokens: usize,
     /// A JSON schema that the answer must satisfy, sent as `response_format`.
     pub schema: Option<Value>,
+    /// Without a schema: whether `response_format` asks for any JSON object.
+    pub json_object: bool,
     /// Whom it is about, as a pseudonym: kept beside the answer, never sent, and no part of the hash.
     pub subject: Option<String>,
     /// Of the service's draws: the same question with another one is another request.
@@ -61,13 +67,51 @@ impl Usage {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ChatAnswer {
+    /// As it came, blocks of thought included: [`Self::said`] is without them.
     pub text: String,
     /// As the service reports it; `None` where it does not.
     pub usage: Option<Usage>,
     /// As the service reports it, such as a dated snapshot of the model that was asked.
     pub model: Option<String>,
+    /// Where the text stood.
+    #[serde(skip_serializing_if = "is_default")]
+    pub place: Place,
+    /// Why it ended.
+    #[serde(skip_serializing_if = "is_default")]
+    pub finish: Finish,
+    /// Bytes of thought beside the text, from which its tokens are estimated where the service reports none.
+    #[serde(skip)]
+    pub thinking_bytes: u64,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl ChatAnswer {
+    /// The text without what the model thought before it, and its place. Where all is thought, it is that, and its
+    /// place is [`Place::Reasoning`].
+    pub fn said(&self) -> (Place, &str) {
+        match self.place {
+            Place::Content | Place::Parsed | Place::ToolCall => match after_thinking(&self.text) {
+                Some("") => (Place::Nothing, ""),
+                Some(said) => (self.place, said),
+                None => (Place::Reasoning, &self.text),
+            },
+            place => (place, &self.text),
+        }
+    }
+}
+
+/// Tokens that are paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bill {
+    pub usage: Usage,
+    /// Whether the service counted them; else they are estimated.
+    pub reported: bool,
 }
 
 /// Whatever answers requests: a service over HTTP, or a [`crate::Cassette`] of recorded answers.
@@ -92,53 +136,48 @@ pub enum ServiceError {
     User(String),
     /// It does not take this request: too long, or its content is refused.
     Refused(String),
-    /// It does not take this request, which has a schema: without one it may.
+    /// It does not take this request, which has a `response_format`: without one it may.
     Schema(String),
     /// May pass.
     Transient {
         reason: String,
-        /// Status 429: the service is there, and asks for patience.
-        busy: bool,
+        cause: Cause,
         after: Option<RetryAfter>,
+        /// What was answered is paid, even if it cannot be read.
+        paid: Option<Bill>,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Status 429: the service is there, and asks for patience.
+    Busy,
+    /// Status 5xx: the service failed, perhaps over what was asked.
+    Server,
+    /// The connection, or what came over it.
+    Line,
 }
 
 impl ServiceError {
     pub fn transient(reason: impl Into<String>) -> Self {
         Self::Transient {
             reason: reason.into(),
-            busy: false,
+            cause: Cause::Line,
             after: None,
+            paid: None,
         }
     }
 }
 
-/// The header `Retry-After`, in its two forms (RFC 9110, section 10.2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryAfter {
-    In(Duration),
-    /// Seconds since 1970-01-01 UTC.
-    At(i64),
-}
-
-impl RetryAfter {
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Self::In(Duration::from_secs(seconds)));
-        }
-        let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-        Some(Self::At(date.timestamp()))
-    }
-
-    /// At most a year.
-    pub fn wait(self, unix_now: i64) -> Duration {
-        let wait = match self {
-            Self::In(wait) => wait,
-            Self::At(then) => Duration::from_secs(then.saturating_sub(unix_now).max(0) as u64),
-        };
-        wait.min(Duration::from_secs(365 * 86_400))
-    }
+/// How the form of an answer is asked for, the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// `response_format` with the schema.
+    Schema,
+    /// `response_format` of type `json_object`; the schema is written before the question.
+    Object,
+    /// In words alone.
+    Words,
 }
 
 impl ChatRequest {
@@ -153,6 +192,7 @@ impl ChatRequest {
             temperature: 0.0,
             reasoning_tokens: 0,
             schema: None,
+            json_object: false,
             subject: None,
             seed: None,
         }
@@ -172,10 +212,27 @@ impl ChatRequest {
         Some(plain)
     }
 
-    /// As it may be asked, the way that is tried first before the other.
-    pub fn forms(&self) -> impl Iterator<Item = std::borrow::Cow<'_, Self>> {
-        let plain = self.without_schema().map(std::borrow::Cow::Owned);
-        std::iter::once(std::borrow::Cow::Borrowed(self)).chain(plain)
+    /// As it may be asked, the strictest format first; one that has no schema, as it is.
+    pub fn forms(&self) -> impl Iterator<Item = (Format, Cow<'_, Self>)> {
+        let plain = self.without_schema();
+        let object = plain.clone().map(|plain| Self {
+            json_object: true,
+            ..plain
+        });
+        let first = match (&self.schema, self.json_object) {
+            (Some(_), _) => Format::Schema,
+            (None, true) => Format::Object,
+            (None, false) => Format::Words,
+        };
+        let object = object.map(|r| (Format::Object, Cow::Owned(r)));
+        let plain = plain.map(|r| (Format::Words, Cow::Owned(r)));
+        let first = (first, Cow::Borrowed(self));
+        std::iter::once(first).chain(object).chain(plain)
+    }
+
+    /// Whether a `response_format` is sent.
+    pub fn has_format(&self) -> bool {
+        self.schema.is_some() || self.json_object
     }
 
     /// What is posted to `/chat/completions`.
@@ -195,6 +252,8 @@ impl ChatRequest {
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "strict": true, "schema": schema},
             });
+        } else if self.json_object {
+            body["response_format"] = json!({"type": "json_object"});
         }
         body
     }
@@ -227,9 +286,21 @@ impl ChatRequest {
     /// What an answer took: as reported, or else estimated.
     pub fn usage(&self, answer: &ChatAnswer) -> Usage {
         answer.usage.unwrap_or_else(|| Usage {
-            completion_tokens: answer.text.len().div_ceil(3) as u64,
+            completion_tokens: (answer.text.len() as u64 + answer.thinking_bytes).div_ceil(3),
             ..self.estimate()
         })
+    }
+
+    /// What an answer took that cannot be read.
+    pub(super) fn bill(&self, took: Took) -> Bill {
+        let estimated = Usage {
+            completion_tokens: took.bytes.div_ceil(3),
+            ..self.estimate()
+        };
+        Bill {
+            usage: took.usage.unwrap_or(estimated),
+            reported: took.usage.is_some(),
+        }
     }
 }
 
@@ -260,29 +331,8 @@ fn canonical(value: &Value, out: &mut String) {
     }
 }
 
-/// The body of a chat completion → the answer, or what it lacks.
-pub(super) fn parse_completion(body: &Value) -> Result<ChatAnswer, &'static str> {
-    let text = body["choices"][0]["message"]["content"]
-        .as_str()
-        .ok_or("the answer has no choices[0].message.content")?;
-    let usage = &body["usage"];
-    // A number that no answer can have taken would spoil all sums.
-    let tokens = |key: &str| usage[key].as_u64().filter(|n| *n < 1 << 32);
-    let usage = tokens("prompt_tokens")
-        .zip(tokens("completion_tokens"))
-        .map(|(prompt_tokens, completion_tokens)| Usage {
-            prompt_tokens,
-            completion_tokens,
-        });
-    Ok(ChatAnswer {
-        text: text.trim().to_owned(),
-        usage,
-        model: body["model"].as_str().map(str::to_owned),
-    })
-}
-
 /// The beginning of what a service said, fit for one line of a terminal.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     let line = text.chars().take(300);
     line.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

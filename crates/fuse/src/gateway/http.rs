@@ -1,27 +1,28 @@
 //! An OpenAI-compatible service: one `POST {base_url}/chat/completions`, and what its status means.
 //!
-//! | what comes back | meaning |
+//! | status, of the reply or of an error in a reply of status 200 | meaning |
 //! |---|---|
-//! | 200 with `choices` | the answer |
-//! | 200 cut short, not JSON or without choices; no answer in time; a lost connection | may pass |
-//! | 400, 422 to a question with a schema, before any such question was answered | without the schema it may pass |
+//! | 200 with a message | the answer |
+//! | 200 cut short, not JSON or without a message; no answer in time; a lost connection | may pass |
+//! | 400, 422 that names a parameter | asked again at once without it ([`super::dialect`]) |
+//! | 400, 422 to a question with a `response_format`; 5xx that names the schema | without it, it may pass |
 //! | 400, 413, 422 | not to be had for this question; the user's to mend if no other is answered |
-//! | 408, 409, 425, 429, 5xx | may pass, after `Retry-After` if the service says so |
-//! | all else; 429 for want of credit | the user's to mend |
+//! | 408, 409, 425, 429, 5xx | may pass, after the wait that the service asks for ([`super::wait`]) |
+//! | all else; 429 for want of credit, without a wait | the user's to mend |
 
 use std::io::Read;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::header::LOCATION;
 use serde_json::Value;
 
-use super::chat::{
-    ChatAnswer, ChatRequest, ChatService, RetryAfter, ServiceError, excerpt, parse_completion,
-};
+use super::chat::{Cause, ChatAnswer, ChatRequest, ChatService, ServiceError};
+use super::dialect::{Dialect, Parameter};
 use super::error::GatewayError;
+use super::reply::{Outcome, Took, read_reply};
+use super::wait::Header;
 
 /// An answer is a few hundred words: more than so many bytes are not read.
 const MAX_BODY: u64 = 16 << 20;
@@ -31,8 +32,7 @@ pub struct HttpService {
     url: String,
     model: String,
     api_key: Option<String>,
-    /// It has answered a question with a schema: what it refuses then is not the schema.
-    takes_schema: AtomicBool,
+    dialect: Dialect,
 }
 
 impl HttpService {
@@ -58,10 +58,42 @@ impl HttpService {
             url,
             model: model.to_owned(),
             api_key: api_key.map(|k| k.trim().to_owned()),
-            takes_schema: AtomicBool::new(false),
+            dialect: Dialect::default(),
         })
     }
 
+    /// What came back, or why nothing did; and where the address has moved to.
+    fn post(&self, body: &Value, timeout: Duration) -> Result<(Outcome, String), ServiceError> {
+        // Up to the last byte of the answer, so that one which drips is given up too.
+        let mut post = self.client.post(&self.url).json(body).timeout(timeout);
+        if let Some(key) = &self.api_key {
+            post = post.bearer_auth(key);
+        }
+        let mut response = match post.send() {
+            Ok(response) => response,
+            Err(e) if e.is_builder() => return Err(ServiceError::User(chain(&e))),
+            Err(e) => return Err(ServiceError::transient(chain(&e))),
+        };
+        let status = response.status().as_u16();
+        let headers = headers(&response);
+        let place = response.headers().get(LOCATION);
+        let place = place.and_then(|p| p.to_str().ok()).unwrap_or_default();
+        let place = place.to_owned();
+        let (bytes, cut) = read(&mut response);
+        let outcome = match cut {
+            Some(reason) if status == 200 => Outcome::Damaged {
+                reason,
+                took: (!bytes.is_empty()).then_some(Took {
+                    usage: None,
+                    bytes: bytes.len() as u64,
+                }),
+            },
+            _ => read_reply(status, &headers, &bytes),
+        };
+        Ok((outcome, place))
+    }
+
+    /// An error that does not pass by itself.
     fn refused(&self, status: u16, place: &str, said: &str) -> ServiceError {
         let model = &self.model;
         let of = match status {
@@ -97,72 +129,111 @@ impl ChatService for HttpService {
     }
 
     fn ask(&self, request: &ChatRequest, timeout: Duration) -> Result<ChatAnswer, ServiceError> {
-        let body = request.body(&self.model);
-        // Up to the last byte of the answer, so that one which drips is given up too.
-        let mut post = self.client.post(&self.url).json(&body).timeout(timeout);
-        if let Some(key) = &self.api_key {
-            post = post.bearer_auth(key);
-        }
-        let mut response = match post.send() {
-            Ok(response) => response,
-            Err(e) if e.is_builder() => return Err(ServiceError::User(chain(&e))),
-            Err(e) => return Err(ServiceError::transient(chain(&e))),
-        };
-        let status = response.status().as_u16();
-        let header = |response: &Response, name| -> Option<String> {
-            let value = response.headers().get(name)?;
-            Some(value.to_str().ok()?.to_owned())
-        };
-        let after = header(&response, RETRY_AFTER).and_then(|v| RetryAfter::parse(&v));
-        let place = header(&response, LOCATION).unwrap_or_default();
-        let text = read(&mut response);
-        let said = excerpt(text.as_deref().unwrap_or(""));
-        match status {
-            200 => {}
-            429 if said.contains("insufficient_quota") => {
-                return Err(self.refused(status, &place, &said));
-            }
-            408 | 409 | 425 | 429 | 500..=599 => {
-                return Err(ServiceError::Transient {
-                    reason: format!("status {status}: {said}"),
-                    busy: status == 429,
+        loop {
+            let mut body = request.body(&self.model);
+            // Not part of the question, and so not of its hash.
+            body["stream"] = false.into();
+            self.dialect.apply(&mut body);
+            let (outcome, place) = self.post(&body, timeout)?;
+            let (status, said, whole, after, took) = match outcome {
+                Outcome::Answer(answer) => return Ok(answer),
+                Outcome::Damaged { reason, took } => {
+                    return Err(ServiceError::Transient {
+                        reason,
+                        cause: Cause::Line,
+                        after: None,
+                        paid: took.map(|t| request.bill(t)),
+                    });
+                }
+                Outcome::Error {
+                    status,
+                    said,
+                    body,
                     after,
-                });
+                    took,
+                } => (status, said, body, after, took),
+            };
+            let of_request = matches!(status, 400 | 422);
+            if of_request && let Some(parameter) = Parameter::refused(&whole, &body) {
+                if self.dialect.learn(parameter) {
+                    let url = &self.url;
+                    tracing::warn!("{url}: status {status}: {said}; {parameter} from now on");
+                    continue;
+                }
+                // Another thread learnt it while this request was under way.
+                let mut again = request.body(&self.model);
+                again["stream"] = false.into();
+                self.dialect.apply(&mut again);
+                if again != body {
+                    continue;
+                }
             }
-            // Of a question with a schema, it may be the schema that it does not take.
-            400 | 422 if request.schema.is_some() && !self.takes_schema.load(Ordering::Relaxed) => {
+            let for_content = whole.contains("content_filter") || whole.contains("context_length");
+            let of_schema = (of_request && !for_content)
+                || ((500..600).contains(&status) && names_schema(&whole));
+            if request.has_format() && of_schema {
                 return Err(match self.refused(status, &place, &said) {
-                    ServiceError::Refused(reason) => ServiceError::Schema(reason),
+                    ServiceError::Refused(reason) | ServiceError::User(reason) => {
+                        ServiceError::Schema(reason)
+                    }
                     other => other,
                 });
             }
-            _ => return Err(self.refused(status, &place, &said)),
-        }
-        let text = text.map_err(ServiceError::transient)?;
-        let answer: Value = serde_json::from_str(&text).map_err(|e| {
-            ServiceError::transient(format!("the answer is not JSON ({e}): {said}"))
-        })?;
-        let answer = parse_completion(&answer)
-            .map_err(|e| ServiceError::transient(format!("{e}: {said}")))?;
-        self.recall(request, &answer);
-        Ok(answer)
-    }
-
-    fn recall(&self, request: &ChatRequest, _answer: &ChatAnswer) {
-        if request.schema.is_some() {
-            self.takes_schema.store(true, Ordering::Relaxed);
+            let no_credit = whole.contains("insufficient_quota") && after.is_none();
+            return Err(match status {
+                429 if no_credit => self.refused(status, &place, &said),
+                408 | 409 | 425 | 429 | 500..=599 => ServiceError::Transient {
+                    reason: format!("status {status}: {said}"),
+                    cause: match status {
+                        429 => Cause::Busy,
+                        500.. => Cause::Server,
+                        _ => Cause::Line,
+                    },
+                    after,
+                    paid: took.map(|t| request.bill(t)),
+                },
+                _ => self.refused(status, &place, &said),
+            });
         }
     }
 }
 
-fn read(response: &mut Response) -> Result<String, String> {
+/// Whether a server's own error is about the form that was asked for (llama.cpp, vLLM, SGLang, TGI).
+fn names_schema(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    let names = [
+        "initialize samplers",
+        "grammar",
+        "json_schema",
+        "json schema",
+        "response_format",
+        "guided",
+        "structured output",
+        "xgrammar",
+        "outlines",
+        "llguidance",
+    ];
+    names.iter().any(|name| said.contains(name))
+}
+
+fn headers(response: &Response) -> Vec<Header> {
+    let said = response.headers().iter();
+    said.filter_map(|(name, value)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    })
+    .collect()
+}
+
+/// What came, and what kept the rest from coming.
+fn read(response: &mut Response) -> (Vec<u8>, Option<String>) {
     let mut bytes = Vec::new();
     let read = response.take(MAX_BODY + 1).read_to_end(&mut bytes);
-    read.map_err(|e| format!("the answer was cut short: {}", chain(&e)))?;
-    if bytes.len() as u64 > MAX_BODY {
-        return Err(format!("the answer is longer than {MAX_BODY} bytes"));
-    }
-    String::from_utf8(bytes).map_err(|_| "the answer is not UTF-8".into())
+    let cut = match read {
+        Err(e) => Some(format!("the answer was cut short: {}", chain(&e))),
+        Ok(n) if n as u64 > MAX_BODY => Some(format!("the answer is longer than {MAX_BODY} bytes")),
+        Ok(_) => None,
+    };
+    (bytes, cut)
 }
 
 /// An error and its causes: reqwest's own words name none.

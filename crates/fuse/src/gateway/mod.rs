@@ -22,7 +22,8 @@
 //!     fn url(&self) -> &str { "here" }
 //!     fn ask(&self, r: &ChatRequest, _: Duration) -> Result<ChatAnswer, ServiceError> {
 //!         let usage = Some(Usage { prompt_tokens: 2, completion_tokens: 2 });
-//!         Ok(ChatAnswer { text: r.messages[0].content.clone(), usage, model: None })
+//!         let text = r.messages[0].content.clone();
+//!         Ok(ChatAnswer { text, usage, ..ChatAnswer::default() })
 //!     }
 //! }
 //!
@@ -43,13 +44,17 @@ mod breaker;
 mod cassette;
 mod chat;
 mod clock;
+mod dialect;
 mod error;
+mod formats;
 mod http;
 mod limits;
+mod reply;
 mod retry;
 mod spend;
+mod till;
+mod wait;
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -60,19 +65,22 @@ pub use batch::{BatchRead, read_batch, write_batch_line};
 pub use breaker::BreakerConfig;
 pub use cassette::{Cassette, CassetteMode, Recorded};
 pub use chat::{
-    ChatAnswer, ChatRequest, ChatService, Message, RetryAfter, Role, ServiceError, Usage,
+    Bill, Cause, ChatAnswer, ChatRequest, ChatService, Format, Message, Role, ServiceError, Usage,
 };
 pub use clock::{Clock, SystemClock};
 pub use error::GatewayError;
 pub use http::HttpService;
 pub use limits::LimitsConfig;
+pub use reply::{Finish, Outcome, Place, Took, after_thinking, read_reply};
 pub use retry::RetryConfig;
 pub use spend::{Price, Spend, SpendConfig};
 
-use breaker::Breaker;
-use limits::Limits;
+pub use wait::{Header, RetryAfter, retry_after};
+
+pub(crate) use chat::excerpt;
 use retry::{Ended, Route};
 use spend::Meter;
+use till::Till;
 
 /// How services are asked; what each one may take is in its [`LimitsConfig`].
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -114,15 +122,10 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, GatewayError> {
-        let route = |(service, limits)| Route {
-            service,
-            limits: Limits::new(limits),
-            breaker: Breaker::new(config.breaker),
-            plain: AtomicBool::new(false),
-        };
+        let route = |(service, limits)| Route::new(service, limits, config.breaker);
         let routes: Vec<Route> = services.into_iter().map(route).collect();
         for route in &routes {
-            let (model, url) = (route.service.model(), route.service.url());
+            let (model, url) = (route.model(), route.url());
             if config.spend.max_cost.is_some() && !config.spend.prices.contains_key(model) {
                 return Err(GatewayError::User {
                     url: url.to_owned(),
@@ -162,22 +165,23 @@ impl Gateway {
                 reason: "names no service".into(),
             });
         };
-        let _turn = self.take_turn(request.hash(first.service.model()))?;
+        let _turn = self.take_turn(request.hash(first.model()))?;
         match self.stored(request)? {
             Some(answered) => Ok(answered),
             None => self.ask_services(request),
         }
     }
 
-    fn stored(&self, request: &ChatRequest) -> Result<Option<Answered>, GatewayError> {
+    /// The stored answer of any of the models; nobody is asked.
+    pub fn stored(&self, request: &ChatRequest) -> Result<Option<Answered>, GatewayError> {
         for route in &self.routes {
-            for form in request.forms() {
-                let hash = form.hash(route.service.model());
+            for (format, form) in request.forms() {
+                let hash = form.hash(route.model());
                 if let Some(stored) = self.answers.get(&hash)? {
                     if let Some(subject) = &request.subject {
                         self.answers.note_subject(&hash, subject)?;
                     }
-                    route.service.recall(&form, &stored.answer);
+                    route.recall(format, &form, &stored.answer);
                     return Ok(Some(Answered {
                         model: stored.model,
                         answer: stored.answer,
@@ -190,47 +194,23 @@ impl Gateway {
     }
 
     fn ask_services(&self, request: &ChatRequest) -> Result<Answered, GatewayError> {
+        let till = Till {
+            meter: &self.meter,
+            answers: &self.answers,
+            waiting: &self.waiting,
+            subject: request.subject.as_deref(),
+        };
         let mut waited = Duration::ZERO;
         loop {
             let mut failed: Option<(String, String, u32)> = None;
             let mut away: Option<(String, String, Duration)> = None;
             for route in &self.routes {
-                let model = route.service.model();
-                let url = route.service.url().to_owned();
-                let mut form = route.form(request);
-                let (ended, reserved) = loop {
-                    let reserved = self.meter.reserve(model, form.estimate(), &self.waiting)?;
-                    match route.ask(&form, &self.config.retry, &self.waiting)? {
-                        Ended::NoSchema(reason) => {
-                            let Some(plain) = form.without_schema() else {
-                                return Err(GatewayError::Refused { url, reason });
-                            };
-                            if !route.plain.swap(true, Ordering::Relaxed) {
-                                tracing::warn!(
-                                    "{url}: {reason}; asked without response_format from now on"
-                                );
-                            }
-                            form = Cow::Owned(plain);
-                        }
-                        ended => break (ended, reserved),
-                    }
-                };
-                match ended {
-                    Ended::NoSchema(_) => unreachable!("asked without it"),
+                let url = route.url().to_owned();
+                match route.ask(request, &self.config.retry, &till, &self.waiting)? {
                     Ended::Answered(answer) => {
                         self.answered.store(true, Ordering::Relaxed);
-                        let usage = form.usage(&answer);
-                        let stored = StoredAnswer {
-                            hash: form.hash(model),
-                            model: model.to_owned(),
-                            answer: answer.clone(),
-                            usage,
-                            answered_at: self.waiting.clock.unix(),
-                        };
-                        self.answers.put(stored, request.subject.as_deref())?;
-                        reserved.settle(model, usage);
                         return Ok(Answered {
-                            model: model.to_owned(),
+                            model: route.model().to_owned(),
                             answer,
                             from_store: false,
                         });

@@ -15,7 +15,7 @@ use std::sync::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::Waiting;
-use super::chat::Usage;
+use super::chat::{Bill, Usage};
 use super::error::GatewayError;
 
 /// In any currency, per million tokens.
@@ -51,20 +51,26 @@ impl SpendConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Spend {
     pub answers: u64,
+    /// Of them, those that could not be read.
+    pub unread: u64,
+    /// Of them, those whose tokens the service did not count.
+    pub estimated: u64,
     pub usage: Usage,
     pub cost: f64,
 }
 
 impl Spend {
-    pub(super) fn add(&mut self, answers: u64, usage: Usage, cost: f64) {
-        self.answers += answers;
-        self.usage.prompt_tokens += usage.prompt_tokens;
-        self.usage.completion_tokens += usage.completion_tokens;
-        self.cost += cost;
+    pub(super) fn add(&mut self, other: &Self) {
+        self.answers += other.answers;
+        self.unread += other.unread;
+        self.estimated += other.estimated;
+        self.usage.prompt_tokens += other.usage.prompt_tokens;
+        self.usage.completion_tokens += other.usage.completion_tokens;
+        self.cost += other.cost;
     }
 }
 
-/// `1203 answers, 410230 + 96240 tokens, cost 0.1193`
+/// `1203 answers, 410230 + 96240 tokens, cost 0.1193 (3 unreadable, tokens of 12 estimated)`
 impl fmt::Display for Spend {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Usage {
@@ -75,7 +81,13 @@ impl fmt::Display for Spend {
             f,
             "{} answers, {prompt_tokens} + {completion_tokens} tokens, cost {:.4}",
             self.answers, self.cost
-        )
+        )?;
+        match (self.unread, self.estimated) {
+            (0, 0) => Ok(()),
+            (0, n) => write!(f, " (tokens of {n} estimated)"),
+            (n, 0) => write!(f, " ({n} unreadable)"),
+            (n, m) => write!(f, " ({n} unreadable, tokens of {m} estimated)"),
+        }
     }
 }
 
@@ -103,10 +115,11 @@ pub(super) struct Reservation<'a> {
 
 impl Meter {
     /// `before`: what the answers in the store took, by model.
-    pub fn new(config: SpendConfig, before: &BTreeMap<String, (u64, Usage)>) -> Self {
+    pub fn new(config: SpendConfig, before: &BTreeMap<String, Spend>) -> Self {
         let mut state = State::default();
-        for (model, &(answers, usage)) in before {
-            state.spent.add(answers, usage, config.cost(model, usage));
+        for (model, before) in before {
+            let cost = config.cost(model, before.usage);
+            state.spent.add(&Spend { cost, ..*before });
         }
         Self {
             config,
@@ -175,11 +188,17 @@ impl Meter {
 }
 
 impl Reservation<'_> {
-    /// What it took in the end.
-    pub fn settle(self, model: &str, usage: Usage) {
-        let cost = self.meter.config.cost(model, usage);
+    /// What it took in the end. `read`: whether the answer could be read.
+    pub fn settle(self, model: &str, bill: Bill, read: bool) {
+        let cost = self.meter.config.cost(model, bill.usage);
         let mut state = self.meter.state.lock().expect("no panic under the lock");
-        state.spent.add(1, usage, cost);
+        state.spent.add(&Spend {
+            answers: 1,
+            unread: (!read).into(),
+            estimated: (!bill.reported).into(),
+            usage: bill.usage,
+            cost,
+        });
     }
 }
 

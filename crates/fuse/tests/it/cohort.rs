@@ -324,3 +324,60 @@ proptest! {
         }
     }
 }
+
+/// A history that is read user by user has a number of its own: it is known by its id, and nobody is in one's own cohort.
+#[test]
+fn a_history_from_a_store_finds_the_same_people() {
+    use hkfr_events::store;
+
+    let people = |users: std::ops::Range<usize>| {
+        let mut b = DatasetBuilder::new(info());
+        for category in ["milk", "bread", "cola"] {
+            describe(&mut b, category, &format!("some {category}"), category, 1.0);
+        }
+        for i in users {
+            let id = format!("u{i}");
+            let user = b.user(&id);
+            let (age, bought) = match i % 3 {
+                0 => ("65+", ["milk", "bread"]),
+                1 => ("19-24", ["cola", "milk"]),
+                _ => ("19-24", ["bread", "bread"]),
+            };
+            b.profile_mut(user)
+                .attributes
+                .insert("age".into(), age.into());
+            for (category, day) in bought.into_iter().zip(1..) {
+                event(&mut b, &id, category, "purchase", day * DAY);
+            }
+        }
+        b.build()
+    };
+    let ds = people(0..9);
+    let dir = tempfile::tempdir().unwrap();
+    store::write(&people(1..9), dir.path()).unwrap();
+    let opened = store::Store::open(dir.path()).unwrap();
+    let fit_before = vec![Some(AsOf::new(30 * DAY)); ds.n_users()];
+    for by in [CohortBy::Nearest, CohortBy::Segment, CohortBy::Everyone] {
+        with_population(
+            &ds,
+            &fit_before,
+            config(by, 2),
+            "grocery",
+            20,
+            |population, _| {
+                let mut renumbered = 0;
+                for p in 0..opened.partitions() {
+                    let mut users = opened.users(p).unwrap();
+                    while let Some(user) = users.next_user().unwrap() {
+                        let read = user.history(AsOf::new(20 * DAY));
+                        let known = ds.user_by_id(&read.profile().id).unwrap();
+                        renumbered += usize::from(known != read.user());
+                        let own = ds.history(known, AsOf::new(20 * DAY));
+                        assert_eq!(population.cohort(&read), population.cohort(&own), "{by:?}");
+                    }
+                }
+                assert!(renumbered > 0);
+            },
+        );
+    }
+}

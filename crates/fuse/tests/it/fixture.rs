@@ -68,6 +68,18 @@ pub fn household() -> Dataset {
     b.build()
 }
 
+/// A household that buys milk and one that buys bread.
+pub fn two_households() -> Dataset {
+    let mut b = DatasetBuilder::new(info());
+    describe(&mut b, "m", "Whole milk, 1 GA", "fluid milk", 3.0);
+    describe(&mut b, "b", "Wheat bread", "bread", 2.5);
+    for week in 0..3 {
+        event(&mut b, "v", "b", "purchase", (4 + 7 * week) * DAY);
+        event(&mut b, "u", "m", "purchase", (5 + 7 * week) * DAY);
+    }
+    b.build()
+}
+
 /// A customer of a food-delivery app in its three scenarios. The names: a merchant, its dish, its
 /// category, another merchant, its dish, its category, and a search.
 pub fn meals(names: [&str; 7]) -> Dataset {

@@ -340,6 +340,7 @@ fn a_name_that_holds_an_id_is_not_doubled() {
                 text: json!({"claims": made, "text": text}).to_string(),
                 usage: None,
                 model: None,
+                ..ChatAnswer::default()
             };
             Ok(Some(Answered {
                 model: "m".into(),

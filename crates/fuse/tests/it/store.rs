@@ -160,6 +160,7 @@ fn answers_without_checksums_get_them() {
         .unwrap()
         .execute_batch(
             "ALTER TABLE answers DROP COLUMN sha256; DROP TABLE subjects; DROP TABLE batch_files;
+             DROP TABLE endings; DROP TABLE unread;
              PRAGMA user_version = 1",
         )
         .unwrap();

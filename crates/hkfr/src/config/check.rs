@@ -272,6 +272,9 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
     if !(0.0..=1.0).contains(&c.fusion.refresh_threshold) {
         return bad("fusion", "refresh_threshold", "must lie in [0, 1]");
     }
+    if !(0.0..=1.0).contains(&c.fusion.min_useful) {
+        return bad("fusion", "min_useful", "must lie in [0, 1]");
+    }
     service(&c.fusion)?;
     if c.split.simulated_cold_start.contains(&0) {
         return bad(

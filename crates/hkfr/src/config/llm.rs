@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use hkfr_fuse::CohortConfig;
 use hkfr_fuse::claims::ClaimsConfig;
-pub use hkfr_fuse::claims::Structured;
+pub use hkfr_fuse::claims::{Form, Structured};
 pub use hkfr_fuse::{CassetteMode, CohortBy, FusionMode, ItemNames, Price};
 use hkfr_lm::Precision;
 pub use hkfr_lm::Targets;
@@ -31,11 +31,13 @@ pub struct FusionConfig {
     pub base_url: String,
     pub api_key_env: String,
     pub model: String,
+    pub form: Form,
     pub structured: Structured,
     pub max_claims: u32,
     pub reasoning_tokens: u32,
     pub reasks: u32,
     pub reask_cut: bool,
+    pub min_useful: f32,
     pub repeats: u32,
     pub report_users: u32,
     pub concurrency: u32,
@@ -85,11 +87,13 @@ impl Default for FusionConfig {
             base_url: "http://127.0.0.1:8000/v1".into(),
             api_key_env: "HKFR_API_KEY".into(),
             model: "gpt-4o-mini".into(),
+            form: Form::Auto,
             structured: Structured::Auto,
             max_claims: 16,
             reasoning_tokens: 0,
             reasks: 1,
             reask_cut: false,
+            min_useful: 0.1,
             repeats: 1,
             report_users: 100,
             concurrency: 4,
@@ -122,6 +126,7 @@ impl FusionConfig {
     /// How a service is asked for claims.
     pub fn claims(&self) -> ClaimsConfig {
         ClaimsConfig {
+            form: self.form,
             structured: self.structured,
             reasks: self.reasks,
             reask_cut: self.reask_cut,
@@ -138,7 +143,7 @@ impl FusionConfig {
             fallbacks.map(|f| (f.base_url.as_ref().unwrap_or(&self.base_url), &f.model));
         let fallbacks: Vec<_> = fallbacks.collect();
         let service = (self.mode == FusionMode::Service).then(|| {
-            json!({
+            let mut service = json!({
                 "at": [self.base_url, self.model],
                 "fallbacks": fallbacks,
                 "item_names": self.item_names,
@@ -147,7 +152,12 @@ impl FusionConfig {
                 "reasoning_tokens": self.reasoning_tokens,
                 "reasks": self.reasks,
                 "reask_cut": self.reask_cut,
-            })
+            });
+            // A run that was made when there was no choice is still up to date.
+            if self.form != Form::Auto {
+                service["form"] = json!(self.form);
+            }
+            service
         });
         json!({
             "mode": self.mode,

@@ -9,14 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use hkfr_events::Instance;
-use hkfr_fuse::claims::{Consistency, Examined, Portrait, prompt_reports, table};
-use hkfr_fuse::{
-    ChatRequest, Fusion, KnowledgeStore, Wording, assemble, candidate_statements, facts,
-};
+use hkfr_fuse::claims::{ClaimsConfig, Consistency, Examined, Portrait, prompt_reports, table};
+use hkfr_fuse::{ChatRequest, Fusion, KnowledgeStore, assemble, candidate_statements, facts};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
-use super::Model;
+use super::asking::Worker;
+use super::forms::Forms;
 use super::histories::{facts_config, fusion};
 use super::service::Service;
 use crate::config::Config;
@@ -53,13 +52,19 @@ struct Looked {
 
 pub(super) fn report(
     ctx: &mut StageContext,
-    config: &Config,
-    model: &Model,
-    wording: &Wording,
+    worker: &Worker,
     instances: &[&Instance],
     service: &Service,
     store: &KnowledgeStore,
 ) -> Result<()> {
+    let Worker {
+        config,
+        model,
+        wording,
+        ..
+    } = *worker;
+    let records = store.all()?;
+    let forms = Forms::new(&worker.claims, &records);
     let sample = sample(config, instances);
     let progress = ctx.progress("comparing users", "users", Some(sample.len() as u64));
     let (next, looked) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -73,8 +78,14 @@ pub(super) fn report(
                 return Ok(());
             };
             ctx.stop.check()?;
-            let user = || format!("user {}", wording.ds.users[instance.user as usize].id);
-            let of_user = look(&fusion, instance, config, service).with_context(user)?;
+            let user = &wording.ds.users[instance.user as usize].id;
+            // As it was asked before: nothing else is stored.
+            let claims = ClaimsConfig {
+                form: forms.of(user, instance),
+                ..worker.claims.clone()
+            };
+            let of_user = look(&fusion, instance, config, &claims, service)
+                .with_context(|| format!("user {user}"))?;
             let mut looked = looked.lock().expect("no panic under the lock");
             looked.push((i, of_user));
             progress.inc(1);
@@ -93,7 +104,7 @@ pub(super) fn report(
     // In the order of the sample, so that sums are the same each time.
     let mut looked = looked.into_inner().expect("no panic under the lock");
     looked.sort_by_key(|(i, _)| *i);
-    let mut reports = prompt_reports(&store.all()?);
+    let mut reports = prompt_reports(&records);
     for report in &mut reports {
         let of_model = looked.iter().map(|(_, l)| l);
         let of_model: Vec<&Looked> = of_model.filter(|l| l.model == report.model).collect();
@@ -108,6 +119,14 @@ pub(super) fn report(
         0 => "–".to_owned(),
         of => format!("{:.3}", f64::from(n) / f64::from(of)),
     };
+    let unusable = sum(|r| r.unusable);
+    if unusable > 0 {
+        ctx.count("histories without an answer of use", unusable);
+    }
+    let in_lines = sum(|r| r.in_lines);
+    if in_lines > 0 {
+        ctx.count("histories asked in lines", in_lines);
+    }
     ctx.count("claims made", sum(|r| r.claims_made));
     let precision = share(sum(|r| r.claims_supported), sum(|r| r.claims_made));
     ctx.count("precision", precision);
@@ -121,13 +140,14 @@ fn look(
     fusion: &Fusion,
     instance: &Instance,
     config: &Config,
+    claims: &ClaimsConfig,
     service: &Service,
 ) -> Result<Looked> {
     let history = instance.history(fusion.wording.ds);
     let mut ask = |r: &ChatRequest| Ok(Some(service.gateway.ask(r)?));
     let mut rounds = Vec::new();
     for round in 0..config.fusion.repeats {
-        let (claims, names) = (&service.claims, &service.vocabulary);
+        let names = &service.vocabulary;
         match fusion.examine(&history, None, claims, names, round, &mut ask) {
             Ok(examined) => rounds.push(examined.expect("whoever may be asked answers or fails")),
             // What was asked for the report alone ends nothing: the user is compared by what there is.

@@ -1,31 +1,20 @@
 //! Histories → knowledge: for every training instance and every case, one record a variant.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-
-use anyhow::{Context, Result, bail};
-use hkfr_events::{AsOf, Dataset, Instance};
-use hkfr_fuse::{
-    Cohorts, FusionMode, GatewayError, KnowledgeRecord, KnowledgeStore, Population, Wording,
-};
-use hkfr_rec::llm::EmbeddedScorer;
+use anyhow::{Result, bail};
+use hkfr_fuse::{Cohorts, FusionMode, KnowledgeStore, Wording};
 use serde_json::json;
 
-use super::claims;
-use super::histories::{facts_config, fusion, instances_of};
-use super::refresh::{self, Earlier, Planner, n_choices};
+use super::asking::{Asking, Worker, has_answered};
+use super::histories::instances_of;
+use super::refresh::{self, Earlier, Planner};
 use super::service::{self, Service};
 use super::texts::{KNOWLEDGE, Source};
+use super::useful::{self, stored_fault, usefulness};
 use super::variant::{Variant, variants};
-use super::{Model, Session, n_threads};
+use super::{Session, n_threads};
+use super::{claims, forms};
 use crate::config::Config;
 use crate::stage::{Outcome, Spec, StageContext};
-
-/// Records that are committed together: what a stop loses at most, and does again.
-const BATCH: usize = 16;
-
-/// Histories that a service may refuse before it has answered one: then it is not the histories.
-const MAX_REFUSED: usize = 8;
 
 /// Stays when the stage is made anew: what was paid for, and what may be taken again.
 const KEEP: [&str; 5] = [
@@ -139,12 +128,13 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             // What everyone did is counted once a day.
             jobs.sort_by_key(|(instance, _)| instance.as_of);
         }
-        let worker = Worker {
+        let mut worker = Worker {
             dataset: &dataset,
             wording: &wording,
             config,
             model: &model,
             service: service.as_ref(),
+            claims: config.fusion.claims(),
             cohorts: cohorts.as_ref(),
         };
         let threads = if config.fusion.mode == FusionMode::Service {
@@ -152,53 +142,40 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         } else {
             n_threads()
         };
-        let next = AtomicUsize::new(0);
-        let (sender, receiver) = mpsc::channel();
-        let (mut failed, mut refused, mut answers) = (Vec::new(), Vec::new(), false);
-        std::thread::scope(|scope| -> Result<()> {
-            for _ in 0..threads {
-                let (sender, next, jobs, worker) = (sender.clone(), &next, &jobs, &worker);
-                scope.spawn(move || worker.run(jobs, next, &sender));
-            }
-            drop(sender);
-            let mut batch: Vec<KnowledgeRecord> = Vec::new();
-            let result = receiver.iter().try_for_each(|record| {
-                match record {
-                    Ok(record) => batch.push(record),
-                    // Others may be answered: what is missing is told at the end.
-                    Err(e) if of_gateway(&e).is_some_and(GatewayError::is_of_one_request) => {
-                        tracing::warn!("{e:#}");
-                        failed.push(format!("{e:#}"));
-                        return Ok(ctx.stop.check()?);
-                    }
-                    Err(e) if of_gateway(&e).is_some_and(GatewayError::is_refusal) => {
-                        tracing::warn!("{e:#}");
-                        refused.push(e);
-                        if !answers && refused.len() >= MAX_REFUSED {
-                            answers = has_answered(config, service.as_ref())?;
-                            if !answers {
-                                return Err(refused.swap_remove(0));
-                            }
-                        }
-                        return Ok(ctx.stop.check()?);
-                    }
-                    Err(e) => return Err(e),
-                }
-                progress.inc(1);
-                if let Some(service) = &service {
-                    progress.note(service.gateway.spent().to_string());
-                }
-                if batch.len() >= BATCH {
-                    store.put(&batch)?;
-                    batch.clear();
-                }
-                Ok(ctx.stop.check()?)
-            });
-            // Whoever still works finishes the history in hand and finds no other.
-            next.store(jobs.len(), Ordering::Relaxed);
-            store.put(&batch)?;
-            result
-        })?;
+        let earlier = store.all()?;
+        let mut asking = Asking {
+            progress: &progress,
+            stop: &ctx.stop,
+            threads,
+            failed: Vec::new(),
+            refused: Vec::new(),
+            useful: usefulness(&earlier),
+            fault: None,
+            told_of_reasoning: false,
+        };
+        if let Some(service) = &service
+            && config.fusion.min_useful > 0.0
+            && asking.useful.is_hopeless()
+        {
+            let fault = stored_fault(&worker, &plan.anew, &earlier, service)?;
+            let (useful, fault) = (&asking.useful, fault.as_ref());
+            return Err(useful::error(useful, fault, &earlier, &worker, service));
+        }
+        let (trial, rest) = jobs.split_at(forms::trial(&worker.claims, &jobs, &earlier));
+        asking.run(&worker, trial, &mut store)?;
+        let tried = store.all()?;
+        let form = forms::settled(&worker.claims, &tried);
+        if form != worker.claims.form {
+            forms::say(&tried);
+            worker.claims.form = form;
+        }
+        asking.run(&worker, rest, &mut store)?;
+        let Asking {
+            mut failed,
+            mut refused,
+            fault,
+            ..
+        } = asking;
         drop(progress);
         if !refused.is_empty() && !has_answered(config, service.as_ref())? {
             return Err(refused.swap_remove(0));
@@ -213,7 +190,16 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             );
         }
         if let Some(service) = &service {
-            claims::report(ctx, config, &model, &wording, &plan.anew, service, &store)?;
+            let records = store.all()?;
+            let useful = usefulness(&records);
+            if useful.is_below(config.fusion.min_useful) {
+                let fault = match fault {
+                    None => stored_fault(&worker, &plan.anew, &records, service)?,
+                    fault => fault,
+                };
+                return Err(useful::error(&useful, fault.as_ref(), &records, &worker, service));
+            }
+            claims::report(ctx, &worker, &plan.anew, service, &store)?;
             let spent = service.gateway.spent();
             ctx.count("paid answers", spent.answers);
             ctx.count("paid tokens", spent.usage.total());
@@ -262,84 +248,4 @@ pub(super) fn finish(ctx: &mut StageContext, store: &KnowledgeStore) -> Result<(
     let mut lines = Vec::new();
     store.export(&mut lines)?;
     crate::atomic::write(&ctx.dir.join("knowledge.jsonl"), &lines)
-}
-
-fn of_gateway(error: &anyhow::Error) -> Option<&GatewayError> {
-    match error.downcast_ref()? {
-        hkfr_fuse::Error::Gateway(e) => Some(e),
-        _ => None,
-    }
-}
-
-/// Whether one of the models that are asked has ever answered, now or in an earlier run.
-fn has_answered(config: &Config, service: Option<&Service>) -> Result<bool> {
-    let Some(service) = service else {
-        return Ok(false);
-    };
-    let answers = service.gateway.answers().usage()?;
-    let mut models = config.fusion.service_models();
-    Ok(models.any(|m| answers.contains_key(m)))
-}
-
-/// When the day of a time began. Cohorts are those of then: the histories of a day share them, and none sees its future.
-fn day(as_of: AsOf) -> AsOf {
-    const DAY: i64 = 86_400;
-    AsOf::new(as_of.seconds().div_euclid(DAY) * DAY)
-}
-
-struct Worker<'a> {
-    dataset: &'a Dataset,
-    wording: &'a Wording<'a>,
-    config: &'a Config,
-    model: &'a Model,
-    /// There if a job asks one.
-    service: Option<&'a Service>,
-    /// There if users of whom little is known are told of others.
-    cohorts: Option<&'a Cohorts<'a>>,
-}
-
-impl Worker<'_> {
-    fn run(
-        &self,
-        jobs: &[(&Instance, FusionMode)],
-        next: &AtomicUsize,
-        sender: &mpsc::Sender<Result<KnowledgeRecord>>,
-    ) {
-        let facts = facts_config(self.config);
-        let count = |text: &str| self.model.tokenizer.count(text);
-        let fusion = fusion(self.config, self.wording, &facts, &count);
-        let mut scorer = EmbeddedScorer::new(
-            self.model.llama.clone(),
-            self.model.chat.clone(),
-            self.model.rounded.clone(),
-        );
-        let mut everyone: Option<Population> = None;
-        while let Some((instance, mode)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let (history, keep_last) = (instance.history(self.dataset), instance.keep_last);
-            let record = match (mode, self.service) {
-                (FusionMode::Embedded, _) => fusion.embedded(&history, keep_last, &mut scorer),
-                (FusionMode::Service, Some(service)) => {
-                    let (claims, names) = (&service.claims, &service.vocabulary);
-                    fusion.service(&history, keep_last, claims, names, &service.gateway)
-                }
-                _ => fusion.none(&history, keep_last),
-            };
-            let little = *mode != FusionMode::None
-                && n_choices(self.dataset, &history) < self.config.fusion.cohort_below;
-            let record = record.and_then(|mut record| {
-                if let Some(cohorts) = self.cohorts.filter(|_| little) {
-                    let as_of = day(instance.as_of);
-                    let current = everyone.take().filter(|p| p.as_of() == as_of);
-                    let current = everyone.insert(current.unwrap_or_else(|| cohorts.at(as_of)));
-                    current.add_to(&mut record, &history, fusion.knowledge_tokens, &count)?;
-                }
-                Ok(record)
-            });
-            let user = &self.dataset.users[instance.user as usize].id;
-            let record = record.with_context(|| format!("user {user}"));
-            if sender.send(record).is_err() {
-                break;
-            }
-        }
-    }
 }

@@ -6,9 +6,11 @@
 //! split) is loaded once, by [`Session::dataset`] and [`Session::split`], and not at all if every
 //! stage is up to date.
 
+mod asking;
 mod claims;
 mod cut_offs;
 mod evaluate;
+mod forms;
 mod fuse;
 mod histories;
 mod ingest;
@@ -28,6 +30,7 @@ pub mod service;
 mod split;
 pub mod texts;
 mod tune;
+mod useful;
 pub mod variant;
 
 use std::path::{Path, PathBuf};

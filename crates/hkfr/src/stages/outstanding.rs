@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use hkfr_events::Instance;
-use hkfr_fuse::claims::Vocabulary;
+use hkfr_fuse::claims::{ClaimsConfig, Vocabulary};
 use hkfr_fuse::{
-    Answered, Answers, ChatRequest, Clock, FusionMode, Spend, SystemClock, Usage, Wording,
-    read_batch, write_batch_line,
+    Answered, Answers, ChatRequest, Clock, FusionMode, KnowledgeRecord, KnowledgeStore, Spend,
+    SystemClock, Usage, Wording, read_batch, write_batch_line,
 };
 
 use super::Session;
+use super::forms::Forms;
 use super::histories::{facts_config, fusion, instances_of};
 use super::n_threads;
 use super::refresh::{self, Earlier, Planner};
 use super::service::{ANSWERS, close_answers, open_answers, pseudonyms, spend_config};
+use super::texts::KNOWLEDGE;
 use super::variant::{Variant, variants};
 use crate::args::ServiceArgs;
 use crate::config::FusionConfig;
@@ -65,6 +67,7 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     let instances = &plan.anew;
     let sampled = super::claims::sample(config, instances);
     let claims = config.fusion.claims();
+    let forms = Forms::new(&claims, &stored_knowledge(session, templates.hash())?);
     let vocabulary = Vocabulary::new(dataset);
     let pseudonyms = pseudonyms(config, dataset, made)?;
     let wording = Wording::with_pseudonyms(dataset, &templates, &pseudonyms);
@@ -76,6 +79,11 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
         for instance in share {
             stop.check()?;
             let history = instance.history(dataset);
+            let user = &dataset.users[instance.user as usize].id;
+            let claims = ClaimsConfig {
+                form: forms.of(user, instance),
+                ..claims.clone()
+            };
             let rounds = match sampled.iter().any(|s| std::ptr::eq(*s, *instance)) {
                 true => config.fusion.repeats,
                 false => 1,
@@ -110,7 +118,21 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     })
 }
 
-/// The answer of any model to either form of the request.
+/// What these models were asked before with these templates.
+fn stored_knowledge(session: &Session, templates: &str) -> Result<Vec<KnowledgeRecord>> {
+    let path = session.dir("fuse").join(KNOWLEDGE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut records = KnowledgeStore::open(&path)?.all()?;
+    records.retain(|r| {
+        let mut models = session.config.fusion.service_models();
+        r.template_hash == templates && models.any(|m| m == r.model)
+    });
+    Ok(records)
+}
+
+/// The answer of any model to any form of the request.
 fn stored(
     answers: Option<&Answers>,
     request: &ChatRequest,
@@ -120,7 +142,7 @@ fn stored(
         return Ok(None);
     };
     for model in f.service_models() {
-        for form in request.forms() {
+        for (_, form) in request.forms() {
             if let Some(stored) = answers.get(&form.hash(model))? {
                 return Ok(Some(Answered {
                     model: stored.model,
@@ -162,11 +184,10 @@ pub fn dry_run(session: &mut Session) -> Result<String> {
         Some(answers) => answers.usage()?,
         None => BTreeMap::new(),
     };
-    for (model, (answers, usage)) in before {
+    for (model, paid) in before {
         let spent = Spend {
-            answers,
-            usage,
-            cost: spend.cost(&model, usage),
+            cost: spend.cost(&model, paid.usage),
+            ..paid
         };
         writeln!(out, "spent  {model}: {spent}")?;
     }
@@ -252,7 +273,7 @@ fn batch_in(
     let mut asked: HashMap<String, (&ChatRequest, &str)> = HashMap::new();
     for model in f.service_models() {
         for (_, request) in &requests.distinct {
-            for form in request.forms() {
+            for (_, form) in request.forms() {
                 asked.insert(form.hash(model), (request, model));
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use hkfr_events::Dataset;
-use hkfr_fuse::claims::{ClaimsConfig, Vocabulary};
+use hkfr_fuse::claims::Vocabulary;
 use hkfr_fuse::{
     Answers, BreakerConfig, Cassette, ChatService, FusionMode, Gateway, GatewayConfig, HttpService,
     LimitsConfig, PseudonymKey, Pseudonyms, Recorded, RetryConfig, SpendConfig, SystemClock,
@@ -68,7 +68,6 @@ pub(super) struct Service {
     pub gateway: Gateway,
     /// Names whose unfounded mention is an invention.
     pub vocabulary: Vocabulary,
-    pub claims: ClaimsConfig,
 }
 
 impl Service {
@@ -122,7 +121,6 @@ impl Service {
         Ok(Self {
             gateway: Gateway::new(gateway, services, answers, clock, stop.flag())?,
             vocabulary: Vocabulary::new(dataset),
-            claims: f.claims(),
         })
     }
 }

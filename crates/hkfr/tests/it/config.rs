@@ -244,6 +244,11 @@ fn values_that_cannot_be_meant_are_refused() {
             "[fusion] max_cost: must be a finite number above 0",
         ),
         (
+            "[fusion]\nmin_useful = 1.5",
+            2,
+            "[fusion] min_useful: must lie in [0, 1]",
+        ),
+        (
             "[fusion]\nmodel = \"small\"\nmax_cost = 1\nprices = { smal = { input = 1, output = 1 } }",
             3,
             "[fusion] max_cost: cannot be held: prices has none of model \"small\"; did you mean \"smal\"?",

@@ -45,7 +45,7 @@ fn marked_run(dir: &Path) -> Server {
     });
     change(dir, "toy.toml", |text| {
         let fusion = format!(
-            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nrefresh_threshold = 0.35\nbase_url = \"{}\"\nmodel = \"small\"\n[tuning]",
+            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nrefresh_threshold = 0.35\nbase_url = \"{}\"\nmodel = \"small\"\nmin_useful = 0.0\n[tuning]",
             server.url
         );
         let columns = "time = \"at\"\ntext = \"words\"\nplace = \"where\"";
@@ -294,6 +294,7 @@ fn what_is_left_of_a_user_whom_the_log_no_longer_holds_goes_too() {
             text: "They like things.".into(),
             usage: None,
             model: None,
+            ..ChatAnswer::default()
         },
         usage: Usage {
             prompt_tokens: 1,

@@ -11,6 +11,7 @@ mod leak;
 mod models;
 mod order;
 mod refresh;
+mod replies;
 mod scale;
 mod search;
 // Shared with the tests of hkfr-fuse, which use more of it.

@@ -219,7 +219,7 @@ fn answers_under_another_key_are_refused_and_those_of_one_key_are_found() {
     prepare(dir);
     change(dir, "toy.toml", |text| {
         let fusion = format!(
-            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{}\"\nmodel = \"small\"\n[tuning]",
+            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{}\"\nmodel = \"small\"\nmin_useful = 0.0\n[tuning]",
             server.url
         );
         text.replace(r#""llm-untuned", "hkfr""#, r#""hkfr-no-tuning""#)

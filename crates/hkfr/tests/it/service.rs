@@ -15,7 +15,13 @@ const SYSTEMS: &str = r#"systems = ["popularity", "llm-untuned", "hkfr"]"#;
 const SYSTEMS_FUSED: &str = r#"systems = ["popularity", "hkfr-no-tuning"]"#;
 
 /// A run whose knowledge a service writes; `keys` are further ones of `[fusion]`.
-fn served(dir: &Path, url: &str, keys: &str) {
+pub fn served(dir: &Path, url: &str, keys: &str) {
+    // What is answered is of no use in most tests, which are about something else.
+    let least = match keys.contains("min_useful") {
+        true => "",
+        false => "min_useful = 0.0",
+    };
+    let keys = format!("{least}\n{keys}");
     prepare(dir);
     change(dir, "toy.toml", |text| {
         let fusion = format!(
@@ -26,18 +32,18 @@ fn served(dir: &Path, url: &str, keys: &str) {
     });
 }
 
-/// An answer of use, about nobody.
+/// An answer in form, about nobody.
 const SAID: &str = r#"{"claims": [], "text": "They like things."}"#;
 
 fn good_server() -> Server {
     Server::start(|_| say(200, good("small-2024", SAID)))
 }
 
-fn fuse(dir: &Path, more: &[&str]) -> (Option<i32>, String, String) {
+pub fn fuse(dir: &Path, more: &[&str]) -> (Option<i32>, String, String) {
     run(dir, &[&["fuse", "toy.toml"], more].concat())
 }
 
-fn knowledge(dir: &Path) -> String {
+pub fn knowledge(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("out/toy/fuse/knowledge.jsonl")).unwrap()
 }
 

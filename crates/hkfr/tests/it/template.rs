@@ -123,7 +123,7 @@ fn all_mistakes_of_own_templates_are_told() {
     );
     insta::assert_snapshot!(out, @r#"
     fine    own/profile.jinja
-    fine    47 built-in files of the set grocery
+    fine    48 built-in files of the set grocery
     unread  own/notes.md: only .jinja files are read, words.json and tasks/words.json
     wrong   own/fusion.jinja:1: unknown variable "behavour", did you mean "behaviour"?; known here: behaviour
     wrong   own/tasks/day.jinja:1: no template has this name, did you mean "tasks/weekday.jinja"?

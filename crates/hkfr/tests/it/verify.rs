@@ -15,7 +15,7 @@ fn whole_run(dir: &Path) {
     let server = Server::start(|_| say(200, good("small", "They like things.")));
     change(dir, "toy.toml", |text| {
         let fusion = format!(
-            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{}\"\nmodel = \"small\"\n[tuning]",
+            "[fusion]\nmode = \"service\"\ntemplates = \"generic\"\nbase_url = \"{}\"\nmodel = \"small\"\nmin_useful = 0.0\n[tuning]",
             server.url
         );
         text.replace("[tuning]", &fusion)

@@ -102,6 +102,7 @@ fn report_of(model: Model, repeats: u32) -> PromptReport {
                 text,
                 usage: None,
                 model: None,
+                ..ChatAnswer::default()
             };
             Ok(Some(Answered {
                 model: "m".into(),

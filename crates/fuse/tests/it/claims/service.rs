@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hkfr_events::AsOf;
-use hkfr_fuse::claims::{ClaimsConfig, Reason, Structured, Vocabulary};
+use hkfr_fuse::claims::{ClaimsConfig, Form, Reason, Structured, Unusable, Vocabulary};
 use hkfr_fuse::{
     Answers, ChatService, FactsConfig, Fusion, FusionMode, Gateway, GatewayConfig, HttpService,
     KnowledgeRecord, LimitsConfig, RetryConfig, SystemClock, TemplateSet, Wording, false_claims,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::fixture::{DAY, household, words};
 use crate::server::{Asked, Reply, Server, good, say};
 
-fn gateway(url: &str) -> Gateway {
+pub fn gateway(url: &str) -> Gateway {
     let service = HttpService::new(url, None, "small").unwrap();
     let service: Box<dyn ChatService> = Box::new(service);
     let config = GatewayConfig {
@@ -48,7 +48,9 @@ fn ask(
         count: &words,
     };
     let history = ds.history(0, AsOf::new(30 * DAY));
-    let record = fusion.service(&history, None, config, &vocabulary, gateway)?;
+    let record = fusion
+        .service(&history, None, config, &vocabulary, gateway)?
+        .record;
     assert!(false_claims(&ds, &history, &facts, &record.claims).is_empty());
     Ok(record)
 }
@@ -212,9 +214,14 @@ fn an_answer_that_cannot_be_read_is_asked_for_again_with_its_fault() {
 fn a_model_that_never_answers_in_form_leaves_the_facts() {
     let server = serve(&[json!("I am sorry, but I cannot help with that.")]);
     let record = fuse(&ClaimsConfig::default(), &gateway(&server.url));
-    assert_eq!(server.total(), 2);
+    // As JSON, again, and in lines.
+    assert_eq!(server.total(), 3);
     let counts = record.cut.gate.unwrap();
     assert!(counts.unusable && record.claims.is_empty() && counts.reasks == 1);
+    assert_eq!(
+        (counts.why, counts.form),
+        (Some(Unusable::Form), Form::Lines)
+    );
     assert!(
         record.text.contains("Often buys fluid milk"),
         "{}",
@@ -258,14 +265,15 @@ fn a_service_that_refuses_a_schema_is_asked_without_it_from_then_on() {
         ..ClaimsConfig::default()
     };
     fuse(&config, &gateway);
-    assert_eq!((refused.load(Ordering::Relaxed), server.total()), (1, 3));
+    // The schema and any JSON object.
+    assert_eq!((refused.load(Ordering::Relaxed), server.total()), (2, 4));
     // Nor at all, where the config says so; and the answer is the one that is stored.
     let config = ClaimsConfig {
         structured: Structured::Never,
         ..ClaimsConfig::default()
     };
     assert_eq!(fuse(&config, &gateway).text, record.text);
-    assert_eq!(server.total(), 3);
+    assert_eq!(server.total(), 4);
     // What is refused with and without it is the user's to mend.
     let server = Server::start(|_| say(400, "no such model"));
     let gateway = self::gateway(&server.url);
@@ -278,7 +286,7 @@ fn a_service_that_refuses_a_schema_is_asked_without_it_from_then_on() {
         panic!("{error}")
     };
     assert!(error.is_refusal() && !error.is_of_one_request());
-    assert_eq!(server.total(), 2);
+    assert_eq!(server.total(), 3);
 }
 
 /// The document: within its budget, with ids of its own, and each set in its words.

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use hkfr_fuse::{Answers, ChatAnswer, StoredAnswer, Usage};
+use hkfr_fuse::{Answers, Bill, ChatAnswer, Finish, Place, StoredAnswer, Usage};
 
 pub fn stored(n: usize) -> StoredAnswer {
     let usage = Usage {
@@ -14,6 +14,9 @@ pub fn stored(n: usize) -> StoredAnswer {
             text: format!("answer {n}"),
             usage: n.is_multiple_of(3).then_some(usage),
             model: n.is_multiple_of(5).then(|| "a-2024".into()),
+            place: [Place::Content, Place::Reasoning][usize::from(n.is_multiple_of(7))],
+            finish: [Finish::Stop, Finish::Length][usize::from(n.is_multiple_of(11))],
+            ..ChatAnswer::default()
         },
         usage,
         answered_at: n as i64,
@@ -47,7 +50,12 @@ fn what_was_put_from_several_threads_is_there_after_reopening() {
             prompt_tokens: (0..400).step_by(2).sum(),
             completion_tokens: 400,
         };
-        assert_eq!(answers.usage().unwrap()["a"], (200, usage));
+        let paid = answers.usage().unwrap()["a"];
+        // Every third is reported.
+        assert_eq!(
+            (paid.answers, paid.estimated, paid.usage),
+            (200, 133, usage)
+        );
     };
     let before: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
     check(&Answers::open_read_only(&path).unwrap().unwrap());
@@ -83,7 +91,7 @@ fn newer_and_damaged_files_are_named() {
     drop(db);
     let error = Answers::open(&path).err().unwrap().to_string();
     assert!(
-        error.contains("a.sqlite: format version 9 is newer than 2"),
+        error.contains("a.sqlite: format version 9 is newer than 3"),
         "{error}"
     );
     std::fs::write(&path, "not a database, but long enough to be taken for one").unwrap();
@@ -132,4 +140,46 @@ fn of_another_file_what_is_about_the_given_subjects_is_taken() {
     assert_eq!(answers.about("user-a").unwrap(), (1, 1));
     drop(answers);
     assert_eq!(hkfr_fuse::integrity::damages(&mine), Vec::<String>::new());
+}
+
+/// What cannot be read is paid once, in whichever file it is, and a file of the version before is brought up to date.
+#[test]
+fn unread_answers_are_paid_and_older_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let [old, new] = ["old", "new"].map(|n| dir.path().join(format!("{n}.sqlite")));
+    let answers = Answers::open(&old).unwrap();
+    answers.put(stored(2), None).unwrap();
+    drop(answers);
+    let db = rusqlite::Connection::open(&old).unwrap();
+    db.execute_batch("DROP TABLE endings; DROP TABLE unread; PRAGMA user_version = 2")
+        .unwrap();
+    drop(db);
+    let reader = Answers::open_read_only(&old).unwrap().unwrap();
+    assert_eq!(reader.get(&stored(2).hash).unwrap(), Some(stored(2)));
+    assert_eq!(reader.usage().unwrap()["a"].answers, 1);
+    drop(reader);
+    let answers = Answers::open(&old).unwrap();
+    let usage = Usage {
+        prompt_tokens: 10,
+        completion_tokens: 5,
+    };
+    for reported in [true, false, false] {
+        answers
+            .put_unread("hash", "a", Bill { usage, reported }, 7)
+            .unwrap();
+    }
+    drop(answers);
+    let answers = Answers::open(&new).unwrap();
+    for _ in 0..2 {
+        answers.absorb(&old, &BTreeSet::new(), true).unwrap();
+        let paid = answers.usage().unwrap()["a"];
+        assert_eq!((paid.answers, paid.unread, paid.estimated), (4, 3, 3));
+        assert_eq!(paid.usage.total(), 4 + 45);
+        assert_eq!(
+            paid.to_string(),
+            "4 answers, 32 + 17 tokens, cost 0.0000 (3 unreadable, tokens of 3 estimated)"
+        );
+    }
+    drop(answers);
+    assert_eq!(hkfr_fuse::integrity::damages(&new), Vec::<String>::new());
 }

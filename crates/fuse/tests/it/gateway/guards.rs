@@ -4,8 +4,8 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use hkfr_fuse::{
-    Answers, BreakerConfig, ChatService, Gateway, GatewayConfig, GatewayError, LimitsConfig, Price,
-    RetryAfter, RetryConfig, ServiceError, SpendConfig,
+    Answers, BreakerConfig, Cause, ChatService, Gateway, GatewayConfig, GatewayError, LimitsConfig,
+    Price, RetryAfter, RetryConfig, ServiceError, SpendConfig,
 };
 
 use super::{FakeClock, Script, ask, away, gateway};
@@ -92,8 +92,9 @@ fn where_no_service_comes_back_the_run_ends() {
     let clock = Arc::new(FakeClock::default());
     let spent = ServiceError::Transient {
         reason: "status 429: daily quota".into(),
-        busy: true,
+        cause: Cause::Busy,
         after: Some(RetryAfter::In(Duration::from_secs(40_000))),
+        paid: None,
     };
     let script = Script::new("m", &clock, [Err(spent)]);
     let gateway = super::gateway(config(), [script], &clock);
@@ -211,6 +212,7 @@ fn no_more_are_under_way_than_may_be() {
                 text: "x".into(),
                 usage: None,
                 model: None,
+                ..hkfr_fuse::ChatAnswer::default()
             })
         }
     }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use hkfr_fuse::{ChatRequest, ChatService, HttpService, RetryAfter, ServiceError, Usage};
+use hkfr_fuse::{Cause, ChatRequest, ChatService, HttpService, RetryAfter, ServiceError, Usage};
 use serde_json::json;
 
 use crate::server::{Reply, Server, good, say};
@@ -119,33 +119,15 @@ fn every_status_is_either_the_users_or_may_pass() {
         });
         let expected = ServiceError::Transient {
             reason: format!("status {status}: restarting"),
-            busy: status == 429,
+            cause: match status {
+                429 => Cause::Busy,
+                500.. => Cause::Server,
+                _ => Cause::Line,
+            },
             after: Some(RetryAfter::In(Duration::from_secs(7))),
+            paid: None,
         };
         assert_eq!(ask(&server), Err(expected));
-    }
-}
-
-/// One that has taken a schema refuses what a question says, and other questions still go with one.
-#[test]
-fn a_refusal_after_an_answer_is_not_of_the_schema() {
-    let server = Server::start(|asked| match asked.prompt.contains("milk") {
-        true => say(400, "content_filter"),
-        false => say(200, good("small", "Bread.")),
-    });
-    let service = service(&server);
-    let ask = |prompt: &str| {
-        let mut request = ChatRequest::prompt(prompt, 20);
-        request.schema = Some(json!({"type": "object"}));
-        service.ask(&request, Duration::from_secs(5))
-    };
-    assert!(matches!(ask("milk?"), Err(ServiceError::Schema(_))));
-    ask("bread?").unwrap();
-    match ask("milk?") {
-        Err(ServiceError::Refused(reason)) => {
-            assert!(reason.contains("content_filter"), "{reason}")
-        }
-        other => panic!("{other:?}"),
     }
 }
 
@@ -153,7 +135,10 @@ fn a_refusal_after_an_answer_is_not_of_the_schema() {
 fn damaged_and_late_answers_may_pass() {
     type Make = fn() -> Reply;
     let replies: [(Make, &str); 7] = [
-        (|| say(200, "<html>"), "the answer is not JSON"),
+        (
+            || say(200, "<html>"),
+            "the answer is not JSON but a web page",
+        ),
         (|| say(200, "{}"), "no choices[0].message.content"),
         (
             || say(200, r#"{"choices": []}"#),

@@ -3,9 +3,11 @@
 pub mod answers;
 mod batch;
 mod cassette;
+mod formats;
 mod guards;
 mod http;
 mod kill;
+mod reply;
 mod retry;
 mod storm;
 
@@ -91,6 +93,7 @@ impl ChatService for Script {
                 completion_tokens: 5,
             }),
             model: Some(format!("{}-snapshot", self.model)),
+            ..ChatAnswer::default()
         })
     }
 }

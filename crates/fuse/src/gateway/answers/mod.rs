@@ -6,21 +6,26 @@
 //! Threads that store at the same time share a transaction: the first one to hold the file commits
 //! what all others have queued, since it is the disk's flush that takes the time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use sha2::{Digest, Sha256};
 
-use super::chat::{ChatAnswer, Usage};
-use super::error::GatewayError;
+use crate::gateway::chat::{Bill, ChatAnswer, Usage};
+use crate::gateway::error::GatewayError;
+use crate::gateway::reply::{Finish, Place};
+use crate::gateway::spend::Spend;
 use crate::{checksum, integrity};
 
-/// `user_version` of the file. Version 1 had neither checksums nor subjects: it is read as it is, and brought
-/// up to date when it is opened for writing.
-const VERSION: i64 = 2;
+mod format;
+mod subjects;
+
+use format::{VERSION, WITH_CHECKSUMS, bring_up_to_date, connect, known_version};
+use subjects::insert_subject;
 
 type Result<T> = std::result::Result<T, GatewayError>;
 
@@ -139,11 +144,15 @@ impl Answers {
         let read = self.read(|db| {
             db.prepare_cached(sql)?
                 .query_row(params![hash], |row| {
-                    let whole = self.version < VERSION || checksum::holds(row)?;
+                    let whole = self.version < WITH_CHECKSUMS || checksum::holds(row)?;
                     whole.then(|| stored(row)).transpose()
                 })
                 .optional()
         })?;
+        let read = match read {
+            Some(Some(answer)) if self.version >= VERSION => Some(self.with_ending(answer)?),
+            read => read,
+        };
         match read {
             Some(None) => Err(GatewayError::Damaged {
                 path: self.path.clone(),
@@ -153,27 +162,88 @@ impl Answers {
         }
     }
 
+    /// How an answer ended and where it stood, if it is not as most; `None` if that is damaged.
+    fn with_ending(&self, mut stored: StoredAnswer) -> Result<Option<StoredAnswer>> {
+        let sql = "SELECT * FROM endings WHERE hash = ?1";
+        let ending = self.read(|db| {
+            db.prepare_cached(sql)?
+                .query_row(params![stored.hash], |row| {
+                    let ending = (row.get::<_, String>(1)?, row.get::<_, String>(2)?);
+                    Ok(checksum::holds(row)?.then_some(ending))
+                })
+                .optional()
+        })?;
+        let Some(ending) = ending else {
+            return Ok(Some(stored));
+        };
+        Ok(ending.map(|(place, finish)| {
+            stored.answer.place = Place::named(&place);
+            stored.answer.finish = Finish::named(&finish);
+            stored
+        }))
+    }
+
     pub fn contains(&self, hash: &str) -> Result<bool> {
         let sql = "SELECT 1 FROM answers WHERE hash = ?1";
         self.read(|db| db.prepare_cached(sql)?.exists(params![hash]))
     }
 
-    /// Answers and their tokens, by model.
-    pub fn usage(&self) -> Result<BTreeMap<String, (u64, Usage)>> {
-        let sql = "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens)
-                   FROM answers GROUP BY model";
-        self.read(|db| {
-            let mut statement = db.prepare(sql)?;
-            let rows = statement.query_map([], |row| {
-                let n = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
-                let usage = Usage {
-                    prompt_tokens: n(2)?,
-                    completion_tokens: n(3)?,
-                };
-                Ok((row.get(0)?, (n(1)?, usage)))
+    /// What was paid by model, unread answers included; the cost is left at 0.
+    pub fn usage(&self) -> Result<BTreeMap<String, Spend>> {
+        let mut tables = vec![("answers", false)];
+        tables.extend((self.version >= VERSION).then_some(("unread", true)));
+        let mut by_model: BTreeMap<String, Spend> = BTreeMap::new();
+        for (table, unread) in tables {
+            let sql = format!(
+                "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(tokens_reported)
+                 FROM {table} GROUP BY model"
+            );
+            let rows: Vec<(String, Spend)> = self.read(|db| {
+                let mut statement = db.prepare(&sql)?;
+                let rows = statement.query_map([], |row| {
+                    let n = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
+                    let answers = n(1)?;
+                    let spend = Spend {
+                        answers,
+                        unread: if unread { answers } else { 0 },
+                        estimated: answers - n(4)?,
+                        usage: Usage {
+                            prompt_tokens: n(2)?,
+                            completion_tokens: n(3)?,
+                        },
+                        cost: 0.0,
+                    };
+                    Ok((row.get(0)?, spend))
+                })?;
+                rows.collect()
             })?;
-            rows.collect()
-        })
+            for (model, spend) in rows {
+                by_model.entry(model).or_default().add(&spend);
+            }
+        }
+        Ok(by_model)
+    }
+
+    /// An answer that cannot be read is paid all the same: its tokens, under a name that says nothing of what was asked.
+    pub fn put_unread(&self, hash: &str, model: &str, bill: Bill, answered_at: i64) -> Result<()> {
+        let put = || {
+            let db = &mut self.writer().db;
+            let transaction = db.transaction()?;
+            let n = count(&transaction, "SELECT count(*) FROM unread", &[])?;
+            let name = Sha256::digest(format!("{hash} {answered_at} {n}").as_bytes());
+            let name: String = name[..16].iter().map(|b| format!("{b:02x}")).collect();
+            let values = vec![
+                Value::Text(name),
+                Value::Text(model.to_owned()),
+                Value::Integer(bill.usage.prompt_tokens as i64),
+                Value::Integer(bill.usage.completion_tokens as i64),
+                Value::Integer(bill.reported.into()),
+                Value::Integer(answered_at),
+            ];
+            checksum::insert(&transaction, "INSERT OR IGNORE", "unread", values)?;
+            transaction.commit()
+        };
+        put().map_err(|e| self.error(e))
     }
 
     /// Returns when the answer is on the disk. One that is there already stays as it is.
@@ -208,89 +278,6 @@ impl Answers {
         Ok(())
     }
 
-    /// An answer that is there is about this subject too.
-    pub fn note_subject(&self, hash: &str, subject: &str) -> Result<()> {
-        let sql = "SELECT 1 FROM subjects WHERE hash = ?1 AND subject = ?2";
-        if self.read(|db| db.prepare_cached(sql)?.exists(params![hash, subject]))? {
-            return Ok(());
-        }
-        let noted = || {
-            let db = &mut self.writer().db;
-            let transaction = db.transaction()?;
-            insert_subject(&transaction, hash, subject)?;
-            transaction.commit()
-        };
-        noted().map_err(|e| self.error(e))
-    }
-
-    /// Answers about this subject, and answers of which nobody noted whom they are about.
-    pub fn about(&self, subject: &str) -> Result<(u64, u64)> {
-        if self.version < VERSION {
-            let n = self.read(|db| count(db, "SELECT count(*) FROM answers", &[]))?;
-            return Ok((0, n));
-        }
-        self.read(|db| {
-            let about = "SELECT count(*) FROM subjects WHERE subject = ?1";
-            let unknown =
-                "SELECT count(*) FROM answers WHERE hash NOT IN (SELECT hash FROM subjects)";
-            Ok((count(db, about, &[subject])?, count(db, unknown, &[])?))
-        })
-    }
-
-    /// All whom answers are about. It tells whether the file was written under the key at hand: under another one no
-    /// user's pseudonym is among them.
-    pub fn subjects(&self) -> Result<BTreeSet<String>> {
-        if self.version < VERSION {
-            return Ok(BTreeSet::new());
-        }
-        self.read(|db| {
-            let mut statement = db.prepare("SELECT DISTINCT subject FROM subjects")?;
-            let subjects = statement.query_map([], |row| row.get(0))?;
-            subjects.collect()
-        })
-    }
-
-    /// Answers that are about none of these subjects; those of which nobody noted it are not among them.
-    pub fn about_others(&self, subjects: &BTreeSet<String>) -> Result<u64> {
-        if self.version < VERSION {
-            return Ok(0);
-        }
-        self.read(|db| {
-            let mut statement = db.prepare("SELECT hash, subject FROM subjects ORDER BY hash")?;
-            let mut rows = statement.query([])?;
-            let (mut n, mut last, mut of_others) = (0, String::new(), false);
-            while let Some(row) = rows.next()? {
-                let (hash, subject): (String, String) = (row.get(0)?, row.get(1)?);
-                if hash != last {
-                    n += u64::from(of_others);
-                    (last, of_others) = (hash, true);
-                }
-                of_others &= !subjects.contains(&subject);
-            }
-            Ok(n + u64::from(of_others))
-        })
-    }
-
-    /// Deletes what was answered about a subject and about nobody else, and its bytes from file and log.
-    /// Returns how many answers went.
-    pub fn forget(&self, subject: &str) -> Result<usize> {
-        let forgotten = || {
-            let db = &mut self.writer().db;
-            db.execute_batch("PRAGMA secure_delete = ON;")?;
-            let transaction = db.transaction()?;
-            let n = transaction.execute(
-                "DELETE FROM answers WHERE hash IN (SELECT hash FROM subjects WHERE subject = ?1)
-                 AND hash NOT IN (SELECT hash FROM subjects WHERE subject <> ?1)",
-                params![subject],
-            )?;
-            transaction.execute("DELETE FROM subjects WHERE subject = ?1", params![subject])?;
-            transaction.commit()?;
-            crate::forget::compact(db)?;
-            Ok(n)
-        };
-        forgotten().map_err(|e| self.error(e))
-    }
-
     /// A batch file that was written or read: whoever is forgotten may be in it.
     pub fn note_batch_file(&self, path: &str) -> Result<()> {
         let noted = || {
@@ -304,32 +291,13 @@ impl Answers {
     }
 
     pub fn batch_files(&self) -> Result<Vec<PathBuf>> {
-        if self.version < VERSION {
+        if self.version < WITH_CHECKSUMS {
             return Ok(Vec::new());
         }
         self.read(|db| {
             let mut statement = db.prepare("SELECT path FROM batch_files ORDER BY path")?;
             let paths = statement.query_map([], |row| row.get::<_, String>(0))?;
             paths.map(|p| p.map(PathBuf::from)).collect()
-        })
-    }
-
-    /// Takes what another such file has about these subjects and this one has not; with `unknown` also that of which
-    /// nobody noted whom it is about. Returns how many of the other's answers were left there.
-    pub fn absorb(&self, other: &Path, subjects: &BTreeSet<String>, unknown: bool) -> Result<u64> {
-        // Brings an older file to this version.
-        drop(Self::open(other)?);
-        let taken = (|| {
-            let db = &mut self.writer().db;
-            db.execute("ATTACH DATABASE ?1 AS other", [other.to_string_lossy()])?;
-            let transaction = db.transaction()?;
-            let taken = take_from_other(transaction, subjects, unknown);
-            db.execute("DETACH DATABASE other", [])?;
-            taken
-        })();
-        taken.map_err(|source| GatewayError::Answers {
-            path: other.into(),
-            source,
         })
     }
 
@@ -353,57 +321,6 @@ impl Answers {
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
-    let error = |source| GatewayError::Answers {
-        path: path.into(),
-        source,
-    };
-    let db = Connection::open_with_flags(path, flags).map_err(error)?;
-    db.busy_timeout(Duration::from_secs(10)).map_err(error)?;
-    Ok(db)
-}
-
-fn known_version(db: &Connection, path: &Path) -> Result<i64> {
-    let found: i64 = db
-        .query_row("PRAGMA user_version", [], |r| r.get(0))
-        .map_err(|source| GatewayError::Answers {
-            path: path.into(),
-            source,
-        })?;
-    if found > VERSION {
-        return Err(GatewayError::Version {
-            path: path.into(),
-            found,
-            known: VERSION,
-        });
-    }
-    Ok(found)
-}
-
-fn bring_up_to_date(db: &mut Connection, found: i64) -> rusqlite::Result<()> {
-    let transaction = db.transaction()?;
-    match found {
-        0 => transaction.execute_batch(
-            "CREATE TABLE IF NOT EXISTS answers (
-                 hash TEXT NOT NULL PRIMARY KEY, model TEXT NOT NULL, text TEXT NOT NULL,
-                 prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
-                 tokens_reported INTEGER NOT NULL, reported_model TEXT, answered_at INTEGER NOT NULL,
-                 sha256 BLOB NOT NULL
-             ) WITHOUT ROWID;",
-        )?,
-        _ => checksum::add_column(&transaction, "answers")?,
-    }
-    transaction.execute_batch(&format!(
-        "CREATE TABLE subjects (
-             hash TEXT NOT NULL, subject TEXT NOT NULL, sha256 BLOB NOT NULL,
-             PRIMARY KEY (hash, subject)
-         ) WITHOUT ROWID;
-         CREATE TABLE batch_files (path TEXT NOT NULL PRIMARY KEY, sha256 BLOB NOT NULL) WITHOUT ROWID;
-         PRAGMA user_version = {VERSION};"
-    ))?;
-    transaction.commit()
-}
-
 fn stored(row: &Row) -> rusqlite::Result<StoredAnswer> {
     let usage = Usage {
         prompt_tokens: row.get::<_, i64>(3)? as u64,
@@ -416,6 +333,7 @@ fn stored(row: &Row) -> rusqlite::Result<StoredAnswer> {
             text: row.get(2)?,
             usage: row.get::<_, bool>(5)?.then_some(usage),
             model: row.get(6)?,
+            ..ChatAnswer::default()
         },
         usage,
         answered_at: row.get(7)?,
@@ -425,44 +343,6 @@ fn stored(row: &Row) -> rusqlite::Result<StoredAnswer> {
 fn count(db: &Connection, sql: &str, params: &[&str]) -> rusqlite::Result<u64> {
     let n: i64 = db.query_row(sql, rusqlite::params_from_iter(params), |row| row.get(0))?;
     Ok(n as u64)
-}
-
-fn take_from_other(
-    transaction: Transaction,
-    subjects: &BTreeSet<String>,
-    unknown: bool,
-) -> rusqlite::Result<u64> {
-    transaction.execute_batch(
-        "CREATE TEMP TABLE taken (subject TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
-    )?;
-    {
-        let mut insert = transaction.prepare("INSERT INTO taken VALUES (?1)")?;
-        for subject in subjects {
-            insert.execute([subject])?;
-        }
-    }
-    let taken =
-        "hash IN (SELECT hash FROM other.subjects WHERE subject IN (SELECT subject FROM taken))";
-    let taken = match unknown {
-        true => format!("({taken} OR hash NOT IN (SELECT hash FROM other.subjects))"),
-        false => taken.to_owned(),
-    };
-    let left = format!("SELECT count(*) FROM other.answers WHERE NOT {taken}");
-    let left = count(&transaction, &left, &[])?;
-    transaction.execute_batch(&format!(
-        "INSERT OR IGNORE INTO answers SELECT * FROM other.answers WHERE {taken};
-         INSERT OR IGNORE INTO subjects SELECT * FROM other.subjects
-             WHERE subject IN (SELECT subject FROM taken);
-         INSERT OR IGNORE INTO batch_files SELECT * FROM other.batch_files;
-         DROP TABLE taken;"
-    ))?;
-    transaction.commit()?;
-    Ok(left)
-}
-
-fn insert_subject(transaction: &Transaction, hash: &str, subject: &str) -> rusqlite::Result<()> {
-    let values = vec![Value::Text(hash.into()), Value::Text(subject.into())];
-    checksum::insert(transaction, "INSERT OR IGNORE", "subjects", values)
 }
 
 fn insert(db: &mut Connection, rows: &[(StoredAnswer, Option<String>)]) -> rusqlite::Result<()> {
@@ -479,6 +359,12 @@ fn insert(db: &mut Connection, rows: &[(StoredAnswer, Option<String>)]) -> rusql
             Value::Integer(row.answered_at),
         ];
         checksum::insert(&transaction, "INSERT OR IGNORE", "answers", values)?;
+        let (place, finish) = (row.answer.place, row.answer.finish);
+        if (place, finish) != Default::default() {
+            let names = [row.hash.as_str(), place.name(), finish.name()];
+            let values = names.map(|name| Value::Text(name.to_owned())).to_vec();
+            checksum::insert(&transaction, "INSERT OR IGNORE", "endings", values)?;
+        }
         if let Some(subject) = subject {
             insert_subject(&transaction, &row.hash, subject)?;
         }
