@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::metrics::{Metric, MetricAt};
+use crate::policy::Policy;
 use crate::repeats::Repeats;
+use crate::ties::Ties;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,8 @@ pub struct EvalConfig {
     pub segment_order: Vec<String>,
     /// May lists and targets hold what was consumed before? For all systems alike.
     pub repeats: Repeats,
+    /// The order among equal scores, for all systems alike.
+    pub ties: Ties,
 }
 
 impl Default for EvalConfig {
@@ -40,6 +44,7 @@ impl Default for EvalConfig {
             main: None,
             segment_order: Vec::new(),
             repeats: Repeats::Allow,
+            ties: Ties::Against,
         }
     }
 }
@@ -50,6 +55,13 @@ impl EvalConfig {
         let k = self.ks.last().copied().unwrap_or(10);
         let metric = Metric::Ndcg;
         self.main.unwrap_or(MetricAt { metric, k })
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            repeats: self.repeats,
+            ties: self.ties,
+        }
     }
 
     pub(crate) fn check(&self) -> Result<()> {

@@ -1,11 +1,13 @@
 //! Runs and truth as Parquet, one row a listed item or target, as ranx's data frames have it.
 //!
 //! Columns: `q_id` (or `user_id`, `case`), `doc_id` (or `item_id`), and `score` (of qrels also
-//! `relevance`; absent: 1). Ids are text (also categories) or integers, numbers of any width. A run's system
+//! `relevance`; absent: 1). Ids are text (also categories), integers, decimals without places after the point, or
+//! bytes (of UTF-8, else written in hexadecimal digits), scores numbers of any width. A run's system
 //! is what [`write_run`] noted in the file, else the file's name without ending; rows need no order.
-//! Qrels become a [`Truth`] as in [`crate::trec`].
+//! Qrels become a [`Truth`], and masked items are left out, as in [`crate::trec`].
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,8 +18,8 @@ use ::parquet::file::metadata::{KeyValue, ParquetMetaData};
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
@@ -30,6 +32,19 @@ use crate::truth::Truth;
 
 const QUERY: &[&str] = &["q_id", "user_id", "case"];
 const ITEM: &[&str] = &["doc_id", "item_id"];
+
+/// Is it a Parquet file, by its name or its first bytes?
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn is_parquet(path: &Path) -> Result<bool> {
+    if path.extension().is_some_and(|e| e == "parquet") {
+        return Ok(true);
+    }
+    let mut magic = Vec::new();
+    fs_err::File::open(path)?.take(4).read_to_end(&mut magic)?;
+    Ok(magic == b"PAR1")
+}
 
 /// The key of a file's metadata under which the system of a run stands.
 const SYSTEM: &str = "hkfr.system";
@@ -47,20 +62,14 @@ enum Number {
 ///
 /// # Errors
 /// [`Error::Parquet`] with the row where there is one: no whole Parquet file, a compression that this build
-/// does not read, a missing column, one of another type, a missing cell, a score that is not
-/// finite, an item given twice for a query.
+/// does not read, a missing column, one of another type, a missing cell, a score that is NaN
+/// or +∞, an item given twice for a query.
 pub fn read_run(path: &Path, task: &str) -> Result<Run> {
     let (grouped, noted) = read(path, Number::Needed(&["score"]))?;
-    let lists = grouped.into_lists().map_err(|t| twice(path, t))?;
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy();
     let system = noted.unwrap_or_else(|| stem().into_owned());
-    Ok(Run {
-        system,
-        task: task.to_owned(),
-        depth: lists.iter().map(|l| l.items.len()).max().unwrap_or(0),
-        seed: None,
-        lists,
-    })
+    let run = grouped.into_run(path, system, task);
+    run.map_err(|t| twice(path, t))
 }
 
 /// Reads the truth of `task`.
@@ -193,6 +202,8 @@ fn read(path: &Path, number: Number) -> Result<(Grouped, Option<String>)> {
         column(names).ok_or_else(missing)
     };
     let (queries, docs) = (needed(QUERY)?, needed(ITEM)?);
+    // Only scores of runs mask.
+    let masks = matches!(number, Number::Needed(_));
     let values = match number {
         Number::Needed(names) => Some(needed(names)?),
         Number::OrOne(names) => column(names),
@@ -228,10 +239,13 @@ fn read(path: &Path, number: Number) -> Result<(Grouped, Option<String>)> {
                 None => 1.0,
                 Some((c, name, _)) => {
                     let value = float(batch.column(*c), i).ok_or_else(|| missing(name))?;
-                    if !value.is_finite() {
+                    let may_be_masked = masks && value == f64::NEG_INFINITY;
+                    if !value.is_finite() && !may_be_masked {
                         return Err(bad(
                             path,
-                            format!("row {row}: `{name}` is not a finite number; drop the row"),
+                            format!(
+                                "row {row}: `{name}` is {value}, not a finite number; drop the row"
+                            ),
                         ));
                     }
                     value
@@ -259,7 +273,17 @@ fn is_id(ty: &DataType) -> bool {
     ty.is_integer()
         || matches!(
             ty,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            DataType::Utf8
+                | DataType::LargeUtf8
+                | DataType::Utf8View
+                | DataType::Binary
+                | DataType::LargeBinary
+                | DataType::BinaryView
+                | DataType::FixedSizeBinary(_)
+                | DataType::Decimal32(_, 0)
+                | DataType::Decimal64(_, 0)
+                | DataType::Decimal128(_, 0)
+                | DataType::Decimal256(_, 0)
         )
 }
 
@@ -296,6 +320,14 @@ fn float(column: &ArrayRef, i: usize) -> Option<f64> {
         .or_else(|| integer(column, i).map(|v| v as f64))
 }
 
+/// UTF-8 as it is; what is not, or would be control characters, in hexadecimal digits.
+fn text_of_bytes(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+        _ => bytes.iter().map(|b| format!("{b:02x}")).collect(),
+    }
+}
+
 fn text(column: &ArrayRef, i: usize) -> Option<String> {
     if column.is_null(i) {
         return None;
@@ -304,6 +336,22 @@ fn text(column: &ArrayRef, i: usize) -> Option<String> {
         DataType::Utf8 => Some(column.as_string::<i32>().value(i).to_owned()),
         DataType::LargeUtf8 => Some(column.as_string::<i64>().value(i).to_owned()),
         DataType::Utf8View => Some(column.as_string_view().value(i).to_owned()),
+        DataType::Binary => Some(text_of_bytes(column.as_binary::<i32>().value(i))),
+        DataType::LargeBinary => Some(text_of_bytes(column.as_binary::<i64>().value(i))),
+        DataType::BinaryView => Some(text_of_bytes(column.as_binary_view().value(i))),
+        DataType::FixedSizeBinary(_) => Some(text_of_bytes(column.as_fixed_size_binary().value(i))),
+        DataType::Decimal32(..) => {
+            Some(column.as_primitive::<Decimal32Type>().value(i).to_string())
+        }
+        DataType::Decimal64(..) => {
+            Some(column.as_primitive::<Decimal64Type>().value(i).to_string())
+        }
+        DataType::Decimal128(..) => {
+            Some(column.as_primitive::<Decimal128Type>().value(i).to_string())
+        }
+        DataType::Decimal256(..) => {
+            Some(column.as_primitive::<Decimal256Type>().value(i).to_string())
+        }
         _ => integer(column, i).map(|v| v.to_string()),
     }
 }

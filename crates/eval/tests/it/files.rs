@@ -234,7 +234,7 @@ fn faults_of_a_trec_file_name_file_and_line() {
     );
     check(
         "q1 Q0 d2 2 NaN bm25",
-        "x.jsonl:2: `NaN` is not a number (field score)",
+        "x.jsonl:2: the score `NaN` ranks nothing; mend",
     );
     check(
         "q1 Q0 d2 x 1.0 bm25",
@@ -247,10 +247,6 @@ fn faults_of_a_trec_file_name_file_and_line() {
     );
     assert!(
         error("", |p| trec::read_run(p, "item")).contains("no row, so no list; a run has 6 fields")
-    );
-    let packed = b"\x1f\x8b\x08\x00rest\n";
-    assert!(
-        error(packed, |p| trec::read_run(p, "item")).contains("x.jsonl:1: compressed with gzip")
     );
 }
 
@@ -362,12 +358,12 @@ fn what_was_consumed_may_be_there_twice_at_any_relevance_or_not_at_all() {
     assert_eq!(parquet::read_consumed(&path).unwrap()["q1"].len(), 2);
 }
 
-fn text_column(values: &[&str]) -> ArrayRef {
+pub fn text_column(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
 }
 
 /// A Parquet file of these columns.
-fn columns(dir: &TempDir, columns: &[(&str, ArrayRef)]) -> PathBuf {
+pub fn columns(dir: &TempDir, columns: &[(&str, ArrayRef)]) -> PathBuf {
     let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
     let path = dir.path().join("x.parquet");
     let file = std::fs::File::create(&path).unwrap();
@@ -450,7 +446,7 @@ fn a_parquet_column_of_another_type_is_named_with_its_cast() {
     let nan = Arc::new(Float64Array::from(vec![f64::NAN]));
     refuse(
         [("user_id", ids()), ("item_id", ids()), ("relevance", nan)],
-        "row 1: `relevance` is not a finite number; drop the row",
+        "row 1: `relevance` is NaN, not a finite number; drop the row",
     );
 }
 

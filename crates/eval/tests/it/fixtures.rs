@@ -19,6 +19,7 @@ pub fn run(system: &str, task: &str, lists: Vec<RankedList>) -> Run {
         depth: 10,
         seed: Some(7),
         lists,
+        ..Run::default()
     }
 }
 

@@ -58,8 +58,8 @@ pub fn cohorts(
             system,
             task: "category".into(),
             depth: config.recommend.depth as usize,
-            seed: None,
             lists,
+            ..Run::default()
         });
         Ok(())
     };
