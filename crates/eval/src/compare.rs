@@ -243,7 +243,7 @@ fn evaluate_segment(
                     (0..grid.len()).map(move |m| row[column(s, m)] - row[column(reference, m)])
                 };
                 let differences = Matrix::new(grid.len(), (0..n_cases).flat_map(row).collect());
-                let p = randomisation_p(&differences, cfg.resamples, cfg.seed);
+                let p = randomisation_p(&differences, cfg.draws, cfg.seed);
                 (p, effect_sizes(&differences))
             })
             .collect();
@@ -257,7 +257,7 @@ fn evaluate_segment(
                     interval: paired_interval(&samples[a], &samples[b], cfg.confidence),
                     p: test.0[m],
                     p_holm,
-                    p_is_floor: is_floor(p_holm, others.len(), cfg.resamples),
+                    p_is_floor: is_floor(p_holm, others.len(), cfg.draws),
                     effect: test.1[m],
                 });
             }

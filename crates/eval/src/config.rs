@@ -1,4 +1,4 @@
-//! What is asked of an evaluation: cut-offs, resamples, reference, policy.
+//! What is asked of an evaluation: cut-offs, resamples, draws, reference, policy.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,11 @@ use crate::ties::Ties;
 pub struct EvalConfig {
     /// Cut-offs, rising.
     pub ks: Vec<usize>,
-    /// Resamples of the bootstrap, and draws of the randomisation test. The smallest possible
-    /// p-value is 1 / (resamples + 1), times the number of comparisons after Holm: 2,000 leave room
-    /// for dozens of systems at .05.
+    /// Resamples of the bootstrap.
     pub resamples: usize,
+    /// Draws of the randomisation test. The smallest possible p-value is 1 / (draws + 1), times the number of
+    /// comparisons after Holm: 10,000 leave room for hundreds of systems at .05. A draw costs a pass over the cases.
+    pub draws: usize,
     pub seed: u64,
     /// Share of the intervals.
     pub confidence: f64,
@@ -38,6 +39,7 @@ impl Default for EvalConfig {
         Self {
             ks: vec![5, 10],
             resamples: 2000,
+            draws: 10_000,
             seed: 20230,
             confidence: 0.95,
             reference: None,
@@ -72,6 +74,9 @@ impl EvalConfig {
         }
         if self.resamples < 100 {
             return bad("`resamples` must be at least 100: the ends of an interval need tails");
+        }
+        if self.draws < 100 {
+            return bad("`draws` must be at least 100: p can be no smaller than 1 / (draws + 1)");
         }
         if !(0.5..1.0).contains(&self.confidence) {
             return bad("`confidence` must lie in 0.5..1, e.g. 0.95");

@@ -91,7 +91,7 @@ pub fn worth_of_order(
         .flat_map(|&case| paired.iter().map(move |(_, x, y)| x[case] - y[case]));
     let matrix = Matrix::new(paired.len(), differences.collect());
     let samples = matrix.resampled_means(cfg.resamples, cfg.seed);
-    let p = holm(&randomisation_p(&matrix, cfg.resamples, cfg.seed));
+    let p = holm(&randomisation_p(&matrix, cfg.draws, cfg.seed));
     let mean = |values: &HashMap<String, f64>| {
         cases.iter().map(|&c| values[c]).sum::<f64>() / cases.len() as f64
     };
@@ -102,7 +102,7 @@ pub fn worth_of_order(
             shuffled: mean(y),
             interval: percentile_interval(&samples[i], cfg.confidence),
             p_holm: p[i],
-            p_is_floor: is_floor(p[i], p.len(), cfg.resamples),
+            p_is_floor: is_floor(p[i], p.len(), cfg.draws),
         };
     Ok(paired.iter().enumerate().map(row).collect())
 }

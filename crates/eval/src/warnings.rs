@@ -165,12 +165,12 @@ pub(crate) fn of_figures(
             .filter(|r| !r.versus_reference.is_empty());
         compared.count()
     });
-    let smallest = n_compared as f64 / (cfg.resamples + 1) as f64;
+    let smallest = n_compared as f64 / (cfg.draws + 1) as f64;
     if smallest >= 0.05 {
-        let draws = cfg.resamples;
+        let draws = cfg.draws;
         warnings.push(format!(
-            "{task}: with {draws} resamples and {n_compared} comparisons no p can fall below \
-             {smallest:.3}: nothing can be significant; raise `resamples`."
+            "{task}: with {draws} draws and {n_compared} comparisons no p can fall below \
+             {smallest:.3}: nothing can be significant; raise `draws`."
         ));
     }
     let one_target = |c: &crate::TruthCase| c.targets.len() == 1;

@@ -45,6 +45,7 @@ pub fn truth(task: &str, cases: Vec<TruthCase>, catalogue: &[&str]) -> Truth {
 pub fn config(reference: Option<&str>) -> EvalConfig {
     EvalConfig {
         resamples: 500,
+        draws: 500,
         reference: reference.map(String::from),
         ..EvalConfig::default()
     }

@@ -251,7 +251,7 @@ fn the_smallest_p_value_that_the_test_can_give_is_told_as_a_bound() {
         5,
     );
     let cfg = EvalConfig {
-        resamples: 120,
+        draws: 120,
         ..config(Some("best"))
     };
     let report = evaluate(&[truth], &runs, &cfg).unwrap();

@@ -15,7 +15,7 @@ const SYSTEMS: &str = r#"systems = ["popularity", "llm-untuned", "hkfr"]"#;
 const SYSTEMS_FUSED: &str = r#"systems = ["popularity", "hkfr-no-tuning"]"#;
 
 /// A run whose knowledge a service writes; `keys` are further ones of `[fusion]`.
-fn served(dir: &Path, url: &str, keys: &str) {
+pub fn served(dir: &Path, url: &str, keys: &str) {
     prepare(dir);
     change(dir, "toy.toml", |text| {
         let fusion = format!(
