@@ -6,8 +6,8 @@
 //! | [`Ties::Trec`] | by id, falling, byte by byte: that of trec_eval, which also compares scores as 32-bit floats |
 //! | [`Ties::Random`] | each order equally likely: metrics are exact expected values, without a seed |
 //!
-//! ranx keeps the order of the file, which none of these is. The range from `Against` to [`Ties::For`] holds every
-//! order.
+//! ranx does none of these: it keeps the order of the file in short lists, and in longer ones that of an unstable sort.
+//! The range from `Against` to [`Ties::For`] holds every order.
 
 use std::fmt;
 use std::str::FromStr;

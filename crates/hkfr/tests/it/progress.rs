@@ -1,5 +1,7 @@
 //! What standard error shows: colours, bars and lines, and how far something is.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hkfr::progress::{Progress, Unit};
@@ -9,7 +11,7 @@ use hkfr_rec::sequence::Accuracy;
 use hkfr_rec::systems::Progress as Fit;
 
 use crate::cli::{hkfr, run};
-use crate::server::{Server, say};
+use crate::server::{Reply, Server, good, say};
 use crate::service::served;
 use crate::walk::toy;
 
@@ -30,37 +32,44 @@ fn colours_are_for_terminals_and_for_who_asks() {
     assert!(!check(false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
 }
 
-/// With everything logged and a service that fails: no escape sequence, and no line drawn again.
+/// Standard output and error of a command whose output is piped, with everything logged.
+fn piped(dir: &Path, args: &[&str], forced: bool) -> String {
+    let mut command = hkfr(dir);
+    command.args(args).env("HKFR_LOG", "trace");
+    match forced {
+        true => command.env("CLICOLOR_FORCE", "1"),
+        false => command.env_remove("CLICOLOR_FORCE"),
+    };
+    let output = command.output().unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+/// No escape sequence, and no line drawn again.
 #[test]
 fn what_is_piped_into_a_file_is_plain_text() {
-    let temp = tempfile::tempdir().unwrap();
-    let dir = temp.path();
-    let server = Server::start(|_| say(500, r#"{"error": {"message": "down"}}"#));
-    served(dir, &server.url, "");
-    let piped = |args: &[&str], forced: bool| {
-        let mut command = hkfr(dir);
-        command.args(args).env("HKFR_LOG", "trace");
-        match forced {
-            true => command.env("CLICOLOR_FORCE", "1"),
-            false => command.env_remove("CLICOLOR_FORCE"),
-        };
-        let output = command.output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        String::from_utf8(text).unwrap()
-    };
-    for args in [
-        &["--offline", "fuse", "toy.toml"][..],
-        &["--help"],
-        &["split", "absent.toml"],
-        &["no-such-command"],
-    ] {
-        let text = piped(args, false);
-        assert!(!text.contains(['\u{1b}', '\r']), "{args:?}: {text}");
+    for forced in [false, true] {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path();
+        // The service fails once, which is a warning.
+        let failed = AtomicBool::new(false);
+        let server = Server::start(move |_| match failed.swap(true, Ordering::Relaxed) {
+            false => Reply::Say(503, "retry-after: 0\r\n".into(), "{}".into()),
+            true => say(200, good("small", r#"{"claims": [], "text": "Nothing."}"#)),
+        });
+        served(dir, &server.url, "");
+        let fused = piped(dir, &["--offline", "fuse", "toy.toml"], forced);
+        assert!(fused.contains("trying again"), "{fused}");
+        assert_eq!(fused.contains("\u{1b}[33m WARN"), forced, "{fused}");
+        if forced {
+            continue;
+        }
+        let help = piped(dir, &["--help"], false);
+        let error = piped(dir, &["split", "absent.toml"], false);
+        let usage = piped(dir, &["no-such-command"], false);
+        for text in [fused, help, error, usage] {
+            assert!(!text.contains(['\u{1b}', '\r']), "{text}");
+        }
     }
-    // It has warned, and in colour where that is forced.
-    let fuse = ["--offline", "fuse", "toy.toml"];
-    assert!(piped(&fuse, false).contains(" WARN "));
-    assert!(piped(&fuse, true).contains("\u{1b}[33m WARN"));
 }
 
 #[test]
