@@ -274,7 +274,8 @@ fn write(
     match trec(&dir.join(format!("{stem}.trec"))) {
         Err(Error::TrecName { name }) => {
             eprintln!(
-                "{stem}: `{name}` holds white space, which TREC cannot say; written as Parquet"
+                "{stem}: `{}` holds white space, which TREC cannot say; written as Parquet",
+                printable(&name.replace('\n', " "))
             );
             Ok(parquet(&dir.join(format!("{stem}.parquet")))?)
         }
