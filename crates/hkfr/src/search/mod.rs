@@ -162,6 +162,7 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
                     peak_mb: peak_mb(),
                 };
                 done.push(&trial)?;
+                progress.note("");
                 progress.inc(1);
                 trials.push(trial);
             }

@@ -129,6 +129,8 @@ pub fn rank_all(
                 run.task
             );
             run.write(&path)?;
+            // What was left of a fit is of the past.
+            progress.note("");
             progress.inc(1);
         }
     }
