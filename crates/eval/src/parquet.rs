@@ -1,10 +1,12 @@
 //! Runs and truth as Parquet, one row a listed item or target, as ranx's data frames have it.
 //!
 //! Columns: `q_id` (or `user_id`, `case`), `doc_id` (or `item_id`), and `score` (of qrels also
-//! `relevance`; absent: 1). Ids are text (also categories), integers, decimals without places after the point, or
-//! bytes (of UTF-8, else written in hexadecimal digits), scores numbers of any width. A run's system
+//! `relevance`; absent: 1). Ids are text or numbers of any type (what each is called: `parquet/cell.rs`), scores numbers of
+//! any width. A run's system
 //! is what [`write_run`] noted in the file, else the file's name without ending; rows need no order.
 //! Qrels become a [`Truth`], and masked items are left out, as in [`crate::trec`].
+
+mod cell;
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -13,15 +15,11 @@ use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use ::parquet::basic::Compression;
+use ::parquet::basic::{Compression, LogicalType};
 use ::parquet::file::metadata::{KeyValue, ParquetMetaData};
 use ::parquet::file::properties::WriterProperties;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type,
-    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
+use ::parquet::schema::types::TypePtr;
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
@@ -217,13 +215,16 @@ fn read(path: &Path, number: Number) -> Result<(Grouped, Option<String>)> {
         )),
     };
     for ids in [&queries, &docs] {
-        castable(ids, is_id(ids.2), "text or integers")?;
+        castable(ids, cell::is_id(ids.2), "text or integers")?;
     }
     if let Some(values) = &values {
-        castable(values, is_number(values.2), "double")?;
+        castable(values, cell::is_number(values.2), "double")?;
     }
     let noted = builder.metadata().file_metadata().key_value_metadata();
     let noted = noted.and_then(|pairs| pairs.iter().find(|p| p.key == SYSTEM)?.value.clone());
+    let fields = builder.parquet_schema().root_schema().get_fields();
+    let is_uuid = |ty: &TypePtr| ty.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid);
+    let uuids: Vec<bool> = fields.iter().map(is_uuid).collect();
     let mut row = 0;
     let mut grouped = Grouped::default();
     for batch in builder.build().map_err(whole)? {
@@ -231,14 +232,24 @@ fn read(path: &Path, number: Number) -> Result<(Grouped, Option<String>)> {
         for i in 0..batch.num_rows() {
             row += 1;
             let missing = |name: &str| bad(path, format!("row {row}: no `{name}`; drop the row"));
-            let id = |(c, name, _): &(usize, String, &DataType)| {
-                text(batch.column(*c), i).ok_or_else(|| missing(name))
+            let id = |(c, name, _): &(usize, String, &DataType)| match cell::id(
+                batch.column(*c),
+                i,
+                uuids[*c],
+            ) {
+                Ok(id) => id.ok_or_else(|| missing(name)),
+                Err(cell::Rounded) => Err(bad(
+                    path,
+                    format!(
+                        "row {row}: `{name}` is a float so large that other ids are rounded to it; write integers or text"
+                    ),
+                )),
             };
             let (query, doc) = (id(&queries)?, id(&docs)?);
             let value = match &values {
                 None => 1.0,
                 Some((c, name, _)) => {
-                    let value = float(batch.column(*c), i).ok_or_else(|| missing(name))?;
+                    let value = cell::float(batch.column(*c), i).ok_or_else(|| missing(name))?;
                     let may_be_masked = masks && value == f64::NEG_INFINITY;
                     if !value.is_finite() && !may_be_masked {
                         return Err(bad(
@@ -269,89 +280,9 @@ fn unknown_compression(metadata: &ParquetMetaData) -> Option<String> {
     Some(named.split('(').next().unwrap_or_default().to_owned())
 }
 
-fn is_id(ty: &DataType) -> bool {
-    ty.is_integer()
-        || matches!(
-            ty,
-            DataType::Utf8
-                | DataType::LargeUtf8
-                | DataType::Utf8View
-                | DataType::Binary
-                | DataType::LargeBinary
-                | DataType::BinaryView
-                | DataType::FixedSizeBinary(_)
-                | DataType::Decimal32(_, 0)
-                | DataType::Decimal64(_, 0)
-                | DataType::Decimal128(_, 0)
-                | DataType::Decimal256(_, 0)
-        )
-}
-
-fn is_number(ty: &DataType) -> bool {
-    ty.is_integer() || matches!(ty, DataType::Float32 | DataType::Float64)
-}
-
 fn bad(path: &Path, what: impl ToString) -> Error {
     Error::Parquet {
         path: path.to_owned(),
         what: what.to_string(),
-    }
-}
-
-macro_rules! cell {
-    ($column:expr, $i:expr, $($kind:ident $ty:ident),*) => {
-        match $column.data_type() {
-            $(DataType::$kind => Some($column.as_primitive::<$ty>().value($i)).map(|v| v as _),)*
-            _ => None,
-        }
-    };
-}
-
-fn integer(column: &ArrayRef, i: usize) -> Option<i128> {
-    cell!(column, i, Int8 Int8Type, Int16 Int16Type, Int32 Int32Type, Int64 Int64Type,
-        UInt8 UInt8Type, UInt16 UInt16Type, UInt32 UInt32Type, UInt64 UInt64Type)
-}
-
-fn float(column: &ArrayRef, i: usize) -> Option<f64> {
-    if column.is_null(i) {
-        return None;
-    }
-    cell!(column, i, Float32 Float32Type, Float64 Float64Type)
-        .or_else(|| integer(column, i).map(|v| v as f64))
-}
-
-/// UTF-8 as it is; what is not, or would be control characters, in hexadecimal digits.
-fn text_of_bytes(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
-        _ => bytes.iter().map(|b| format!("{b:02x}")).collect(),
-    }
-}
-
-fn text(column: &ArrayRef, i: usize) -> Option<String> {
-    if column.is_null(i) {
-        return None;
-    }
-    match column.data_type() {
-        DataType::Utf8 => Some(column.as_string::<i32>().value(i).to_owned()),
-        DataType::LargeUtf8 => Some(column.as_string::<i64>().value(i).to_owned()),
-        DataType::Utf8View => Some(column.as_string_view().value(i).to_owned()),
-        DataType::Binary => Some(text_of_bytes(column.as_binary::<i32>().value(i))),
-        DataType::LargeBinary => Some(text_of_bytes(column.as_binary::<i64>().value(i))),
-        DataType::BinaryView => Some(text_of_bytes(column.as_binary_view().value(i))),
-        DataType::FixedSizeBinary(_) => Some(text_of_bytes(column.as_fixed_size_binary().value(i))),
-        DataType::Decimal32(..) => {
-            Some(column.as_primitive::<Decimal32Type>().value(i).to_string())
-        }
-        DataType::Decimal64(..) => {
-            Some(column.as_primitive::<Decimal64Type>().value(i).to_string())
-        }
-        DataType::Decimal128(..) => {
-            Some(column.as_primitive::<Decimal128Type>().value(i).to_string())
-        }
-        DataType::Decimal256(..) => {
-            Some(column.as_primitive::<Decimal256Type>().value(i).to_string())
-        }
-        _ => integer(column, i).map(|v| v.to_string()),
     }
 }

@@ -4,11 +4,15 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
+use ::parquet::data_type::{ByteArray, FixedLenByteArrayType, Int64Type};
+use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::parser::parse_message_type;
 use arrow_array::types::{ArrowPrimitiveType, Decimal256Type, Int8Type, UInt32Type};
 use arrow_array::{
     ArrayRef, BinaryArray, BinaryViewArray, Decimal128Array, Decimal256Array, DictionaryArray,
-    FixedSizeBinaryArray, Float64Array, Int8Array, Int16Array, Int64Array, LargeBinaryArray,
-    LargeStringArray, StringViewArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    FixedSizeBinaryArray, Float32Array, Float64Array, Int8Array, Int16Array, Int64Array,
+    LargeBinaryArray, LargeStringArray, StringViewArray, UInt8Array, UInt16Array, UInt32Array,
+    UInt64Array,
 };
 use flate2::{Compression, write::GzEncoder};
 use hkfr_eval::{Accident, mismatch, parquet, trec};
@@ -26,8 +30,11 @@ fn an_id_is_what_it_is_in_every_type() {
         let numbers = Decimal128Array::from(vec![42, -7]);
         numbers.with_precision_and_scale(30, scale).unwrap()
     };
+    let hundreds = Decimal128Array::from(vec![1000, -300]);
+    let hundreds = hundreds.with_precision_and_scale(30, 2).unwrap();
     let wide = Decimal256Array::from(vec![Wide::from(42), Wide::from(-7)]);
     let bytes = FixedSizeBinaryArray::try_from_iter([*b"\xff\x00", *b"ab"].into_iter()).unwrap();
+    let padded = FixedSizeBinaryArray::try_from_iter([*b"b\x00", [0; 2]].into_iter()).unwrap();
     let types: Vec<(ArrayRef, [&str; 2])> = vec![
         (Arc::new(Int8Array::from(vec![42, -7])), ["42", "-7"]),
         (Arc::new(Int16Array::from(vec![42, -7])), ["42", "-7"]),
@@ -46,6 +53,16 @@ fn an_id_is_what_it_is_in_every_type() {
             ["18446744073709551615", "9223372036854775809"],
         ),
         (Arc::new(decimal(0)), ["42", "-7"]),
+        (Arc::new(decimal(1)), ["4.2", "-0.7"]),
+        (Arc::new(hundreds), ["10", "-3"]),
+        (
+            Arc::new(Float64Array::from(vec![1000.0, 0.1])),
+            ["1000", "0.1"],
+        ),
+        (
+            Arc::new(Float32Array::from(vec![1000.0, 0.1])),
+            ["1000", "0.1"],
+        ),
         (
             Arc::new(wide.with_precision_and_scale(60, 0).unwrap()),
             ["42", "-7"],
@@ -82,6 +99,7 @@ fn an_id_is_what_it_is_in_every_type() {
             ["ab", "cd"],
         ),
         (Arc::new(bytes), ["ff00", "ab"]),
+        (Arc::new(padded), ["b", "0000"]),
     ];
     for (ids, right) in types {
         let scores: ArrayRef = Arc::new(Float64Array::from(vec![2.0, 1.0]));
@@ -94,13 +112,40 @@ fn an_id_is_what_it_is_in_every_type() {
         let truth = parquet::read_qrels(&path, "item").unwrap();
         assert_eq!(truth.cases[0].targets, right, "{ty}");
     }
-    let given = [
-        ("q_id", Arc::new(decimal(1)) as ArrayRef),
-        ("doc_id", Arc::new(decimal(0)) as ArrayRef),
-    ];
-    let refused = parquet::read_qrels(&columns(&dir, &given), "item").unwrap_err();
-    let said = "column `q_id` is Decimal128(30, 1); cast it to text or integers";
-    assert!(refused.to_string().ends_with(said), "{refused}");
+    let large: ArrayRef = Arc::new(Float64Array::from(vec![2f64.powi(53)]));
+    let one: ArrayRef = Arc::new(Int8Array::from(vec![1]));
+    let path = columns(&dir, &[("q_id", one), ("doc_id", large)]);
+    let refused = parquet::read_qrels(&path, "item").unwrap_err().to_string();
+    let said = "row 1: `doc_id` is a float so large that other ids are rounded to it";
+    assert!(refused.contains(said), "{refused}");
+}
+
+/// As tools write it that know UUIDs: sixteen bytes with a name.
+#[test]
+fn a_uuid_keeps_its_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.parquet");
+    let schema =
+        "message m { required fixed_len_byte_array(16) q_id (UUID); required int64 doc_id; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = std::fs::File::create(&path).unwrap();
+    let mut file = SerializedFileWriter::new(file, schema, Default::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let bytes: Vec<u8> = (0x10..0x20).collect();
+    let ids = [ByteArray::from(bytes).into()];
+    let ids_into = column.typed::<FixedLenByteArrayType>();
+    ids_into.write_batch(&ids, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let items_into = column.typed::<Int64Type>();
+    items_into.write_batch(&[7], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+    let truth = parquet::read_qrels(&path, "item").unwrap();
+    assert_eq!(truth.cases[0].case, "10111213-1415-1617-1819-1a1b1c1d1e1f");
+    assert_eq!(truth.cases[0].targets, ["7"]);
 }
 
 #[test]

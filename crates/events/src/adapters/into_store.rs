@@ -72,13 +72,11 @@ impl<'r, 'l> IntoStore<'r, 'l> {
         let mut own = IngestReport::new(self.report.strict);
         let (limits, spilled, n_mine) = (self.limits, self.sorter.spilled(), self.n_mine);
         let mut tidy = Tidy::default();
-        let mut n_sorted = 0;
         self.sorter.finish(|p, mut group| {
-            n_sorted += group.events.len() as u64;
             tidy.events(&mut group, &mut own);
             let profile = profile(&group, &self.users_path, &mut own)?;
             writer.user(p, profile, &group.events)?;
-            let step = IngestStep::Sorted(n_sorted, n_mine);
+            let step = IngestStep::Wrote(writer.n_events() as u64 + own.duplicates, n_mine);
             match (limits.go_on)(step) {
                 true => Ok(()),
                 false => Err(Error::Stopped),

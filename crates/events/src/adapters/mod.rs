@@ -78,8 +78,8 @@ const FORGOTTEN: &str = "events of users who were forgotten";
 pub enum IngestStep {
     /// Rows.
     Read(u64),
-    /// Events put in the order of the store, duplicates among them, of so many.
-    Sorted(u64, u64),
+    /// Events in the order of the store, dropped duplicates among them, of so many.
+    Wrote(u64, u64),
 }
 
 /// What an ingest wrote.

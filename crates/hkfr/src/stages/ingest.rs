@@ -75,7 +75,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             go_on: &mut |step| {
                 match step {
                     IngestStep::Read(rows) => progress.set(rows),
-                    IngestStep::Sorted(events, of) => {
+                    IngestStep::Wrote(events, of) => {
                         if !std::mem::replace(&mut sorts, true) {
                             progress = ctx.progress("sorting by user", "events", Some(of));
                         }
