@@ -120,7 +120,7 @@ fn world(task: &str, n_items: usize, hardness: f64, seed: u64) -> (Truth, Vec<Ru
             task: task.into(),
             depth: 20,
             seed: Some(seed),
-            lists: Vec::new(),
+            ..Run::default()
         })
         .collect();
     let mut cases = Vec::new();

@@ -13,7 +13,8 @@
 //! - invalid@k = places of L_u outside the catalogue / all places, over all cases
 //!
 //! Invalid items count in the last alone. Cases without a valid item have no novelty and no
-//! popularity; they are left out of those means. Among equal scores the order is that of the list.
+//! popularity; they are left out of those means. Among equal scores the order is that of the list, and with
+//! [`Ties::Trec`](crate::Ties) that of trec_eval.
 //!
 //! ```
 //! use hkfr_eval::beyond::gini;
@@ -25,8 +26,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Policy;
 use crate::ranks::dropped;
-use crate::repeats::Repeats;
 use crate::run::RankedList;
 use crate::truth::{Truth, TruthCase};
 
@@ -80,8 +81,9 @@ pub fn list_metrics<'a>(
     truth: &Truth,
     lists: impl Iterator<Item = (&'a TruthCase, &'a RankedList)>,
     k: usize,
-    repeats: Repeats,
+    policy: impl Into<Policy>,
 ) -> ListMetrics {
+    let Policy { repeats, ties } = policy.into();
     let index: HashMap<&str, usize> = truth
         .catalogue
         .iter()
@@ -95,10 +97,10 @@ pub fn list_metrics<'a>(
     for (case, list) in lists {
         let dropped = dropped(case, repeats);
         let mut valid: Vec<&str> = Vec::with_capacity(k.min(list.items.len()));
-        let kept = |item: &&String| dropped.binary_search(&item.as_str()).is_err();
-        for item in list.items.iter().filter(kept).take(k) {
+        let kept = |item: &&str| dropped.binary_search(item).is_err();
+        for item in ties.items(list).into_iter().filter(kept).take(k) {
             n_places += 1;
-            match index.get(item.as_str()) {
+            match index.get(item) {
                 Some(&i) => counts[i] += 1,
                 None if !index.is_empty() => {
                     n_invalid += 1;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::holm::holm;
 use crate::measure::{Measured, measure};
 use crate::metrics::{Metric, MetricAt};
-use crate::randomisation::{effect_sizes, randomisation_p};
+use crate::randomisation::{effect_sizes, is_floor, randomisation_p};
 use crate::report::{Difference, MetricValue, Report, SegmentReport, SystemRow, TaskReport};
 use crate::run::Run;
 use crate::truth::{ALL, Truth, TruthCase};
@@ -105,7 +105,7 @@ fn evaluate_task(
     let catalogue = truth.catalogue_set();
     let mut systems: Vec<System> = Vec::new();
     for run in runs {
-        let measured = measure(truth, &catalogue, run, cfg.repeats);
+        let measured = measure(truth, &catalogue, run, cfg.policy());
         match systems.iter_mut().find(|s| s.name == run.system) {
             Some(system) => system.seeds.push(measured),
             None => systems.push(System {
@@ -129,7 +129,12 @@ fn evaluate_task(
     };
     let measured: Vec<&Measured> = systems.iter().flat_map(|s| &s.seeds).collect();
     told.extend(warnings::of_input(
-        given, truth, &catalogue, &measured, &cfg.ks,
+        given,
+        truth,
+        &catalogue,
+        &measured,
+        &cfg.ks,
+        &MetricAt::with_main(cfg.main, &cfg.ks),
     ));
     told.extend(warnings::of_figures(truth, &report, &measured, cfg));
     Ok(report)
@@ -212,7 +217,7 @@ fn evaluate_segment(
                     .flat_map(|m| rows.iter().map(|&i| &m.ranks[i]))
             };
             let lists_at = |&k: &usize| {
-                let of_seed = |m: &Measured| m.list_metrics(truth, rows, k, cfg.repeats);
+                let of_seed = |m: &Measured| m.list_metrics(truth, rows, k);
                 ListMetrics::mean(&system.seeds.iter().map(of_seed).collect::<Vec<_>>())
             };
             SystemRow {
@@ -238,7 +243,7 @@ fn evaluate_segment(
                     (0..grid.len()).map(move |m| row[column(s, m)] - row[column(reference, m)])
                 };
                 let differences = Matrix::new(grid.len(), (0..n_cases).flat_map(row).collect());
-                let p = randomisation_p(&differences, cfg.resamples, cfg.seed);
+                let p = randomisation_p(&differences, cfg.draws, cfg.seed);
                 (p, effect_sizes(&differences))
             })
             .collect();
@@ -252,6 +257,7 @@ fn evaluate_segment(
                     interval: paired_interval(&samples[a], &samples[b], cfg.confidence),
                     p: test.0[m],
                     p_holm,
+                    p_is_floor: is_floor(p_holm, others.len(), cfg.draws),
                     effect: test.1[m],
                 });
             }

@@ -1,20 +1,23 @@
-//! What is asked of an evaluation: cut-offs, resamples, reference, policy.
+//! What is asked of an evaluation: cut-offs, resamples, draws, reference, policy.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::metrics::{Metric, MetricAt};
+use crate::policy::Policy;
 use crate::repeats::Repeats;
+use crate::ties::Ties;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
     /// Cut-offs, rising.
     pub ks: Vec<usize>,
-    /// Resamples of the bootstrap, and draws of the randomisation test. The smallest possible
-    /// p-value is 1 / (resamples + 1), times the number of comparisons after Holm: 2,000 leave room
-    /// for dozens of systems at .05.
+    /// Resamples of the bootstrap.
     pub resamples: usize,
+    /// Draws of the randomisation test. The smallest possible p-value is 1 / (draws + 1), times the number of
+    /// comparisons after Holm: 10,000 leave room for hundreds of systems at .05. A draw costs a pass over the cases.
+    pub draws: usize,
     pub seed: u64,
     /// Share of the intervals.
     pub confidence: f64,
@@ -27,6 +30,8 @@ pub struct EvalConfig {
     pub segment_order: Vec<String>,
     /// May lists and targets hold what was consumed before? For all systems alike.
     pub repeats: Repeats,
+    /// The order among equal scores, for all systems alike.
+    pub ties: Ties,
 }
 
 impl Default for EvalConfig {
@@ -34,12 +39,14 @@ impl Default for EvalConfig {
         Self {
             ks: vec![5, 10],
             resamples: 2000,
+            draws: 10_000,
             seed: 20230,
             confidence: 0.95,
             reference: None,
             main: None,
             segment_order: Vec::new(),
             repeats: Repeats::Allow,
+            ties: Ties::Against,
         }
     }
 }
@@ -52,6 +59,13 @@ impl EvalConfig {
         self.main.unwrap_or(MetricAt { metric, k })
     }
 
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            repeats: self.repeats,
+            ties: self.ties,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let bad = |what: &str| Err(Error::Config(what.to_owned()));
         check_ks(&self.ks)?;
@@ -60,6 +74,9 @@ impl EvalConfig {
         }
         if self.resamples < 100 {
             return bad("`resamples` must be at least 100: the ends of an interval need tails");
+        }
+        if self.draws < 100 {
+            return bad("`draws` must be at least 100: p can be no smaller than 1 / (draws + 1)");
         }
         if !(0.5..1.0).contains(&self.confidence) {
             return bad("`confidence` must lie in 0.5..1, e.g. 0.95");

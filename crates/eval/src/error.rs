@@ -92,8 +92,12 @@ pub enum Fault {
     Json(serde_json::Error),
     #[error("not valid UTF-8; convert the file to UTF-8")]
     Utf8,
-    #[error("compressed with gzip; unpack it first (`gunzip -k FILE`)")]
-    Gzip,
+    #[error("not valid UTF-8 but UTF-16; convert it (`iconv -f UTF-16 -t UTF-8 FILE`)")]
+    Utf16,
+    #[error("the gzip file is damaged ({0}); write it again")]
+    Gzip(std::io::Error),
+    #[error("compressed with {with}; unpack it first, or compress it with gzip")]
+    Compressed { with: &'static str },
     #[error("no row, so no list; a run has {expected} for each item of a list")]
     NoRows { expected: &'static str },
     #[error("the file is empty; its first line must be the header")]
@@ -155,7 +159,11 @@ pub enum Fault {
         expected: &'static str,
         found: usize,
     },
-    #[error("`{text}` is not a number (field {field})")]
+    #[error(
+        "the score `{text}` ranks nothing; mend what computed it, or drop the line (what must not be listed has the score -inf)"
+    )]
+    NoRank { text: String },
+    #[error("`{text}` is not a number (field {field}); write one there")]
     TrecNumber { field: &'static str, text: String },
     #[error("tag `{found}` differs from `{first}` on line 1; one TREC file holds one system")]
     TrecTag { found: String, first: String },

@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::bufread::MultiGzDecoder;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Fault, Result};
@@ -37,38 +38,65 @@ pub fn write_atomically(
     Ok(())
 }
 
-/// The non-blank lines of a file with their 1-based numbers, without the mark that some editors put before
-/// the first (a UTF-8 BOM), which would become part of an id.
+/// The non-blank lines of a file, which may be compressed with gzip, with their 1-based numbers, without the mark that
+/// some editors put before the first (a UTF-8 BOM), which would become part of an id.
 pub struct Lines {
     path: PathBuf,
-    reader: BufReader<fs_err::File>,
+    reader: Box<dyn BufRead>,
+    gzip: bool,
     line: usize,
 }
 
+/// First bytes of files that are not read.
+const COMPRESSED: [(&[u8], &str); 4] = [
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"PK\x03\x04", "zip"),
+    (b"\xfd7zXZ", "xz"),
+];
+
 impl Lines {
     /// # Errors
-    /// A file that cannot be opened.
+    /// A file that cannot be opened; [`Fault::Compressed`] by anything but gzip, [`Fault::Utf16`].
     pub fn open(path: &Path) -> Result<Self> {
-        let reader = BufReader::new(fs_err::File::open(path)?);
-        Ok(Self {
+        let mut file = BufReader::new(fs_err::File::open(path)?);
+        let first = file.fill_buf()?;
+        let gzip = first.starts_with(b"\x1f\x8b");
+        let utf16 = [b"\xff\xfe", b"\xfe\xff"]
+            .iter()
+            .any(|m| first.starts_with(*m));
+        let other = COMPRESSED.iter().find(|c| first.starts_with(c.0));
+        let lines = Self {
             path: path.to_owned(),
-            reader,
+            reader: match gzip {
+                true => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+                false => Box::new(file),
+            },
+            gzip,
             line: 0,
-        })
+        };
+        match other {
+            Some((_, with)) => Err(lines.fault(Fault::Compressed { with })),
+            None if utf16 => Err(lines.fault(Fault::Utf16)),
+            None => Ok(lines),
+        }
     }
 
     /// The next line that is not blank, without its line break; `None` at the end.
     ///
     /// # Errors
-    /// [`Fault::Utf8`] on its line, [`Fault::Gzip`]; a file that cannot be read.
+    /// [`Fault::Utf8`] and [`Fault::Gzip`] on their lines; a file that cannot be read.
     // Not an iterator: what it gives may fail, and the line number is asked between two.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<String>> {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
-            if self.reader.read_until(b'\n', &mut bytes)? == 0 {
-                return Ok(None);
+            match self.reader.read_until(b'\n', &mut bytes) {
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+                Err(e) if self.gzip => return Err(self.fault(Fault::Gzip(e))),
+                Err(e) => return Err(e.into()),
             }
             self.line += 1;
             if self.line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
@@ -78,9 +106,7 @@ impl Lines {
                 break;
             }
         }
-        let gzip = self.line == 1 && bytes.starts_with(b"\x1f\x8b");
-        let text = String::from_utf8(bytes)
-            .map_err(|_| self.fault(if gzip { Fault::Gzip } else { Fault::Utf8 }))?;
+        let text = String::from_utf8(bytes).map_err(|_| self.fault(Fault::Utf8))?;
         Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
     }
 

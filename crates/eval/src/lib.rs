@@ -28,12 +28,12 @@
 //!     system: "popularity".into(),
 //!     task: "item".into(),
 //!     depth: 10,
-//!     seed: None,
 //!     lists: vec![RankedList {
 //!         case: "u1".into(),
 //!         items: vec!["bread".into(), "milk".into()],
 //!         scores: vec![0.9, 0.4],
 //!     }],
+//!     ..Run::default()
 //! };
 //! let report = evaluate(&[truth], &[run], &EvalConfig::default())?;
 //! let row = &report.tasks[0].segments[0].systems[0];
@@ -50,13 +50,18 @@ mod compare;
 mod config;
 pub mod dense;
 mod error;
+mod expected;
 mod holm;
 pub mod html;
 mod jsonl;
+mod masked;
 mod measure;
 pub mod metrics;
+mod mismatch;
 pub mod parquet;
+mod policy;
 mod pool;
+mod printable;
 pub mod randomisation;
 pub mod ranks;
 mod repeats;
@@ -66,6 +71,8 @@ mod score;
 pub mod segments;
 mod shuffled;
 pub mod table;
+mod tied;
+mod ties;
 pub mod trec;
 mod truth;
 mod verdict;
@@ -75,10 +82,14 @@ pub use beyond::ListMetrics;
 pub use compare::evaluate;
 pub use config::EvalConfig;
 pub use error::{Error, Fault, Result};
+pub use expected::TieGroup;
 pub use holm::holm;
 pub use jsonl::{Lines, write_atomically};
 pub use metrics::{Metric, MetricAt};
+pub use mismatch::{Accident, Mismatch, mismatch};
+pub use policy::Policy;
 pub use pool::{Source, keep_common, pool};
+pub use printable::printable;
 pub use repeats::Repeats;
 pub use report::{
     Difference, MetricValue, Report, SegmentReport, SystemCost, SystemRow, TaskReport,
@@ -86,5 +97,6 @@ pub use report::{
 pub use run::{RankedList, Run};
 pub use score::{Scores, score, score_all};
 pub use shuffled::{OrderWorth, changed_lists, worth_of_order};
+pub use ties::Ties;
 pub use truth::{ALL, Truth, TruthCase};
 pub use verdict::verdicts;

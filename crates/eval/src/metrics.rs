@@ -11,7 +11,7 @@
 //! - MAP@k = Σ_{rᵢ ≤ k} (i / rᵢ) / T, as ranx and trec_eval's `map_cut`
 //!
 //! A list shorter than k is a list with nothing on the remaining places. A case without targets
-//! scores 0.
+//! scores 0. With ties in random order a value is the expected one ([`crate::TieGroup`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,6 +19,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::expected;
 use crate::ranks::CaseRanks;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,17 +65,32 @@ impl MetricAt {
         ks.iter().flat_map(at).collect()
     }
 
+    /// The deciding metric (`None`: NDCG at the deepest cut-off), then the others that can be asked at `ks`.
+    pub(crate) fn with_main(main: Option<MetricAt>, ks: &[usize]) -> Vec<MetricAt> {
+        let mut all = Self::grid(&Metric::EVERY, ks);
+        let last = |&k| MetricAt {
+            metric: Metric::Ndcg,
+            k,
+        };
+        if let Some(main) = main.or(ks.last().map(last)) {
+            all.retain(|at| *at != main);
+            all.insert(0, main);
+        }
+        all
+    }
+
     /// The metric's value for one case, in 0..=1.
     pub fn value(self, case: &CaseRanks) -> f64 {
+        if !case.groups.is_empty() {
+            return expected::value(self, case);
+        }
         let k = u32::try_from(self.k).unwrap_or(u32::MAX);
         let n_targets = f64::from(case.n_targets.max(1));
         let within = case.ranks.iter().copied().take_while(|&r| r <= k);
         match self.metric {
             Metric::Hr => f64::from(u8::from(within.count() > 0)),
             Metric::Ndcg => {
-                let ideal: f64 = (1..=case.n_targets.min(k))
-                    .map(|i| gain(&case.ideal, i as usize - 1) * discount(i))
-                    .sum();
+                let ideal = ideal_dcg(case, k);
                 let found = sum(within
                     .enumerate()
                     .map(|(i, r)| gain(&case.gains, i) * discount(r)));
@@ -101,7 +117,14 @@ fn gain(gains: &[f64], i: usize) -> f64 {
     gains.get(i).copied().unwrap_or(1.0)
 }
 
-fn discount(rank: u32) -> f64 {
+/// The DCG of all targets in their best order, within the first k.
+pub(crate) fn ideal_dcg(case: &CaseRanks, k: u32) -> f64 {
+    (1..=case.n_targets.min(k))
+        .map(|i| gain(&case.ideal, i as usize - 1) * discount(i))
+        .sum()
+}
+
+pub(crate) fn discount(rank: u32) -> f64 {
     1.0 / f64::from(rank + 1).log2()
 }
 

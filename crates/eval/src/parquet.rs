@@ -1,25 +1,25 @@
 //! Runs and truth as Parquet, one row a listed item or target, as ranx's data frames have it.
 //!
 //! Columns: `q_id` (or `user_id`, `case`), `doc_id` (or `item_id`), and `score` (of qrels also
-//! `relevance`; absent: 1). Ids are text (also categories) or integers, numbers of any width. A run's system
+//! `relevance`; absent: 1). Ids are text or numbers of any type (what each is called: `parquet/cell.rs`), scores numbers of
+//! any width. A run's system
 //! is what [`write_run`] noted in the file, else the file's name without ending; rows need no order.
-//! Qrels become a [`Truth`] as in [`crate::trec`].
+//! Qrels become a [`Truth`], and masked items are left out, as in [`crate::trec`].
+
+mod cell;
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use ::parquet::basic::Compression;
+use ::parquet::basic::{Compression, LogicalType};
 use ::parquet::file::metadata::{KeyValue, ParquetMetaData};
 use ::parquet::file::properties::WriterProperties;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
-};
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
+use ::parquet::schema::types::TypePtr;
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
@@ -30,6 +30,19 @@ use crate::truth::Truth;
 
 const QUERY: &[&str] = &["q_id", "user_id", "case"];
 const ITEM: &[&str] = &["doc_id", "item_id"];
+
+/// Is it a Parquet file, by its name or its first bytes?
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn is_parquet(path: &Path) -> Result<bool> {
+    if path.extension().is_some_and(|e| e == "parquet") {
+        return Ok(true);
+    }
+    let mut magic = Vec::new();
+    fs_err::File::open(path)?.take(4).read_to_end(&mut magic)?;
+    Ok(magic == b"PAR1")
+}
 
 /// The key of a file's metadata under which the system of a run stands.
 const SYSTEM: &str = "hkfr.system";
@@ -47,20 +60,14 @@ enum Number {
 ///
 /// # Errors
 /// [`Error::Parquet`] with the row where there is one: no whole Parquet file, a compression that this build
-/// does not read, a missing column, one of another type, a missing cell, a score that is not
-/// finite, an item given twice for a query.
+/// does not read, a missing column, one of another type, a missing cell, a score that is NaN
+/// or +∞, an item given twice for a query.
 pub fn read_run(path: &Path, task: &str) -> Result<Run> {
     let (grouped, noted) = read(path, Number::Needed(&["score"]))?;
-    let lists = grouped.into_lists().map_err(|t| twice(path, t))?;
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy();
     let system = noted.unwrap_or_else(|| stem().into_owned());
-    Ok(Run {
-        system,
-        task: task.to_owned(),
-        depth: lists.iter().map(|l| l.items.len()).max().unwrap_or(0),
-        seed: None,
-        lists,
-    })
+    let run = grouped.into_run(path, system, task);
+    run.map_err(|t| twice(path, t))
 }
 
 /// Reads the truth of `task`.
@@ -175,7 +182,7 @@ fn read(path: &Path, number: Number) -> Result<(Grouped, Option<String>)> {
     if let Some(name) = unknown_compression(builder.metadata()) {
         return Err(bad(
             path,
-            format!("compressed with {name}; write it with snappy or uncompressed"),
+            format!("compressed with {name}; write it with zstd, snappy, gzip or lz4"),
         ));
     }
     let schema = builder.schema().clone();
@@ -193,6 +200,8 @@ fn read(path: &Path, number: Number) -> Result<(Grouped, Option<String>)> {
         column(names).ok_or_else(missing)
     };
     let (queries, docs) = (needed(QUERY)?, needed(ITEM)?);
+    // Only scores of runs mask.
+    let masks = matches!(number, Number::Needed(_));
     let values = match number {
         Number::Needed(names) => Some(needed(names)?),
         Number::OrOne(names) => column(names),
@@ -206,13 +215,16 @@ fn read(path: &Path, number: Number) -> Result<(Grouped, Option<String>)> {
         )),
     };
     for ids in [&queries, &docs] {
-        castable(ids, is_id(ids.2), "text or integers")?;
+        castable(ids, cell::is_id(ids.2), "text or integers")?;
     }
     if let Some(values) = &values {
-        castable(values, is_number(values.2), "double")?;
+        castable(values, cell::is_number(values.2), "double")?;
     }
     let noted = builder.metadata().file_metadata().key_value_metadata();
     let noted = noted.and_then(|pairs| pairs.iter().find(|p| p.key == SYSTEM)?.value.clone());
+    let fields = builder.parquet_schema().root_schema().get_fields();
+    let is_uuid = |ty: &TypePtr| ty.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid);
+    let uuids: Vec<bool> = fields.iter().map(is_uuid).collect();
     let mut row = 0;
     let mut grouped = Grouped::default();
     for batch in builder.build().map_err(whole)? {
@@ -220,18 +232,31 @@ fn read(path: &Path, number: Number) -> Result<(Grouped, Option<String>)> {
         for i in 0..batch.num_rows() {
             row += 1;
             let missing = |name: &str| bad(path, format!("row {row}: no `{name}`; drop the row"));
-            let id = |(c, name, _): &(usize, String, &DataType)| {
-                text(batch.column(*c), i).ok_or_else(|| missing(name))
+            let id = |(c, name, _): &(usize, String, &DataType)| match cell::id(
+                batch.column(*c),
+                i,
+                uuids[*c],
+            ) {
+                Ok(id) => id.ok_or_else(|| missing(name)),
+                Err(cell::Rounded) => Err(bad(
+                    path,
+                    format!(
+                        "row {row}: `{name}` is a float so large that other ids are rounded to it; write integers or text"
+                    ),
+                )),
             };
             let (query, doc) = (id(&queries)?, id(&docs)?);
             let value = match &values {
                 None => 1.0,
                 Some((c, name, _)) => {
-                    let value = float(batch.column(*c), i).ok_or_else(|| missing(name))?;
-                    if !value.is_finite() {
+                    let value = cell::float(batch.column(*c), i).ok_or_else(|| missing(name))?;
+                    let may_be_masked = masks && value == f64::NEG_INFINITY;
+                    if !value.is_finite() && !may_be_masked {
                         return Err(bad(
                             path,
-                            format!("row {row}: `{name}` is not a finite number; drop the row"),
+                            format!(
+                                "row {row}: `{name}` is {value}, not a finite number; drop the row"
+                            ),
                         ));
                     }
                     value
@@ -249,61 +274,15 @@ fn unknown_compression(metadata: &ParquetMetaData) -> Option<String> {
     let mut used = groups
         .flat_map(|g| g.columns())
         .map(|column| column.compression());
-    let built_in = |c: &Compression| matches!(c, Compression::UNCOMPRESSED | Compression::SNAPPY);
-    let named = format!("{:?}", used.find(|c| !built_in(c))?);
-    // With its level it is `ZSTD(ZstdLevel(1))`.
+    let is_missing = |c: &Compression| matches!(c, Compression::BROTLI(_) | Compression::LZO);
+    let named = format!("{:?}", used.find(is_missing)?);
+    // With its level it is `BROTLI(BrotliLevel(1))`.
     Some(named.split('(').next().unwrap_or_default().to_owned())
-}
-
-fn is_id(ty: &DataType) -> bool {
-    ty.is_integer()
-        || matches!(
-            ty,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        )
-}
-
-fn is_number(ty: &DataType) -> bool {
-    ty.is_integer() || matches!(ty, DataType::Float32 | DataType::Float64)
 }
 
 fn bad(path: &Path, what: impl ToString) -> Error {
     Error::Parquet {
         path: path.to_owned(),
         what: what.to_string(),
-    }
-}
-
-macro_rules! cell {
-    ($column:expr, $i:expr, $($kind:ident $ty:ident),*) => {
-        match $column.data_type() {
-            $(DataType::$kind => Some($column.as_primitive::<$ty>().value($i)).map(|v| v as _),)*
-            _ => None,
-        }
-    };
-}
-
-fn integer(column: &ArrayRef, i: usize) -> Option<i128> {
-    cell!(column, i, Int8 Int8Type, Int16 Int16Type, Int32 Int32Type, Int64 Int64Type,
-        UInt8 UInt8Type, UInt16 UInt16Type, UInt32 UInt32Type, UInt64 UInt64Type)
-}
-
-fn float(column: &ArrayRef, i: usize) -> Option<f64> {
-    if column.is_null(i) {
-        return None;
-    }
-    cell!(column, i, Float32 Float32Type, Float64 Float64Type)
-        .or_else(|| integer(column, i).map(|v| v as f64))
-}
-
-fn text(column: &ArrayRef, i: usize) -> Option<String> {
-    if column.is_null(i) {
-        return None;
-    }
-    match column.data_type() {
-        DataType::Utf8 => Some(column.as_string::<i32>().value(i).to_owned()),
-        DataType::LargeUtf8 => Some(column.as_string::<i64>().value(i).to_owned()),
-        DataType::Utf8View => Some(column.as_string_view().value(i).to_owned()),
-        _ => integer(column, i).map(|v| v.to_string()),
     }
 }

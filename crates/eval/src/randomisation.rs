@@ -49,6 +49,20 @@ pub fn randomisation_p(differences: &Matrix, draws: usize, seed: u64) -> Vec<f64
     extreme.into_iter().map(share).collect()
 }
 
+/// Is a p-value, corrected by [`crate::holm()`] over `n_compared`, the smallest that so many draws can give? The true
+/// one is then at most that.
+///
+/// ```
+/// use hkfr_eval::randomisation::is_floor;
+/// let p = hkfr_eval::holm(&[1.0 / 2001.0, 1.0 / 2001.0, 0.2]);
+/// assert!(is_floor(p[0], 3, 2000) && is_floor(p[1], 3, 2000) && !is_floor(p[2], 3, 2000));
+/// ```
+pub fn is_floor(p_holm: f64, n_compared: usize, draws: usize) -> bool {
+    // No rounding reaches the next value, which is twice as large; p 1 says all there is to say.
+    let floor = n_compared as f64 / (draws + 1) as f64;
+    p_holm < 1.0 && p_holm < 1.5 * floor
+}
+
 /// Cohen's d_z of each column; `None` where all differences are equal or there is one alone.
 pub fn effect_sizes(differences: &Matrix) -> Vec<Option<f64>> {
     let n = differences.n_rows();

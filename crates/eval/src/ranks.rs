@@ -1,7 +1,7 @@
 //! Ranks of the targets in a list: computed once a case, all metrics read from them.
 //!
-//! Ties are broken pessimistically: among equal scores every other item comes before the targets,
-//! and targets of lower gain before those of higher, wherever the ranker happened to put them. A
+//! Ties are broken as [`Ties`] says, by default pessimistically: among equal scores every other item comes before
+//! the targets, and targets of lower gain before those of higher, wherever the ranker happened to put them. A
 //! system that gives all items one score thus gains nothing from the order of its index. (What
 //! lies below the end of a list is unknown: an item there with the score of the last one is not
 //! counted, and a report warns of the hits that this may have spared.)
@@ -10,7 +10,7 @@
 //! the right answer down instead of shortening the list; they can never hit.
 //!
 //! ```
-//! use hkfr_eval::{RankedList, Repeats, TruthCase, ranks::target_ranks};
+//! use hkfr_eval::{Policy, RankedList, Repeats, Ties, TruthCase, ranks::target_ranks};
 //! let list = RankedList {
 //!     case: "u1".into(),
 //!     items: ["a", "b", "c", "d"].map(String::from).into(),
@@ -23,13 +23,18 @@
 //!     ..TruthCase::default()
 //! };
 //! // `b` ties with `c`, and `c` goes first.
-//! assert_eq!(target_ranks(&list, &case, Repeats::Allow, |_| true).ranks, [3, 4]);
+//! let ranks = |policy: Policy| target_ranks(&list, &case, policy, |_| true).ranks;
+//! assert_eq!(ranks(Repeats::Allow.into()), [3, 4]);
+//! assert_eq!(ranks(Policy { ties: Ties::For, ..Policy::default() }), [2, 4]);
 //! // Without what was consumed, all move up.
-//! assert_eq!(target_ranks(&list, &case, Repeats::Exclude, |_| true).ranks, [2, 3]);
+//! assert_eq!(ranks(Repeats::Exclude.into()), [2, 3]);
 //! ```
 
+use crate::expected::TieGroup;
+use crate::policy::Policy;
 use crate::repeats::Repeats;
 use crate::run::RankedList;
+use crate::ties::Ties;
 use crate::truth::TruthCase;
 
 /// Where the targets of one case stand.
@@ -39,6 +44,8 @@ pub struct CaseRanks {
     pub ranks: Vec<u32>,
     /// The gains of those targets; empty if all are 1.
     pub gains: Vec<f64>,
+    /// With ties in random order, where the listed targets are, from the top; `ranks` and `gains` are empty then.
+    pub groups: Vec<TieGroup>,
     /// The gains of all targets, falling; empty if all are 1.
     pub ideal: Vec<f64>,
     /// How many targets the case has, listed or not.
@@ -75,9 +82,10 @@ fn ideal(case: &TruthCase) -> Vec<f64> {
 pub fn target_ranks(
     list: &RankedList,
     case: &TruthCase,
-    repeats: Repeats,
+    policy: impl Into<Policy>,
     in_catalogue: impl Fn(&str) -> bool,
 ) -> CaseRanks {
+    let Policy { repeats, ties } = policy.into();
     let graded = !case.gains.is_empty();
     let mut targets: Vec<(&str, f64)> = Vec::with_capacity(case.targets.len());
     for (i, target) in case.targets.iter().enumerate() {
@@ -90,34 +98,73 @@ pub fn target_ranks(
         ..CaseRanks::missing(case)
     };
     let mut start = 0;
-    let mut hits: Vec<f64> = Vec::new();
-    for block in list.scores.chunk_by(|a, b| a == b) {
+    // The items of one score; of the targets among them place and gain.
+    let mut items: Vec<&str> = Vec::new();
+    let mut hits: Vec<(u32, f64)> = Vec::new();
+    for block in list.scores.chunk_by(|a, b| ties.tie(*a, *b)) {
         let end = start + block.len();
+        items.clear();
+        items.extend(list.items[start..end].iter().map(String::as_str));
+        ties.sort(&mut items);
+        start = end;
         hits.clear();
-        for item in &list.items[start..end] {
-            if dropped.binary_search(&item.as_str()).is_ok() {
+        let before = found.n_listed;
+        for item in &items {
+            if dropped.binary_search(item).is_ok() {
                 continue;
             }
             found.n_listed += 1;
             if !in_catalogue(item) {
                 found.n_invalid += 1;
-            } else if let Ok(i) = targets.binary_search_by_key(&item.as_str(), |t| t.0) {
-                hits.push(targets[i].1);
+            } else if let Ok(i) = targets.binary_search_by_key(item, |t| t.0) {
+                hits.push((found.n_listed, targets[i].1));
             }
         }
         found.n_tied_at_end = match block {
             [_] => 0,
             _ => hits.len() as u32,
         };
-        let last = found.n_listed;
-        found.ranks.extend(last - hits.len() as u32 + 1..=last);
-        if graded {
-            hits.sort_by(f64::total_cmp);
-            found.gains.extend(&hits);
+        if !hits.is_empty() {
+            found.place(ties, (before, found.n_listed), &mut hits);
         }
-        start = end;
+    }
+    if !graded {
+        found.gains.clear();
     }
     found
+}
+
+impl CaseRanks {
+    /// Gives the targets of one score, which holds the places from after `before` to `last`, their own.
+    fn place(&mut self, ties: Ties, (before, last): (u32, u32), hits: &mut [(u32, f64)]) {
+        let n = hits.len() as u32;
+        let first = match ties {
+            Ties::Random => {
+                self.groups.push(TieGroup {
+                    before,
+                    size: last - before,
+                    n_targets: n,
+                    gain: hits.iter().map(|h| h.1).sum(),
+                });
+                return;
+            }
+            Ties::Trec => {
+                self.ranks.extend(hits.iter().map(|h| h.0));
+                self.gains.extend(hits.iter().map(|h| h.1));
+                return;
+            }
+            Ties::Against => {
+                hits.sort_by(|a, b| a.1.total_cmp(&b.1));
+                last - n + 1
+            }
+            Ties::For => {
+                hits.sort_by(|a, b| b.1.total_cmp(&a.1));
+                before + 1
+            }
+        };
+        self.ranks.extend(first..first + n);
+        self.gains.extend(hits.iter().map(|h| h.1));
+    }
 }
 
 /// What the policy takes out of the lists of a case, sorted.

@@ -103,6 +103,9 @@ pub struct Difference {
     pub interval: Interval,
     pub p: f64,
     pub p_holm: f64,
+    /// `p_holm` is the smallest that the test can give with so many draws and systems: the true one is at most that.
+    #[serde(default)]
+    pub p_is_floor: bool,
     /// Cohen's d_z; `None` where all differences are equal.
     pub effect: Option<f64>,
 }

@@ -6,7 +6,8 @@
 //! {"format":"hkfr-run","version":1,"system":"popularity","task":"item","depth":3,"seed":7,"n_lists":1}
 //! {"case":"u1","items":["milk","bread","eggs"],"scores":[0.9,0.4,0.4]}
 //! ```
-//! Another tool may leave out `seed`, `n_lists` and the `scores` (then no two items tie).
+//! Another tool may leave out `seed`, `n_lists` and the `scores` (then no two items tie). Items with the score of a
+//! masked one are no candidates, and are left out and counted in [`Run::notes`].
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,12 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Fault, Result};
 use crate::jsonl::{Lines, check_format, write_atomically};
+use crate::masked::{self, is_masked};
 
 const FORMAT: &str = "hkfr-run";
 const VERSION: u32 = 1;
 
 /// All ranked lists of one system on one task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     pub system: String,
     /// The task the lists answer, e.g. `item` or `category`; names the [`crate::Truth`] to use.
@@ -30,6 +32,8 @@ pub struct Run {
     /// The ranker's seed, where it has one.
     pub seed: Option<u64>,
     pub lists: Vec<RankedList>,
+    /// What a reader of the figures must know of how the lists were read. No part of the file.
+    pub notes: Vec<String>,
 }
 
 /// The items for one case, best first, with falling (or equal) scores.
@@ -168,7 +172,7 @@ impl Run {
             .ok_or_else(|| lines.fault(Fault::NoHeader))?;
         check_format((&header.format, header.version), (FORMAT, VERSION))
             .map_err(|f| lines.fault(f))?;
-        let mut lists = Vec::new();
+        let (mut lists, mut n_masked) = (Vec::new(), 0);
         let mut first_lines = HashMap::new();
         while let Some(ListLine {
             case,
@@ -181,12 +185,17 @@ impl Run {
                 let first_line = Some(first);
                 return Err(lines.fault(Fault::DuplicateCase { case, first_line }));
             }
-            let list = RankedList {
+            let mut list = RankedList {
                 case,
                 items,
                 scores,
             };
             list.check().map_err(|f| lines.fault(f))?;
+            // The list falls, so that masked items end it.
+            let n = list.scores.partition_point(|&s| !is_masked(s));
+            n_masked += list.items.len() - n;
+            list.items.truncate(n);
+            list.scores.truncate(n);
             lists.push(list);
         }
         if let Some(announced) = header.n_lists.filter(|&n| n != lists.len()) {
@@ -203,6 +212,7 @@ impl Run {
             ..
         } = header;
         Ok(Self {
+            notes: Vec::from_iter(masked::note(path, &system, n_masked)),
             system,
             task,
             depth,

@@ -7,7 +7,7 @@ use crate::config::check_ks;
 use crate::error::Result;
 use crate::measure::{Measured, measure};
 use crate::metrics::{Metric, MetricAt};
-use crate::repeats::Repeats;
+use crate::policy::Policy;
 use crate::run::Run;
 use crate::truth::Truth;
 use crate::warnings;
@@ -33,8 +33,8 @@ impl Serialize for Scores {
 ///
 /// # Errors
 /// A run or truth that breaks its own rules; `ks` that do not rise from at least 1.
-pub fn score(truth: &Truth, run: &Run, ks: &[usize], repeats: Repeats) -> Result<Scores> {
-    let (mut scores, _) = score_all(truth, std::slice::from_ref(run), ks, repeats)?;
+pub fn score(truth: &Truth, run: &Run, ks: &[usize], policy: impl Into<Policy>) -> Result<Scores> {
+    let (mut scores, _) = score_all(truth, std::slice::from_ref(run), ks, policy)?;
     Ok(scores.remove(0))
 }
 
@@ -47,37 +47,33 @@ pub fn score_all(
     truth: &Truth,
     runs: &[Run],
     ks: &[usize],
-    repeats: Repeats,
+    policy: impl Into<Policy>,
 ) -> Result<(Vec<Scores>, Vec<String>)> {
+    let policy = policy.into();
     check_ks(ks)?;
     truth.check()?;
     runs.par_iter().try_for_each(Run::check)?;
     let given = truth;
-    let truth = &*given.under(repeats)?;
+    let truth = &*given.under(policy.repeats)?;
     let catalogue = truth.catalogue_set();
     let rows: Vec<usize> = (0..truth.cases.len())
         .filter(|&i| truth.cases[i].in_overall)
         .collect();
     let measured: Vec<Measured> = runs
         .iter()
-        .map(|run| measure(truth, &catalogue, run, repeats))
+        .map(|run| measure(truth, &catalogue, run, policy))
         .collect();
     let scores = measured
         .iter()
-        .map(|m| scores_of(m, truth, &rows, ks, repeats))
+        .map(|m| scores_of(m, truth, &rows, ks))
         .collect();
+    let asked = MetricAt::with_main(None, ks);
     let of_runs: Vec<&Measured> = measured.iter().collect();
-    let told = warnings::of_input(given, truth, &catalogue, &of_runs, ks);
+    let told = warnings::of_input(given, truth, &catalogue, &of_runs, ks, &asked);
     Ok((scores, told))
 }
 
-fn scores_of(
-    measured: &Measured,
-    truth: &Truth,
-    rows: &[usize],
-    ks: &[usize],
-    repeats: Repeats,
-) -> Scores {
+fn scores_of(measured: &Measured, truth: &Truth, rows: &[usize], ks: &[usize]) -> Scores {
     let mean = |at: MetricAt| {
         let name = at.to_string().to_lowercase();
         (name, measured.mean(at, rows))
@@ -88,7 +84,7 @@ fn scores_of(
         .extend(MetricAt::grid(&Metric::EVERY, ks).into_iter().map(mean));
     if !truth.catalogue.is_empty() || !truth.popularity.is_empty() {
         for &k in ks {
-            let named = measured.list_metrics(truth, rows, k, repeats).named();
+            let named = measured.list_metrics(truth, rows, k).named();
             let known = named.into_iter().filter_map(|(name, v)| Some((name, v?)));
             scores.0.extend(known);
         }

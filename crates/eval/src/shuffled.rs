@@ -16,7 +16,7 @@ use crate::config::EvalConfig;
 use crate::error::{Error, Result};
 use crate::holm::holm;
 use crate::measure::measure;
-use crate::randomisation::randomisation_p;
+use crate::randomisation::{is_floor, randomisation_p};
 use crate::run::Run;
 use crate::truth::Truth;
 
@@ -30,6 +30,9 @@ pub struct OrderWorth {
     pub interval: Interval,
     /// Of the paired randomisation test, after Holm's correction over the systems.
     pub p_holm: f64,
+    /// As [`Difference::p_is_floor`](crate::Difference::p_is_floor).
+    #[serde(default)]
+    pub p_is_floor: bool,
 }
 
 /// One row a system that has a run on both sides, in the order of the first.
@@ -49,7 +52,7 @@ pub fn worth_of_order(
         let of_task = runs.iter().filter(|r| r.task == truth.task);
         let of_run = |run: &Run| -> Result<(String, HashMap<String, f64>)> {
             run.check()?;
-            let measured = measure(&truth, &catalogue, run, cfg.repeats);
+            let measured = measure(&truth, &catalogue, run, cfg.policy());
             let cases = truth.cases.iter().zip(&measured.ranks);
             let overall = cases.filter(|(case, _)| case.in_overall);
             let values = overall.map(|(case, ranks)| (case.case.clone(), at.value(ranks)));
@@ -88,7 +91,7 @@ pub fn worth_of_order(
         .flat_map(|&case| paired.iter().map(move |(_, x, y)| x[case] - y[case]));
     let matrix = Matrix::new(paired.len(), differences.collect());
     let samples = matrix.resampled_means(cfg.resamples, cfg.seed);
-    let p = holm(&randomisation_p(&matrix, cfg.resamples, cfg.seed));
+    let p = holm(&randomisation_p(&matrix, cfg.draws, cfg.seed));
     let mean = |values: &HashMap<String, f64>| {
         cases.iter().map(|&c| values[c]).sum::<f64>() / cases.len() as f64
     };
@@ -99,6 +102,7 @@ pub fn worth_of_order(
             shuffled: mean(y),
             interval: percentile_interval(&samples[i], cfg.confidence),
             p_holm: p[i],
+            p_is_floor: is_floor(p[i], p.len(), cfg.draws),
         };
     Ok(paired.iter().enumerate().map(row).collect())
 }

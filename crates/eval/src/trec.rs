@@ -1,8 +1,11 @@
 //! TREC files, as trec_eval, ranx and Anserini read and write them. Fields are separated by white
-//! space.
+//! space; gzip is read as it is.
 //!
-//! - run: `qid Q0 docid rank score tag`. Becomes a [`Run`] whose system is the tag. Like trec_eval
-//!   it orders each query by score and ignores the rank; the depth is that of the longest list.
+//! - run: `qid Q0 docid rank score tag`. Becomes a [`Run`] whose system is the tag. As in trec_eval the score
+//!   orders a query and the rank is ignored; equal scores keep the order of the file here, and stand where
+//!   [`Ties`](crate::Ties) says when they are measured. The depth is that of the longest list. Rows with the score of a
+//!   masked item (-inf, or the lowest that a float has) are no candidates: they are left out and counted in
+//!   [`Run::notes`].
 //! - qrels: `qid iteration docid relevance`. Becomes a [`Truth`] without catalogue: what has a
 //!   relevance of 1 or more is a target, and the relevance its gain. A query without a target stays
 //!   in the denominator, as in ranx. What was consumed before is given in the same form, and then
@@ -13,6 +16,7 @@ use std::path::Path;
 
 use crate::error::{Error, Fault, Result};
 use crate::jsonl::{Lines, write_atomically};
+use crate::masked::{self, is_masked};
 use crate::run::{RankedList, Run};
 use crate::truth::{Truth, TruthCase};
 
@@ -54,13 +58,24 @@ impl Grouped {
         self.queries[self.last].1.push(Entry { doc, value, line });
     }
 
-    /// Lists by falling score.
+    /// Lists by falling score, without masked items.
     ///
     /// # Errors
     /// A document that is given twice for a query.
-    pub fn into_lists(self) -> std::result::Result<Vec<RankedList>, Twice> {
+    pub fn into_run(
+        self,
+        path: &Path,
+        system: String,
+        task: &str,
+    ) -> std::result::Result<Run, Twice> {
+        let (mut depth, mut n_masked) = (0, 0);
         let list = |(case, mut entries): (String, Vec<Entry>)| {
             unique(&entries)?;
+            // What is masked was asked for too: such a list is whole, not cut off.
+            depth = entries.len().max(depth);
+            let n = entries.len();
+            entries.retain(|e| !is_masked(e.value));
+            n_masked += n - entries.len();
             entries.sort_by(|a, b| b.value.total_cmp(&a.value));
             let (items, scores) = entries.into_iter().map(|e| (e.doc, e.value)).unzip();
             Ok(RankedList {
@@ -69,13 +84,22 @@ impl Grouped {
                 scores,
             })
         };
-        self.queries.into_iter().map(list).collect()
+        let lists = self.queries.into_iter().map(list);
+        let lists = lists.collect::<std::result::Result<_, Twice>>()?;
+        Ok(Run {
+            notes: Vec::from_iter(masked::note(path, &system, n_masked)),
+            system,
+            task: task.to_owned(),
+            depth,
+            seed: None,
+            lists,
+        })
     }
 
     /// Cases whose targets are graded 1 or more.
     ///
     /// # Errors
-    /// As [`Grouped::into_lists`].
+    /// As [`Grouped::into_run`].
     pub fn into_cases(self) -> std::result::Result<Vec<TruthCase>, Twice> {
         let case = |(case, entries): (String, Vec<Entry>)| {
             unique(&entries)?;
@@ -145,13 +169,24 @@ fn number(field: &'static str, text: &str) -> std::result::Result<f64, Fault> {
     })
 }
 
+/// A number, or −∞.
+fn score_of(text: &str) -> std::result::Result<f64, Fault> {
+    match text.parse::<f64>() {
+        Ok(score) if score.is_nan() || score == f64::INFINITY => Err(Fault::NoRank {
+            text: text.to_owned(),
+        }),
+        Ok(score) => Ok(score),
+        Err(_) => number("score", text),
+    }
+}
+
 const RUN: &str = "6 fields `qid Q0 docid rank score tag`";
 const QRELS: &str = "4 fields `qid iteration docid relevance`";
 
 /// Reads a run of one system as a run of `task`. Cases keep the order of their first line.
 ///
 /// # Errors
-/// [`Error::Line`] for a file without rows, a wrong number of fields, a score that is not a finite number, a
+/// [`Error::Line`] for a file without rows, a wrong number of fields, a score that is NaN, +∞ or no number, a
 /// document given twice for a query, or a second tag.
 pub fn read_run(path: &Path, task: &str) -> Result<Run> {
     let mut lines = Lines::open(path)?;
@@ -161,7 +196,7 @@ pub fn read_run(path: &Path, task: &str) -> Result<Run> {
         let [qid, _, docid, rank, score, line_tag] =
             fields(&text, RUN).map_err(|f| lines.fault(f))?;
         number("rank", rank).map_err(|f| lines.fault(f))?;
-        let score = number("score", score).map_err(|f| lines.fault(f))?;
+        let score = score_of(score).map_err(|f| lines.fault(f))?;
         let first = tag.get_or_insert_with(|| line_tag.to_owned());
         if first != line_tag {
             let fault = Fault::TrecTag {
@@ -173,14 +208,8 @@ pub fn read_run(path: &Path, task: &str) -> Result<Run> {
         grouped.push(qid, docid, score, lines.line());
     }
     let system = tag.ok_or_else(|| lines.fault(Fault::NoRows { expected: RUN }))?;
-    let lists = grouped.into_lists().map_err(|at| placed(path, at))?;
-    Ok(Run {
-        system,
-        task: task.to_owned(),
-        depth: lists.iter().map(|l| l.items.len()).max().unwrap_or(0),
-        seed: None,
-        lists,
-    })
+    let run = grouped.into_run(path, system, task);
+    run.map_err(|at| placed(path, at))
 }
 
 /// Reads qrels as the truth of `task`.

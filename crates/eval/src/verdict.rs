@@ -26,7 +26,7 @@ fn verdict(report: &Report, row: &SystemRow, reference: &str) -> Option<String> 
     let effect = d.effect.map(|e| format!(", d_z {}", short(e, 2)));
     let test = format!(
         "{} after Holm{}",
-        p_text(d.p_holm),
+        p_text(d.p_holm, d.p_is_floor),
         effect.unwrap_or_default()
     );
     let system = &row.system;

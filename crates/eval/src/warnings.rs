@@ -8,16 +8,19 @@ use crate::measure::Measured;
 use crate::metrics::MetricAt;
 use crate::ranks::CaseRanks;
 use crate::report::TaskReport;
+use crate::tied;
+use crate::ties::Ties;
 use crate::truth::Truth;
 
 /// What is odd about truth and runs. `given` is the truth before the policy on repeats, `catalogue` that of
-/// `truth`.
+/// `truth`; `asked` are the metrics of a table, the deciding one first.
 pub(crate) fn of_input(
     given: &Truth,
     truth: &Truth,
     catalogue: &HashSet<&str>,
     measured: &[&Measured],
     ks: &[usize],
+    asked: &[MetricAt],
 ) -> Vec<String> {
     let deepest = ks.last().copied().unwrap_or(0);
     let task = &truth.task;
@@ -64,6 +67,7 @@ pub(crate) fn of_input(
         .collect();
     for m in measured {
         let system = &m.run.system;
+        warnings.extend(m.run.notes.iter().map(|note| format!("{task}: {note}")));
         let missing = m.ranks.iter().filter(|r| r.missing).count();
         if missing > 0 {
             warnings.push(format!(
@@ -114,11 +118,16 @@ pub(crate) fn of_input(
         let within = |r: &&CaseRanks| r.n_listed as usize <= deepest;
         let tied: u32 = m.cut().filter(within).map(|r| r.n_tied_at_end).sum();
         if tied > 0 {
+            let are = match m.policy.ties {
+                Ties::Against => "upper bounds",
+                Ties::Trec | Ties::Random | Ties::For => "uncertain",
+            };
             warnings.push(format!(
                 "{task}: {tied} hits of `{system}` are among equal scores at the end of their lists, of which more \
-                 may have been cut off: its metrics at {deepest} are upper bounds; list more than {deepest}."
+                 may have been cut off: its metrics at {deepest} are {are}; list more than {deepest}."
             ));
         }
+        warnings.extend(tied::warning(truth, catalogue, m, asked));
         for (a, b) in checks::one_target_faults(ks, |at| m.mean(at, &one_target)) {
             warnings.push(broken(task, system, a, b));
         }
@@ -156,12 +165,12 @@ pub(crate) fn of_figures(
             .filter(|r| !r.versus_reference.is_empty());
         compared.count()
     });
-    let smallest = n_compared as f64 / (cfg.resamples + 1) as f64;
+    let smallest = n_compared as f64 / (cfg.draws + 1) as f64;
     if smallest >= 0.05 {
-        let draws = cfg.resamples;
+        let draws = cfg.draws;
         warnings.push(format!(
-            "{task}: with {draws} resamples and {n_compared} comparisons no p can fall below \
-             {smallest:.3}: nothing can be significant; raise `resamples`."
+            "{task}: with {draws} draws and {n_compared} comparisons no p can fall below \
+             {smallest:.3}: nothing can be significant; raise `draws`."
         ));
     }
     let one_target = |c: &crate::TruthCase| c.targets.len() == 1;

@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use hkfr_eval::Ties;
 use hkfr_events::store::Shard;
 
 /// From behaviour logs to fused knowledge, a tuned language model and measured recommendations.
@@ -256,6 +258,16 @@ pub struct ListsArgs {
     /// The system that the others are compared with
     #[arg(long, value_name = "SYSTEM", requires = "run")]
     pub reference: Option<String>,
+    /// Where equal scores stand: against (the targets last), trec (trec_eval's order: falling ids), random
+    /// (expected values over all orders)
+    #[arg(long, value_name = "RULE", default_value = "against", value_parser = ties(), requires = "run")]
+    pub ties: Ties,
+}
+
+/// The rules for ties, by name.
+fn ties() -> impl TypedValueParser<Value = Ties> {
+    let names = PossibleValuesParser::new(Ties::CHOICES);
+    names.try_map(|name| name.parse::<Ties>())
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -336,6 +348,10 @@ pub struct CompareArgs {
     /// Cut-offs
     #[arg(long, value_name = "K,…", value_delimiter = ',', default_values_t = [5, 10])]
     pub k: Vec<usize>,
+    /// Where equal scores stand: against (the targets last), trec (trec_eval's order: falling ids), random
+    /// (expected values over all orders)
+    #[arg(long, value_name = "RULE", default_value = "against", value_parser = ties())]
+    pub ties: Ties,
     /// The metric that decides, e.g. hr@5 [default: NDCG at the deepest cut-off]
     #[arg(long, value_name = "METRIC@K")]
     pub metric: Option<hkfr_eval::MetricAt>,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use hkfr_eval::printable;
 use hkfr_events::generate::FoodDeliveryConfig;
 
 use crate::args::{
@@ -17,7 +18,7 @@ use crate::search::{self, Search};
 use crate::stage::Outcome;
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
-use crate::{compare, doctor, forget, generate, lists, measure, show, template, verify};
+use crate::{compare, doctor, forget, generate, lists, measure, show, template, terminal, verify};
 
 /// Stages that a shard makes of the log alone.
 const OF_LOG: [&str; 2] = ["ingest", "prompts"];
@@ -37,7 +38,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(stop::EXIT_CODE as u8)
         }
         Err(e) => {
-            eprintln!("error: {}", told(&e));
+            eprintln!("error: {}", printable(&told(&e)));
             ExitCode::FAILURE
         }
     }
@@ -376,6 +377,7 @@ fn log(verbose: u8) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(terminal::stderr_colours())
         .without_time()
         .with_target(verbose > 1)
         .init();

@@ -33,4 +33,5 @@ pub mod stage;
 pub mod stages;
 pub mod stop;
 pub mod template;
+pub mod terminal;
 pub mod verify;

@@ -6,15 +6,27 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use hkfr_eval::{
-    Error, EvalConfig, Lines, Repeats, Report, Run, Truth, TruthCase, evaluate as measure, parquet,
-    score_all, table, trec,
+    Error, EvalConfig, Lines, Policy, Repeats, Report, Run, Scores, Ties, Truth, TruthCase,
+    evaluate as measure, mismatch, parquet, printable, score_all, table, trec,
 };
+use serde::Serialize;
 
 use crate::args::{ListsArgs, ListsFormat};
 use crate::stages::read_runs;
 
 /// Runs and qrels are of one task.
 const TASK: &str = "lists";
+
+/// Lists whose items are compared with those of the truth.
+const SAMPLE: usize = 1000;
+
+/// The figures of a system and the rule that they were measured by, as one JSON object.
+#[derive(Serialize)]
+struct Figures {
+    ties: Ties,
+    #[serde(flatten)]
+    scores: Scores,
+}
 
 /// What is printed. `seed` is that of resampling.
 pub fn evaluate(args: &ListsArgs, seed: Option<u64>) -> Result<String> {
@@ -33,6 +45,7 @@ pub fn evaluate(args: &ListsArgs, seed: Option<u64>) -> Result<String> {
             ks,
             reference: args.reference.clone(),
             repeats,
+            ties: args.ties,
             seed: seed.unwrap_or(EvalConfig::default().seed),
             ..EvalConfig::default()
         };
@@ -43,8 +56,11 @@ pub fn evaluate(args: &ListsArgs, seed: Option<u64>) -> Result<String> {
         ListsFormat::Report => Ok(serde_json::to_string_pretty(&report(ks)?)? + "\n"),
         ListsFormat::Json => {
             let mut of_system = BTreeMap::new();
-            let (scores, warnings) = score_all(&truth, &runs, &ks, repeats)?;
+            let ties = args.ties;
+            let policy = Policy { repeats, ties };
+            let (scores, warnings) = score_all(&truth, &runs, &ks, policy)?;
             for (run, scores) in runs.iter().zip(scores) {
+                let scores = Figures { ties, scores };
                 if of_system.insert(run.system.as_str(), scores).is_some() {
                     bail!("two runs are of system `{}`; rename one", run.system);
                 }
@@ -59,7 +75,9 @@ pub fn evaluate(args: &ListsArgs, seed: Option<u64>) -> Result<String> {
                 }
                 .into());
             }
-            warnings.iter().for_each(|w| eprintln!("! {w}"));
+            warnings
+                .iter()
+                .for_each(|w| eprintln!("! {}", printable(w)));
             let text = match runs.as_slice() {
                 [one] => serde_json::to_string(&of_system[one.system.as_str()])?,
                 _ => serde_json::to_string(&of_system)?,
@@ -77,16 +95,25 @@ pub fn truth(
 ) -> Result<(Truth, Repeats)> {
     let mut truth = read_qrels(qrels)?;
     if let Some(path) = catalogue {
+        let targets = items(&truth).into_iter().map(str::to_owned);
+        let targets: Vec<String> = targets.collect();
         read_catalogue(path, &mut truth)?;
+        let listed = truth.catalogue.iter().map(String::as_str).collect();
+        let targets = targets.iter().map(String::as_str).collect();
+        should_match("items", (path, &listed), (qrels, &targets))?;
     }
     let mut repeats = Repeats::Allow;
     if let Some(path) = consumed {
-        let read = match is_parquet(path) {
+        let read = match parquet::is_parquet(path)? {
             true => parquet::read_consumed,
             false => trec::read_consumed,
         };
         let mut of_case = read(path)?;
         let n_queries = of_case.len();
+        let theirs = of_case.keys().map(String::as_str).collect();
+        should_match("queries", (path, &theirs), (qrels, &cases(&truth)))?;
+        let theirs = of_case.values().flatten().map(String::as_str).collect();
+        should_match("items", (path, &theirs), (qrels, &items(&truth)))?;
         for case in &mut truth.cases {
             case.consumed = of_case.remove(&case.case).unwrap_or_default();
         }
@@ -106,12 +133,37 @@ pub fn truth(
     Ok((truth, repeats))
 }
 
-fn is_parquet(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "parquet")
+fn cases(truth: &Truth) -> HashSet<&str> {
+    truth.cases.iter().map(|c| c.case.as_str()).collect()
+}
+
+/// All that is known to exist.
+fn items(truth: &Truth) -> HashSet<&str> {
+    let targets = truth.cases.iter().flat_map(|c| &c.targets);
+    targets
+        .chain(&truth.catalogue)
+        .map(String::as_str)
+        .collect()
+}
+
+/// Refuses ids of two files that would match but for an accident.
+fn should_match(
+    what: &str,
+    (path, ids): (&Path, &HashSet<&str>),
+    (other, theirs): (&Path, &HashSet<&str>),
+) -> Result<()> {
+    match mismatch(ids, theirs) {
+        None => Ok(()),
+        Some(found) => bail!(
+            "{}: its {what} are not those of {}: {found}",
+            path.display(),
+            other.display()
+        ),
+    }
 }
 
 fn read_qrels(path: &Path) -> Result<Truth> {
-    let read = if is_parquet(path) {
+    let read = if parquet::is_parquet(path)? {
         parquet::read_qrels
     } else {
         trec::read_qrels
@@ -121,7 +173,7 @@ fn read_qrels(path: &Path) -> Result<Truth> {
 
 /// The lists of a file, some of which are for cases of `truth`.
 pub fn read_run(path: &Path, truth: &Truth) -> Result<Run> {
-    let read = if is_parquet(path) {
+    let read = if parquet::is_parquet(path)? {
         parquet::read_run
     } else {
         trec::read_run
@@ -130,7 +182,21 @@ pub fn read_run(path: &Path, truth: &Truth) -> Result<Run> {
     let shown = path.display();
     let first = run.lists.first();
     let first = first.with_context(|| format!("{shown} holds no list; give a row an item"))?;
-    let asked: HashSet<&str> = truth.cases.iter().map(|c| c.case.as_str()).collect();
+    let asked = cases(truth);
+    let queries = run.lists.iter().map(|l| l.case.as_str()).collect();
+    should_match(
+        "queries",
+        (path, &queries),
+        (Path::new("the truth"), &asked),
+    )?;
+    let of_asked = run.lists.iter().filter(|l| asked.contains(l.case.as_str()));
+    let listed = of_asked.take(SAMPLE).flat_map(|l| &l.items);
+    let listed = listed.map(String::as_str).collect();
+    should_match(
+        "items",
+        (path, &listed),
+        (Path::new("the truth"), &items(truth)),
+    )?;
     ensure!(
         run.lists.iter().any(|l| asked.contains(l.case.as_str())),
         "{shown}: `{}` has no list for any case of the truth; the ids do not match, such as `{}` in the run and `{}` in the truth: write the same in both",
@@ -208,7 +274,8 @@ fn write(
     match trec(&dir.join(format!("{stem}.trec"))) {
         Err(Error::TrecName { name }) => {
             eprintln!(
-                "{stem}: `{name}` holds white space, which TREC cannot say; written as Parquet"
+                "{stem}: `{}` holds white space, which TREC cannot say; written as Parquet",
+                printable(&name.replace('\n', " "))
             );
             Ok(parquet(&dir.join(format!("{stem}.parquet")))?)
         }

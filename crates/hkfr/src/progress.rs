@@ -1,11 +1,12 @@
 //! Progress of long work: a bar with rate and estimate on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::terminal::stderr_redraws;
 
 /// A log file or a CI page wants few lines: at most one in this time.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -31,14 +32,14 @@ pub enum Unit {
     Seconds,
     /// Plural: `rows`, `users`, `steps`.
     Things(&'static str),
+    /// Plural, of which one takes a second and another an hour: `runs`. No rate and no estimate, which would be false.
+    Unequal(&'static str),
 }
 
 impl Progress {
     /// `total: None` where the end is not known: a count and a rate, no estimate.
     pub fn new(label: &str, unit: Unit, total: Option<u64>) -> Self {
-        let bar = std::io::stderr()
-            .is_terminal()
-            .then(|| terminal_bar(label, &unit, total));
+        let bar = stderr_redraws().then(|| terminal_bar(label, &unit, total));
         if bar.is_none() {
             eprintln!("  {label} …");
         }
@@ -79,7 +80,10 @@ impl Progress {
     pub fn note(&self, text: impl Into<String>) {
         match &self.bar {
             Some(bar) => bar.set_message(text.into()),
-            None => *self.note.lock().expect("no panic under the lock") = text.into(),
+            None => {
+                *self.note.lock().expect("no panic under the lock") = text.into();
+                self.show();
+            }
         }
     }
 
@@ -102,7 +106,7 @@ impl Progress {
     }
 
     /// `1,200/5,000 users (24%), 30/s, 2 minutes left`
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         if let Unit::Seconds = self.unit {
             return format!("{} s", self.started.elapsed().as_secs());
         }
@@ -111,21 +115,25 @@ impl Progress {
         let rate = fresh as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
         let count = |n: u64| match self.unit {
             Unit::Bytes => HumanBytes(n).to_string(),
-            Unit::Things(_) | Unit::Seconds => HumanCount(n).to_string(),
+            Unit::Things(_) | Unit::Unequal(_) | Unit::Seconds => HumanCount(n).to_string(),
         };
         let name = match self.unit {
             Unit::Bytes | Unit::Seconds => "",
-            Unit::Things(name) => name,
+            Unit::Things(name) | Unit::Unequal(name) => name,
         };
         let per_second = match self.unit {
             Unit::Bytes => format!("{}/s", HumanBytes(rate as u64)),
-            Unit::Things(_) | Unit::Seconds => format!("{rate:.1}/s"),
+            Unit::Things(_) | Unit::Unequal(_) | Unit::Seconds => format!("{rate:.1}/s"),
         };
         let note = match &*self.note.lock().expect("no panic under the lock") {
             note if note.is_empty() => String::new(),
             note => format!(" · {note}"),
         };
         match self.total.filter(|&t| t > 0) {
+            total if matches!(self.unit, Unit::Unequal(_)) => {
+                let of = total.map_or(String::new(), |total| format!("/{}", count(total)));
+                format!("{}{of} {name}{note}", count(done))
+            }
             Some(total) => {
                 let left = match (total.saturating_sub(done) as f64 / rate).is_finite() {
                     true => HumanDuration(Duration::from_secs_f64(
@@ -159,11 +167,18 @@ impl Drop for Progress {
 fn terminal_bar(label: &str, unit: &Unit, total: Option<u64>) -> ProgressBar {
     let (position, rate) = match unit {
         Unit::Bytes => ("{bytes}/{total_bytes}", "{bytes_per_sec}"),
-        Unit::Things(_) | Unit::Seconds => ("{human_pos}/{human_len}", "{per_sec:.1}"),
+        Unit::Things(_) | Unit::Unequal(_) | Unit::Seconds => {
+            ("{human_pos}/{human_len}", "{per_sec:.1}")
+        }
     };
     let bar = match total {
         _ if matches!(unit, Unit::Seconds) => {
             ProgressBar::new_spinner().with_style(style("  {prefix} {spinner} {elapsed}"))
+        }
+        Some(total) if matches!(unit, Unit::Unequal(_)) => {
+            ProgressBar::new(total).with_style(style(&format!(
+                "  {{prefix:24!}} [{{bar:28}}] {position} {{elapsed}} {{msg}}"
+            )))
         }
         Some(total) => ProgressBar::new(total).with_style(style(&format!(
             "  {{prefix:24!}} [{{bar:28}}] {position} {rate} ETA {{eta}} {{msg}}"

@@ -66,11 +66,13 @@ fn main() -> Result<()> {
     let scorer = recipe.fit(&from, &mut |progress| {
         let seconds = clock.elapsed().as_secs_f64();
         match progress {
-            Progress::Trained { epoch, loss } => {
+            Progress::Trained { epoch, loss, .. } => {
                 epochs.push(seconds);
                 print!("epoch {epoch}: {seconds:.2} s, loss {loss:.4}");
             }
-            Progress::Validated { epoch, accuracy: a } => {
+            Progress::Validated {
+                epoch, accuracy: a, ..
+            } => {
                 validations.push(seconds);
                 curve.push((begun.elapsed().as_secs_f64(), a.ndcg_at_10));
                 println!(

@@ -43,14 +43,20 @@ impl Accuracy {
 /// What a fit has just done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
-    /// Mean loss over the epoch.
+    /// Mean loss over the epoch; after `max_epochs` it ends whatever happens.
     Trained {
         epoch: usize,
+        max_epochs: usize,
         loss: f64,
     },
     Validated {
         epoch: usize,
         accuracy: Accuracy,
+        /// The best NDCG@10 so far, and its epoch.
+        best: f64,
+        best_epoch: usize,
+        /// The last epoch, if no later validation is better than the best.
+        ends: usize,
     },
 }
 
@@ -112,6 +118,8 @@ fn rank_of(query: &Query, scores: &[f32], exclude_seen: bool) -> usize {
 pub(crate) struct Best<T> {
     patience: usize,
     in_vain: usize,
+    /// The epoch that was validated last.
+    last: usize,
     best: Option<(f64, usize, T)>,
 }
 
@@ -121,12 +129,24 @@ impl<T> Best<T> {
         Self {
             patience,
             in_vain: 0,
+            last: 0,
             best: None,
         }
     }
 
-    /// Keeps the model if it is better; false if none has been for too long.
-    pub fn offer(&mut self, epoch: usize, accuracy: Accuracy, model: impl FnOnce() -> T) -> bool {
+    /// Keeps the model if it is better; false if none has been for too long. `watch` hears of it, and of when that will
+    /// be.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if `watch` says so.
+    pub fn offer(
+        &mut self,
+        (epoch, max_epochs): (usize, usize),
+        accuracy: Accuracy,
+        model: impl FnOnce() -> T,
+        watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<bool> {
+        let every = epoch - std::mem::replace(&mut self.last, epoch);
         match &self.best {
             Some(best) if accuracy.ndcg_at_10 <= best.0 => self.in_vain += 1,
             _ => {
@@ -134,7 +154,17 @@ impl<T> Best<T> {
                 self.best = Some((accuracy.ndcg_at_10, epoch, model()));
             }
         }
-        self.in_vain == 0 || self.in_vain < self.patience
+        let patience = self.patience.max(1);
+        let (best, best_epoch) = self.best.as_ref().map_or((0.0, 0), |b| (b.0, b.1));
+        let validated = Progress::Validated {
+            epoch,
+            accuracy,
+            best,
+            best_epoch,
+            ends: max_epochs.min(epoch + every * (patience - self.in_vain)),
+        };
+        tell(watch, validated)?;
+        Ok(self.in_vain < patience)
     }
 
     /// The model and its epoch, if any was validated.

@@ -8,7 +8,7 @@ use super::plots::{self, colour};
 use super::{ReportPage, tables};
 use crate::error::Result;
 use crate::report::{Report, TaskReport};
-use crate::table::thousands;
+use crate::table::{reading, thousands};
 use crate::verdict::verdicts;
 
 const CSS: &str = include_str!("report.css");
@@ -113,7 +113,7 @@ fn confidence(report: &Report) -> String {
 fn how_measured(report: &Report) -> Markup {
     html! {
         "Intervals: " (confidence(report)) ", bootstrap over cases with "
-        (thousands(report.config.resamples)) " resamples; " (report.config.repeats) "."
+        (thousands(report.config.resamples)) " resamples; " (reading(&report.config)) "."
         @if report.has_seeds() {
             " Systems with several seeds: means over the seeds, whose standard deviation stands apart."
         }
@@ -213,7 +213,7 @@ fn notes(page: &ReportPage) -> Markup {
                     }
                 }
                 li {
-                    "Equal scores are ranked against the target, never by index. Intervals cover \
+                    "Equal scores: " (report.config.ties) ", never by index. Intervals cover \
                      the choice of cases, not the seed of the training; where several seeds were run, \
                      how far they lie apart is told beside."
                 }

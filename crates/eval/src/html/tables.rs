@@ -60,7 +60,7 @@ pub(super) fn results(report: &Report, segment: &SegmentReport) -> Markup {
                                         };
                                         td class=(class) {
                                             span class="value" { (signed(d.diff)) }
-                                            span class="interval" { (p_text(d.p_holm)) }
+                                            span class="interval" { (p_text(d.p_holm, d.p_is_floor)) }
                                             @if let Some(effect) = d.effect {
                                                 span class="interval" {
                                                     "d" sub { "z" } " " (short(effect, 2))

@@ -49,6 +49,7 @@ pub(super) fn overall(report: &Report, task: &TaskReport, segment: &SegmentRepor
                 Some(d) => Cell::Difference {
                     diff: d.diff,
                     p: d.p_holm,
+                    p_is_floor: d.p_is_floor,
                 },
                 None => Cell::Text("reference".into()),
             });

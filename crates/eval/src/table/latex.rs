@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::contents::{overall, systems};
 use super::model::{Cell, Table};
 use super::numbers::{short, signed, thousands};
+use super::reading;
 use crate::report::{Report, SegmentReport, TaskReport};
 
 /// One `table` a task on all cases, and one of seeds, effect sizes and costs where there are any. The captions
@@ -49,7 +50,7 @@ fn caption(report: &Report, task: &TaskReport, all: &SegmentReport) -> String {
         text,
         ". In brackets the {share} % bootstrap interval over cases ({} resamples); the best of a column is bold; {}.",
         thousands(cfg.resamples),
-        cfg.repeats
+        reading(cfg)
     );
     let mut out = escape(&text);
     if let Some(reference) = cfg.reference.as_ref().filter(|_| all.is_compared()) {
@@ -104,9 +105,14 @@ fn cell(cell: &Cell) -> String {
             }
             text
         }
-        Cell::Difference { diff, p } => {
+        Cell::Difference {
+            diff,
+            p,
+            p_is_floor,
+        } => {
             let p = match p {
                 p if *p < 0.001 => "p < .001".into(),
+                p if *p_is_floor => format!("p \\le {}", short(*p, 3)),
                 p => format!("p = {}", short(*p, 3)),
             };
             format!("{} (${p}$)", escape(&signed(*diff)))

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::contents::tables;
 use super::model::{Cell, Table};
 use super::numbers::{p_text, signed};
+use super::reading;
 use crate::report::Report;
 
 /// All tables as Markdown: the best of a column bold, intervals in full.
@@ -19,7 +20,7 @@ pub fn markdown(report: &Report) -> String {
         out,
         "In brackets: the {} % bootstrap interval; {}.\n",
         (report.config.confidence * 100.0).round(),
-        report.config.repeats
+        reading(&report.config)
     );
     if let Some(reference) = &report.config.reference {
         let reference = escape(reference);
@@ -63,7 +64,11 @@ fn cell(cell: &Cell) -> String {
             let interval = interval.map(|i| format!(" [{:.4}, {:.4}]", i.lo, i.hi));
             format!("{b}{mean:.4}{b}{dagger}{}", interval.unwrap_or_default())
         }
-        Cell::Difference { diff, p } => format!("{}, {}", signed(*diff), p_text(*p)),
+        Cell::Difference {
+            diff,
+            p,
+            p_is_floor,
+        } => format!("{}, {}", signed(*diff), p_text(*p, *p_is_floor)),
         Cell::Text(text) => escape(text),
     }
 }

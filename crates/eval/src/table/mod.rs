@@ -14,6 +14,7 @@ mod model;
 mod numbers;
 mod text;
 
+use crate::config::EvalConfig;
 use crate::metrics::{Metric, MetricAt};
 use crate::report::Report;
 
@@ -23,6 +24,11 @@ pub use text::text;
 
 pub(crate) use contents::{cost_columns, is_best, list_columns};
 pub(crate) use numbers::{megabytes, p_text, seconds, short, signed, thousands};
+
+/// How the lists were read: `repeats allowed; ties …`, said beside every table.
+pub(crate) fn reading(cfg: &EvalConfig) -> String {
+    format!("{}; {}", cfg.repeats, cfg.ties)
+}
 
 /// The metrics that tables show, in column order: HR and NDCG, and the deciding one.
 pub(crate) fn shown(report: &Report) -> Vec<MetricAt> {

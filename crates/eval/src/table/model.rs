@@ -22,6 +22,7 @@ pub(super) enum Cell {
     Difference {
         diff: f64,
         p: f64,
+        p_is_floor: bool,
     },
     Text(String),
 }

@@ -13,10 +13,11 @@ pub(crate) fn thousands(n: usize) -> String {
     out
 }
 
-/// `p .012`, `p <.001`.
-pub(crate) fn p_text(p: f64) -> String {
+/// `p .012`, `p <.001`, and for a p-value that is the smallest the test can give `p ≤ .008`.
+pub(crate) fn p_text(p: f64, is_floor: bool) -> String {
     match p {
         p if p < 0.001 => "p <.001".into(),
+        p if is_floor => format!("p ≤ {}", short(p, 3)),
         p if p >= 0.9995 => "p 1".into(),
         p => format!("p {}", short(p, 3)),
     }

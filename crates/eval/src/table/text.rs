@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::contents::tables;
 use super::model::{Cell, Table};
 use super::numbers::{p_text, signed, thousands};
+use crate::printable;
 use crate::report::Report;
 
 /// Longer system names are cut with `…` so that a line fits a terminal.
@@ -21,9 +22,10 @@ pub fn text(report: &Report) -> String {
     let share = (report.config.confidence * 100.0).round();
     let _ = write!(
         out,
-        "* best of the column · ± half of the {share} % bootstrap interval ({} resamples) · {}",
+        "* best of the column · ± half of the {share} % bootstrap interval ({} resamples) · {}\n= {}",
         thousands(report.config.resamples),
-        report.config.repeats
+        report.config.repeats,
+        report.config.ties
     );
     if let Some(reference) = &report.config.reference {
         let _ = write!(
@@ -36,7 +38,7 @@ pub fn text(report: &Report) -> String {
     for warning in &report.warnings {
         let _ = writeln!(out, "! {warning}");
     }
-    out
+    printable(&out)
 }
 
 /// Marks stand in a column of their own, which is as wide as that of the most marks.
@@ -84,12 +86,16 @@ fn plain(cell: &Cell) -> String {
             }
             None => format!("{mean:.4}"),
         },
-        Cell::Difference { diff, p } => format!("{} {:>7}", signed(*diff), p_text(*p)),
+        Cell::Difference {
+            diff,
+            p,
+            p_is_floor,
+        } => format!("{} {:>8}", signed(*diff), p_text(*p, *p_is_floor)),
         Cell::Text(text) => text.clone(),
     }
 }
 
-/// One line, without control characters (a system name may come from anyone's file).
+/// On one line.
 fn shorten(name: &str) -> String {
     let clean: Vec<char> = name
         .chars()

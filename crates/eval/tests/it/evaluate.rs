@@ -229,13 +229,13 @@ fn a_run_too_shallow_is_told_without_a_catalogue_too_and_without_intervals() {
 }
 
 #[test]
-fn too_few_resamples_for_any_significance_are_told() {
+fn too_few_draws_for_any_significance_are_told() {
     let systems: Vec<(String, f64)> = (0..8).map(|i| (format!("s{i}"), 9.0)).collect();
     let systems: Vec<(&str, f64)> = systems.iter().map(|s| (s.0.as_str(), s.1)).collect();
     let (truth, runs) = drawn("item", 20, &systems, 3);
-    let warned = |resamples| {
+    let warned = |draws| {
         let cfg = EvalConfig {
-            resamples,
+            draws,
             ..config(Some("s0"))
         };
         let warnings = evaluate(std::slice::from_ref(&truth), &runs, &cfg)

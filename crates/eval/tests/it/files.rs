@@ -6,8 +6,7 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowWriter;
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int32Array,
-    RecordBatch, StringArray,
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray,
 };
 use hkfr_eval::{Run, Truth, parquet, trec};
 use proptest::prelude::*;
@@ -234,7 +233,7 @@ fn faults_of_a_trec_file_name_file_and_line() {
     );
     check(
         "q1 Q0 d2 2 NaN bm25",
-        "x.jsonl:2: `NaN` is not a number (field score)",
+        "x.jsonl:2: the score `NaN` ranks nothing; mend",
     );
     check(
         "q1 Q0 d2 x 1.0 bm25",
@@ -247,10 +246,6 @@ fn faults_of_a_trec_file_name_file_and_line() {
     );
     assert!(
         error("", |p| trec::read_run(p, "item")).contains("no row, so no list; a run has 6 fields")
-    );
-    let packed = b"\x1f\x8b\x08\x00rest\n";
-    assert!(
-        error(packed, |p| trec::read_run(p, "item")).contains("x.jsonl:1: compressed with gzip")
     );
 }
 
@@ -362,12 +357,12 @@ fn what_was_consumed_may_be_there_twice_at_any_relevance_or_not_at_all() {
     assert_eq!(parquet::read_consumed(&path).unwrap()["q1"].len(), 2);
 }
 
-fn text_column(values: &[&str]) -> ArrayRef {
+pub fn text_column(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
 }
 
 /// A Parquet file of these columns.
-fn columns(dir: &TempDir, columns: &[(&str, ArrayRef)]) -> PathBuf {
+pub fn columns(dir: &TempDir, columns: &[(&str, ArrayRef)]) -> PathBuf {
     let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
     let path = dir.path().join("x.parquet");
     let file = std::fs::File::create(&path).unwrap();
@@ -396,12 +391,16 @@ fn categories_are_read_as_the_text_that_they_are() {
     let read = parquet::read_run(&golden.join("categories.parquet"), "item").unwrap();
     assert_eq!(read.lists, [list("q1", &["d1", "d2"], &[2.0, 1.0])]);
     assert_eq!(read.system, "categories");
-    let message = parquet::read_run(&golden.join("zstd.parquet"), "item")
+    // As polars writes them.
+    let read = parquet::read_run(&golden.join("zstd.parquet"), "item").unwrap();
+    assert!(!read.lists.is_empty());
+    let message = parquet::read_run(&golden.join("brotli.parquet"), "item")
         .unwrap_err()
         .to_string();
     assert!(
-        message
-            .contains("zstd.parquet: compressed with ZSTD; write it with snappy or uncompressed"),
+        message.contains(
+            "brotli.parquet: compressed with BROTLI; write it with zstd, snappy, gzip or lz4"
+        ),
         "{message}"
     );
 }
@@ -411,9 +410,7 @@ fn a_parquet_column_of_another_type_is_named_with_its_cast() {
     let dir = tempfile::tempdir().unwrap();
     let ids = || text_column(&["a"]);
     let one: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
-    let decimal = Decimal128Array::from(vec![10])
-        .with_precision_and_scale(2, 1)
-        .unwrap();
+    let yes = || Arc::new(BooleanArray::from(vec![true]));
     let refuse = |given: [(&str, ArrayRef); 3], expected: &str| {
         let path = columns(&dir, &given);
         let read = match given[2].0 {
@@ -427,30 +424,21 @@ fn a_parquet_column_of_another_type_is_named_with_its_cast() {
         );
     };
     refuse(
-        [
-            ("q_id", ids()),
-            ("doc_id", ids()),
-            ("score", Arc::new(decimal)),
-        ],
-        "column `score` is Decimal128(2, 1); cast it to double",
+        [("q_id", ids()), ("doc_id", ids()), ("score", yes())],
+        "column `score` is Boolean; cast it to double",
     );
     refuse(
-        [
-            ("q_id", one.clone()),
-            ("doc_id", ids()),
-            ("score", one.clone()),
-        ],
-        "column `q_id` is Float64; cast it to text or integers",
+        [("q_id", yes()), ("doc_id", ids()), ("score", one.clone())],
+        "column `q_id` is Boolean; cast it to text or integers",
     );
-    let yes = Arc::new(BooleanArray::from(vec![true]));
     refuse(
-        [("q_id", ids()), ("doc_id", ids()), ("relevance", yes)],
+        [("q_id", ids()), ("doc_id", ids()), ("relevance", yes())],
         "column `relevance` is Boolean; cast it to double",
     );
     let nan = Arc::new(Float64Array::from(vec![f64::NAN]));
     refuse(
         [("user_id", ids()), ("item_id", ids()), ("relevance", nan)],
-        "row 1: `relevance` is not a finite number; drop the row",
+        "row 1: `relevance` is NaN, not a finite number; drop the row",
     );
 }
 

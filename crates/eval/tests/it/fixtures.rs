@@ -19,6 +19,7 @@ pub fn run(system: &str, task: &str, lists: Vec<RankedList>) -> Run {
         depth: 10,
         seed: Some(7),
         lists,
+        ..Run::default()
     }
 }
 
@@ -44,6 +45,7 @@ pub fn truth(task: &str, cases: Vec<TruthCase>, catalogue: &[&str]) -> Truth {
 pub fn config(reference: Option<&str>) -> EvalConfig {
     EvalConfig {
         resamples: 500,
+        draws: 500,
         reference: reference.map(String::from),
         ..EvalConfig::default()
     }

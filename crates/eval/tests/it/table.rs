@@ -1,6 +1,6 @@
 //! What people read on a terminal and in Markdown.
 
-use hkfr_eval::{EvalConfig, Repeats, Report, SystemCost, evaluate, html, table, verdicts};
+use hkfr_eval::{EvalConfig, Metric, Repeats, Report, SystemCost, evaluate, html, table, verdicts};
 
 use crate::fixtures::{case, config, drawn, list, run, truth};
 
@@ -35,11 +35,11 @@ fn terminal_table() {
     let report = evaluate(&[truth], &runs, &config(Some("HKFR"))).unwrap();
     insta::assert_snapshot!(table::text(&report), @r#"
     category · all · 8 cases · 2 in the catalogue
-    system                                 HR@5          NDCG@5           HR@10         NDCG@10          ΔNDCG@10
-    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    a system with a very long n…  0.0000 ±.0000†  0.0000 ±.0000†  0.0000 ±.0000†  0.0000 ±.0000†  −1.0000  p .008
-    half                          0.5000 ±.3453   0.3155 ±.2179†  0.5000 ±.3453   0.3155 ±.2179†  −0.6845  p .008
-    HKFR                          1.0000 ±.0000*  1.0000 ±.0000*  1.0000 ±.0000*  1.0000 ±.0000*        reference
+    system                                 HR@5          NDCG@5           HR@10         NDCG@10           ΔNDCG@10
+    ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    a system with a very long n…  0.0000 ±.0000†  0.0000 ±.0000†  0.0000 ±.0000†  0.0000 ±.0000†  −1.0000   p .008
+    half                          0.5000 ±.3453   0.3155 ±.2179†  0.5000 ±.3453   0.3155 ±.2179†  −0.6845   p .008
+    HKFR                          1.0000 ±.0000*  1.0000 ±.0000*  1.0000 ±.0000*  1.0000 ±.0000*         reference
 
     category: lists at 10
     system                        coverage    Gini  invalid
@@ -56,6 +56,7 @@ fn terminal_table() {
     HKFR                           1.0000*    1.0000*    1.0000*
 
     * best of the column · ± half of the 95 % bootstrap interval (500 resamples) · repeats: allowed
+    = ties count against the targets
     Δ paired difference to HKFR, p of the randomisation test after Holm's correction; † p < .05
     ! category: the runs do not cover the same cases; a case without a list scores 0.
     ! category: `a system with a very long name, indeed` has no list for 1 of 8 cases.
@@ -173,7 +174,7 @@ fn markdown_of_a_comparison() {
     | gru\_4 | 0.9750 | 0.7088 | 0.0000 |
     | twin | 0.9000 | 0.7289 | 0.0000 |
 
-    In brackets: the 95 % bootstrap interval; repeats: allowed.
+    In brackets: the 95 % bootstrap interval; repeats: allowed; ties count against the targets.
 
     Δ: paired difference to pop, p of the randomisation test after Holm's correction; † p < .05.
     "#);
@@ -186,7 +187,7 @@ fn latex_of_a_comparison() {
 
     \begin{table}
     \centering
-    \caption{Task item, 120 cases, catalogue of 40, means over seeds where there are several (gru\_4: 2). In brackets the 95 \% bootstrap interval over cases (500 resamples); the best of a column is bold; repeats: allowed. $\dagger$: differs from pop, $p < .05$ in a paired randomisation test after Holm's correction over 2 comparisons.}
+    \caption{Task item, 120 cases, catalogue of 40, means over seeds where there are several (gru\_4: 2). In brackets the 95 \% bootstrap interval over cases (500 resamples); the best of a column is bold; repeats: allowed; ties count against the targets. $\dagger$: differs from pop, $p < .05$ in a paired randomisation test after Holm's correction over 2 comparisons.}
     \begin{tabular}{lrrrrr}
     \toprule
     system & HR@5 & NDCG@5 & HR@10 & NDCG@10 & $\Delta$HR@5 \\
@@ -238,4 +239,41 @@ fn latex_prints_any_name_as_it_is() {
         let tex = table::latex(&report);
         assert!(tex.contains(&format!("\n{{}}{name} & ")), "{tex}");
     }
+}
+
+/// 120 draws and 2 comparisons cannot give less than 2/121.
+#[test]
+fn the_smallest_p_value_that_the_test_can_give_is_told_as_a_bound() {
+    let (truth, runs) = drawn(
+        "item",
+        200,
+        &[("best", 4.0), ("worst", 40.0), ("twin", 4.0)],
+        5,
+    );
+    let cfg = EvalConfig {
+        draws: 120,
+        ..config(Some("best"))
+    };
+    let report = evaluate(&[truth], &runs, &cfg).unwrap();
+    let row = |system| report.tasks[0].segments[0].system(system).unwrap();
+    let of = |system| row(system).difference(Metric::Ndcg, 10).unwrap();
+    assert!((of("worst").p_holm - 2.0 / 121.0).abs() < 1e-12);
+    assert!(of("worst").p_is_floor && !of("twin").p_is_floor);
+    let json = serde_json::to_string(of("worst")).unwrap();
+    assert!(json.contains("\"p_is_floor\":true"), "{json}");
+    let page = html::ReportPage {
+        report: report.clone(),
+        ..html::ReportPage::default()
+    };
+    for text in [
+        table::text(&report),
+        table::markdown(&report),
+        html::render(&page).unwrap(),
+        verdicts(&report, &report.tasks[0]).join("\n"),
+    ] {
+        assert!(text.contains("p ≤ .017"), "{text}");
+        assert!(!text.contains("p .017"), "{text}");
+    }
+    let latex = table::latex(&report);
+    assert!(latex.contains("($p \\le .017$)"), "{latex}");
 }

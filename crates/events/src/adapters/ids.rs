@@ -81,6 +81,25 @@ impl IdRule {
     }
 }
 
+/// Is this an id that a program wrote as a rounded number, as spreadsheets do: `1.23457E+12`? Other ids were rounded to it
+/// as well.
+pub(super) fn is_rounded(id: &str) -> bool {
+    let Some((mantissa, exponent)) = id.split_once(['e', 'E']) else {
+        return false;
+    };
+    let are_digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    let exponent = exponent.strip_prefix('+');
+    let mantissa = mantissa
+        .strip_prefix('-')
+        .unwrap_or(mantissa)
+        .split_once('.');
+    exponent.is_some_and(are_digits)
+        && mantissa.is_some_and(|(whole, rest)| are_digits(whole) && are_digits(rest))
+}
+
+/// Why a row is bad whose id [`is_rounded`].
+pub(super) const ROUNDED: &str = "id is a rounded number; write ids as text or as integers (in pandas `Int64`), and not as floats";
+
 /// The id by all rules. An id of which nothing is left stays as it was.
 pub(super) fn by_rules<'t>(id: &'t str, rules: &[IdRule]) -> Cow<'t, str> {
     let mut now = Cow::Borrowed(id);
@@ -104,4 +123,24 @@ pub(super) fn written(rules: &[IdRule]) -> String {
         .map(|r| format!("{:?}", String::from(r.clone())))
         .collect();
     format!("[{}]", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_rounded;
+
+    #[test]
+    fn ids_that_a_spreadsheet_rounded_are_seen() {
+        for (id, expected) in [
+            ("1.23457E+12", true),
+            ("-1.5e+20", true),
+            ("1e10", false),
+            ("12E45", false),
+            ("1.2", false),
+            ("v1.2e+x", false),
+            ("B00E+1", false),
+        ] {
+            assert_eq!(is_rounded(id), expected, "{id}");
+        }
+    }
 }

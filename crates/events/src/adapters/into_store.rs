@@ -84,7 +84,7 @@ impl<'r, 'l> IntoStore<'r, 'l> {
             tidy.events(&mut group, &mut own);
             let profile = profile(&group, &self.users_path, &mut own)?;
             writer.user(p, profile, &group.events)?;
-            let step = IngestStep::Wrote(writer.n_events() as u64, n_mine);
+            let step = IngestStep::Wrote(writer.n_events() as u64 + own.duplicates, n_mine);
             match (limits.go_on)(step) {
                 true => Ok(()),
                 false => Err(Error::Stopped),

@@ -93,7 +93,7 @@ const FORGOTTEN: &str = "events of users who were forgotten";
 pub enum IngestStep {
     /// Rows.
     Read(u64),
-    /// Events in the order of the store, of so many.
+    /// Events in the order of the store, dropped duplicates among them, of so many.
     Wrote(u64, u64),
 }
 

@@ -448,6 +448,41 @@ fn ids_beyond_signed_integers_stay_apart() {
     let d = read_at(dir.path(), "log.parquet", "").0.unwrap();
     let ids: Vec<&str> = d.users.iter().map(|u| u.id.as_str()).collect();
     assert_eq!(ids, users.iter().map(u64::to_string).collect::<Vec<_>>());
+    // A float that has lost digits is no id: others were rounded to it.
+    let users: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![1000.0, 2f64.powi(60)]));
+    let columns = vec![
+        ("user", users),
+        ("item", texts(["i"; 2])),
+        ("at", ints([NOW; 2])),
+    ];
+    parquet(dir.path(), "log", columns);
+    let (loaded, report) = read_at(dir.path(), "log.parquet", "");
+    let d = loaded.unwrap();
+    assert_eq!(
+        (d.n_users(), d.users[0].id.as_str(), report.n_bad()),
+        (1, "1000", 1)
+    );
+    assert!(
+        report.first_bad[0].reason.contains("rounded number"),
+        "{report}"
+    );
+    for (file, log) in [
+        (
+            "log.csv",
+            "user,item,at\n1.23457E+12,i,1600000000\nu,i,1600000000\n",
+        ),
+        (
+            "log.jsonl",
+            "{\"user\":1.23457E+12,\"item\":\"i\",\"at\":1600000000}\n{\"user\":\"u\",\"item\":\"i\",\"at\":1600000000}",
+        ),
+    ] {
+        let (loaded, report) = read(log, file, "");
+        assert_eq!(
+            (loaded.unwrap().n_users(), report.n_bad()),
+            (1, 1),
+            "{file} {report}"
+        );
+    }
     // JSON numbers have as many digits as they are written with.
     let big = "{\"user\":123456789012345678901234567890,\"item\":1000.0,\"at\":1600000000}";
     let d = read(big, "log.jsonl", "").0.unwrap();

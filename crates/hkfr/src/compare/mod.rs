@@ -12,7 +12,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use hkfr_eval::html::ReportPage;
-use hkfr_eval::{EvalConfig, Report, Source, evaluate, html, keep_common, pool, table, verdicts};
+use hkfr_eval::{
+    EvalConfig, Report, Source, evaluate, html, keep_common, pool, printable, table, verdicts,
+};
 
 use crate::args::{CompareArgs, CompareFormat};
 use source::{Found, Named};
@@ -60,6 +62,7 @@ fn measure(args: &CompareArgs, found: Vec<Found>) -> Result<Report> {
         main: args.metric,
         segment_order: crate::stages::segment_order(),
         repeats: pooled.repeats,
+        ties: args.ties,
         ..EvalConfig::default()
     };
     let mut report = evaluate(&pooled.truths, &pooled.runs, &cfg)?;
@@ -81,12 +84,7 @@ fn sentences(report: &Report, bullet: &str) -> String {
         }
     }
     // A name may come from anyone's file, and this may be a terminal.
-    let clean = |c: char| match c {
-        '\n' => c,
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    };
-    out.chars().map(clean).collect()
+    printable(&out)
 }
 
 fn markdown(report: &Report) -> String {

@@ -304,6 +304,13 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "must be at least 100: the ends of an interval need tails",
         );
     }
+    if c.evaluate.draws < 100 {
+        return bad(
+            "evaluate",
+            "draws",
+            "must be at least 100: no p-value can be smaller than 1 / (draws + 1)",
+        );
+    }
     if let Some(k) = c.evaluate.ks.iter().find(|&&k| k > c.recommend.depth) {
         return bad(
             "evaluate",

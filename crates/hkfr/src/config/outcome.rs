@@ -109,6 +109,7 @@ impl SystemsConfig {
 pub struct EvaluateConfig {
     pub ks: Vec<u32>,
     pub resamples: u32,
+    pub draws: u32,
     pub reference: String,
 }
 
@@ -117,6 +118,7 @@ impl Default for EvaluateConfig {
         Self {
             ks: vec![5, 10],
             resamples: 1000,
+            draws: 10_000,
             reference: "hkfr".into(),
         }
     }

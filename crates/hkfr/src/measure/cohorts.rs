@@ -58,8 +58,8 @@ pub fn cohorts(
             system,
             task: "category".into(),
             depth: config.recommend.depth as usize,
-            seed: None,
             lists,
+            ..Run::default()
         });
         Ok(())
     };
@@ -134,6 +134,7 @@ pub fn cohorts(
         "phase": split.phase,
         "reference": reference,
         "resamples": eval.resamples,
+        "draws": eval.draws,
         "segments": segments.map(segment).collect::<Vec<_>>(),
     });
     Measured::new(text, &report)
@@ -149,6 +150,8 @@ fn segment(segment: &SegmentReport) -> Value {
             if let Some(d) = row.difference(metric, 10) {
                 told[format!("{name} - reference")] = json!(triple(d.diff, d.interval));
                 told[format!("{name} p after Holm")] = json!((d.p_holm * 1e4).round() / 1e4);
+                // What is the smallest p-value that the test can give is a bound.
+                told[format!("{name} p is floor")] = json!(d.p_is_floor);
             }
         }
         told

@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::config::{LLM_SYSTEMS, SYSTEMS, nearest};
 use crate::progress::{Progress, Unit};
 use crate::stage::{Manifest, peak_mb, reset_peak};
-use crate::stages::{Session, n_threads, watch};
+use crate::stages::{FitWatch, Session, n_threads};
 use crate::{digest, sealed};
 
 pub use space::Space;
@@ -97,7 +97,7 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
     let tasks = &config.recommend.tasks;
     let n = systems.len() * tasks.len() * search.n_trials;
     let n = (search.seconds <= 0.0).then_some(n as u64);
-    let progress = Progress::new("searching", Unit::Things("trials"), n);
+    let progress = Progress::new("searching", Unit::Unequal("trials"), n);
     let mut best = Vec::new();
     for task in tasks {
         let (entities, repeats) = match task.as_str() {
@@ -144,14 +144,10 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
                 progress.note(format!("{system}, {task}"));
                 reset_peak();
                 let started = Instant::now();
-                let mut epochs = 0;
                 let stop = session.stop.clone();
-                let scorer = recipe.fit(&from, &mut |at| {
-                    if let systems::Progress::Trained { epoch, .. } = at {
-                        epochs = epoch;
-                    }
-                    watch(&progress, &stop, system, at)
-                });
+                let mut watch = FitWatch::new(&progress, &stop, system, task);
+                let scorer = recipe.fit(&from, &mut |at| watch.hear(at));
+                let epochs = watch.epochs();
                 session.stop.check()?;
                 let accuracy = systems::accuracy(&*scorer?, &from)?;
                 let trial = Trial {
@@ -166,6 +162,7 @@ pub fn run(session: &mut Session, search: &Search) -> Result<String> {
                     peak_mb: peak_mb(),
                 };
                 done.push(&trial)?;
+                progress.note("");
                 progress.inc(1);
                 trials.push(trial);
             }

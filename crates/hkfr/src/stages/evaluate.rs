@@ -69,6 +69,7 @@ pub(crate) fn eval_config(config: &Config) -> EvalConfig {
     EvalConfig {
         ks: config.evaluate.ks.iter().map(|&k| k as usize).collect(),
         resamples: config.evaluate.resamples as usize,
+        draws: config.evaluate.draws as usize,
         seed: config.seed,
         reference: config
             .systems()

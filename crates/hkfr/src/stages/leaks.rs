@@ -96,7 +96,7 @@ fn order(logged: &Session, shuffled: &Session, task: &str) -> Result<String> {
     );
     let _ = writeln!(
         out,
-        "{:<28}  {:>9}  {:>8}  {:>7}  {:>18}  {:>6}",
+        "{:<28}  {:>9}  {:>8}  {:>7}  {:>18}  {:>7}",
         "system", "as logged", "shuffled", "lost", "95 % interval", "p"
     );
     for row in &rows {
@@ -106,12 +106,15 @@ fn order(logged: &Session, shuffled: &Session, task: &str) -> Result<String> {
             shuffled,
             interval,
             p_holm,
+            p_is_floor,
         } = row;
+        let bound = if *p_is_floor { "≤ " } else { "" };
         let _ = writeln!(
             out,
-            "{system:<28}  {logged:>9.4}  {shuffled:>8.4}  {:>+7.4}  {:>18}  {p_holm:>6.3}{}",
+            "{system:<28}  {logged:>9.4}  {shuffled:>8.4}  {:>+7.4}  {:>18}  {:>7}{}",
             logged - shuffled,
             format!("{:+.4} to {:+.4}", interval.lo, interval.hi),
+            format!("{bound}{p_holm:.3}"),
             if *p_holm < 0.05 { " †" } else { "" }
         );
     }

@@ -10,6 +10,7 @@ mod asking;
 mod claims;
 mod cut_offs;
 mod evaluate;
+mod fit_watch;
 mod forms;
 mod fuse;
 mod histories;
@@ -50,13 +51,14 @@ use crate::stop::Stop;
 
 pub use evaluate::{REPORT, segment_order};
 pub(crate) use evaluate::{eval_config, truths};
+pub use fit_watch::{FitState, FitWatch, Validated};
 pub use histories::{facts_config, fusion};
 pub use instruct::recount_rows;
 pub use leaks::check as check_leaks;
 pub use merge::merge;
 pub use model::{Model, assets_of, check_asset_names, open_tokenizer};
 pub use prompts::prompts;
-pub use recommend::{rank_all, read_runs, watch};
+pub use recommend::{rank_all, read_runs};
 pub use split::SPLIT_FILE;
 
 type StageFn = fn(&mut Session) -> Result<Outcome>;

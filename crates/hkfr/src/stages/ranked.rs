@@ -140,6 +140,7 @@ impl<'a> Lists<'a> {
             depth: self.depth,
             seed: Some(self.seed),
             lists,
+            ..Run::default()
         })
     }
 }

@@ -2,7 +2,6 @@
 //! what it cost.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
@@ -14,12 +13,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Session;
+use super::fit_watch::FitWatch;
 use super::llm_ranking::LlmRanking;
 use super::ranked::Lists;
 use crate::config::TASKS;
-use crate::progress::Progress;
+use crate::progress::{Progress, Unit};
 use crate::stage::{Outcome, Spec, StageContext};
-use crate::stop::Stop;
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let any_llm = !super::variant::variants(&session.config, false).is_empty();
@@ -70,7 +69,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             let from = fittings.iter().find(|f| f.0 == task).map(|f| &f.1);
             let from = from.context("a task of the config")?;
             let started = Instant::now();
-            let scorer = recipe.fit(from, &mut |p| watch(progress, &stop, system, p));
+            let mut watch = FitWatch::new(progress, &stop, system, task);
+            let scorer = recipe.fit(from, &mut |at| watch.hear(at));
             stop.check()?;
             let scorer = scorer?;
             let fit_seconds = started.elapsed().as_secs_f64();
@@ -101,28 +101,6 @@ struct Cost {
     settings: systems::Settings,
 }
 
-/// Shows how far a fit is, and ends it if somebody asks.
-pub fn watch(
-    progress: &Progress,
-    stop: &Stop,
-    system: &str,
-    at: systems::Progress,
-) -> ControlFlow<()> {
-    match at {
-        systems::Progress::Trained { epoch, loss } => {
-            progress.note(format!("{system}, epoch {epoch}: loss {loss:.3}"));
-        }
-        systems::Progress::Validated { epoch, accuracy } => progress.note(format!(
-            "{system}, epoch {epoch}: validation NDCG@10 {:.4}",
-            accuracy.ndcg_at_10
-        )),
-    }
-    match stop.check() {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    }
-}
-
 /// Calls `rank(system, task)` for each pair whose run file is not there yet, and writes it whole:
 /// after a stop, the systems that were finished are not ranked again.
 pub fn rank_all(
@@ -132,7 +110,7 @@ pub fn rank_all(
     mut rank: impl FnMut(&str, &str, &Progress) -> Result<Run>,
 ) -> Result<()> {
     let n_runs = systems.len() * tasks.len();
-    let progress = ctx.progress("ranking", "runs", Some(n_runs as u64));
+    let progress = Progress::new("ranking", Unit::Unequal("runs"), Some(n_runs as u64));
     for system in systems {
         for task in tasks {
             ctx.stop.check()?;
@@ -141,7 +119,7 @@ pub fn rank_all(
                 progress.skip(1);
                 continue;
             }
-            progress.note(system);
+            progress.note(format!("{system}, {task}"));
             crate::stage::reset_peak();
             let run = rank(system, task, &progress)?;
             ensure!(
@@ -151,6 +129,8 @@ pub fn rank_all(
                 run.task
             );
             run.write(&path)?;
+            // What was left of a fit is of the past.
+            progress.note("");
             progress.inc(1);
         }
     }

@@ -8,7 +8,7 @@ use crate::models::change;
 use crate::walk::toy;
 
 /// A command that sees no cache and no network of this machine.
-fn hkfr(dir: &Path) -> Command {
+pub fn hkfr(dir: &Path) -> Command {
     let mut command = Command::cargo_bin("hkfr").unwrap();
     command
         .current_dir(dir)
@@ -18,7 +18,7 @@ fn hkfr(dir: &Path) -> Command {
     command
 }
 
-fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+pub fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     let output = hkfr(dir).args(args).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (

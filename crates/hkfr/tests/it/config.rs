@@ -276,6 +276,7 @@ fn values_that_cannot_be_meant_are_refused() {
         ("[evaluate]\nks = []", 2, "[evaluate] ks: must be rising"),
         ("[evaluate]\nks = [5, 50]", 2, "asks for the top 50"),
         ("[evaluate]\nresamples = 1", 2, "at least 100"),
+        ("[evaluate]\ndraws = 1", 2, "at least 100"),
         (
             "[evaluate]\nreference = \"x\"",
             2,

@@ -4,25 +4,32 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use hkfr::config::{LLM_SYSTEMS, SYSTEMS, TASKS};
+use hkfr_rec::systems::{Settings, recipe};
 use serde_json::Value;
 
 use crate::models::{change, prepare};
 use crate::walk::run;
 
-const SYSTEMS: &str = r#"systems = ["popularity", "recent-popularity", "own-frequency", "item-knn", "ease", "ials", "bpr-mf", "lightgcn", "sasrec", "sasrec-bce", "sasrec-softmax", "esasrec", "bert4rec", "gru4rec", "caser", "llm-untuned", "p5", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"]"#;
-/// Of each task.
-const SMALL: &str = r#"
-bpr-mf = { dim = 8, max_epochs = 2 }
-lightgcn = { dim = 8, max_epochs = 2 }
-ials = { dim = 8 }
-sasrec = { dim = 8, max_epochs = 2 }
-sasrec-bce = { dim = 8, max_epochs = 2 }
-sasrec-softmax = { dim = 8, max_epochs = 2 }
-esasrec = { dim = 8, max_epochs = 2 }
-bert4rec = { dim = 8, max_epochs = 2 }
-gru4rec = { dim = 8, max_epochs = 2 }
-caser = { dim = 8, max_epochs = 2 }
-"#;
+/// Whoever is in the tables of systems, in small: two epochs, vectors of eight.
+fn systems() -> (String, String) {
+    let all: Vec<&str> = SYSTEMS.into_iter().chain(LLM_SYSTEMS).collect();
+    let mut small = String::new();
+    for task in TASKS {
+        small += &format!("\n[systems.{task}]\n");
+        for system in SYSTEMS {
+            let has = recipe(system, &Settings::new(), 1).unwrap().settings();
+            let keys = [("dim", 8), ("max_epochs", 2)].into_iter();
+            let keys: Vec<String> = keys
+                .filter(|(key, _)| has.contains_key(*key))
+                .map(|(key, value)| format!("{key} = {value}"))
+                .collect();
+            small += &format!("{system} = {{ {} }}\n", keys.join(", "));
+        }
+    }
+    (format!("systems = {all:?}"), small)
+}
+
 /// Visits of a user in the log; see [`crate::walk::toy`].
 const VISITS: usize = 20;
 
@@ -100,9 +107,10 @@ fn check(kind: &str, future: usize, strangers: bool) {
     let dir = temp.path();
     prepare(dir);
     change(dir, "toy.toml", |text| {
-        let systems = r#"systems = ["popularity", "llm-untuned", "hkfr"]"#;
-        let small = ["item", "category"].map(|task| format!("\n[systems.{task}]{SMALL}"));
-        (text.replace(systems, SYSTEMS) + &small.concat())
+        let of_toy = r#"systems = ["popularity", "llm-untuned", "hkfr"]"#;
+        assert!(text.contains(of_toy), "{text}");
+        let (systems, small) = systems();
+        (text.replace(of_toy, &systems) + &small)
             .replace("[split]\n", &format!("[split]\nkind = \"{kind}\"\n"))
     });
     change(dir, "logs/items.csv", |text| {
@@ -110,8 +118,14 @@ fn check(kind: &str, future: usize, strangers: bool) {
     });
     let logged = std::fs::read_to_string(dir.join("logs/log.csv")).unwrap();
     let before = walk(dir);
-    let lists = before.keys().filter(|name| name.contains("recommend/"));
-    assert!(lists.count() >= 15 * 2, "{:?}", before.keys());
+    for (system, task) in SYSTEMS
+        .iter()
+        .chain(&LLM_SYSTEMS)
+        .flat_map(|s| TASKS.map(|t| (s, t)))
+    {
+        let lists = format!("out/toy/recommend/{system}.{task}.jsonl");
+        assert!(before.contains_key(&lists), "no {lists}");
+    }
 
     log(dir, future, strangers);
     let after = walk(dir);

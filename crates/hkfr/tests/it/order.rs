@@ -90,8 +90,8 @@ fn runs(dataset: &Dataset, split: &Split) -> [Run; 3] {
         system: system.into(),
         task: "item".into(),
         depth: ITEMS as usize,
-        seed: None,
         lists,
+        ..Run::default()
     };
     [
         of(

@@ -276,8 +276,7 @@ fn a_stopped_ranking_keeps_the_systems_that_were_finished() {
                     system: system.into(),
                     task: task.into(),
                     depth: 1,
-                    seed: None,
-                    lists: vec![],
+                    ..Run::default()
                 })
             })
         }

@@ -286,7 +286,14 @@ impl Ials {
             if !loss.is_finite() {
                 return Err(Error::Config(format!("ials: the loss is {loss}")));
             }
-            tell(watch, Progress::Trained { epoch, loss })?;
+            tell(
+                watch,
+                Progress::Trained {
+                    epoch,
+                    max_epochs: config.epochs,
+                    loss,
+                },
+            )?;
         }
         Ok(Self {
             entities: entities.clone(),

@@ -242,7 +242,14 @@ fn best<T: Pairwise>(
     for epoch in 1..=config.max_epochs {
         let triples = choices.triples(mix(config.seed ^ mix(epoch as u64)));
         let loss = model.train(&triples, pool);
-        tell(watch, Progress::Trained { epoch, loss })?;
+        tell(
+            watch,
+            Progress::Trained {
+                epoch,
+                max_epochs: config.max_epochs,
+                loss,
+            },
+        )?;
         epochs += 1;
         steps += model.n_steps(triples.len());
         let due = epochs >= config.validate_every && steps >= config.validate_steps;
@@ -252,8 +259,7 @@ fn best<T: Pairwise>(
         (epochs, steps) = (0, 0);
         let served = model.served(pool);
         let accuracy = accuracy(&served, choices, held_out, pool);
-        tell(watch, Progress::Validated { epoch, accuracy })?;
-        if !best.offer(epoch, accuracy, || served) {
+        if !best.offer((epoch, config.max_epochs), accuracy, || served, watch)? {
             break;
         }
     }

@@ -103,7 +103,14 @@ pub fn fit<N: Network>(
         }
         let n_steps = users.len().div_ceil(config.batch_size).max(1);
         let loss = loss / n_steps as f64;
-        tell(on_progress, Progress::Trained { epoch, loss })?;
+        tell(
+            on_progress,
+            Progress::Trained {
+                epoch,
+                max_epochs: config.max_epochs,
+                loss,
+            },
+        )?;
         steps += n_steps;
         let due = steps >= config.validate_steps || epoch == config.max_epochs;
         if data.validation.is_empty() || !due {
@@ -112,10 +119,9 @@ pub fn fit<N: Network>(
         steps = 0;
         let (model, pool) = trainer.pool();
         let accuracy = model.accuracy(&data.validation, exclude_seen, pool);
-        tell(on_progress, Progress::Validated { epoch, accuracy })?;
-        if !best.offer(epoch, accuracy, || {
-            (model.params.clone(), model.items.clone())
-        }) {
+        let weights = || (model.params.clone(), model.items.clone());
+        let at = (epoch, config.max_epochs);
+        if !best.offer(at, accuracy, weights, on_progress)? {
             break;
         }
     }

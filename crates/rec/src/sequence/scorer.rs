@@ -8,12 +8,13 @@ use super::model::{Scratch, SequenceModel};
 use super::network::Network;
 use super::orders::Orders;
 use crate::baselines::{Entities, Scorer};
-use crate::scores::mix;
+use crate::scores::{hash, mix};
 
 /// The entities that a history chose, oldest first; those of one time by a hash, since the log's order there says
-/// nothing, or what it should not: numbers that rise.
+/// nothing, or what it should not: numbers that rise. The hash is of the user's id: a store read user by user and the
+/// same store in memory number the users differently.
 pub fn orders(ds: &Dataset, entities: &Entities, history: &History) -> Orders {
-    let user = mix(u64::from(history.user()));
+    let user = hash(0, &history.profile().id);
     let mut choices = entities.choices(ds, history);
     choices.sort_by_key(|c| {
         (

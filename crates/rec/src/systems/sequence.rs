@@ -68,7 +68,8 @@ where
         self.settings.settings()
     }
 
+    /// 2: the items of one time are read in an order by the user's id.
     fn version(&self) -> u32 {
-        1
+        2
     }
 }

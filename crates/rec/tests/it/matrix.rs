@@ -508,7 +508,9 @@ fn progress_is_told_and_a_refit_learns_as_long_as_was_best() {
                 .fit(&from, &mut |at| {
                     match at {
                         Progress::Trained { epoch, .. } => trained.push(epoch),
-                        Progress::Validated { epoch, accuracy } => {
+                        Progress::Validated {
+                            epoch, accuracy, ..
+                        } => {
                             assert_eq!(epoch % 2, 0);
                             if accuracy.ndcg_at_10 > best.0 {
                                 best = (accuracy.ndcg_at_10, epoch);

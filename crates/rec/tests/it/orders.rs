@@ -1,12 +1,17 @@
 //! What a network is shown of a history: orders, windows, packed rows and what is held out.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use hkfr_events::Phase;
-use hkfr_rec::baselines::Entities;
-use hkfr_rec::sequence::{Orders, Packed, Query, Sequences, training_orders};
+use hkfr_events::adapters::{IngestConfig, IngestLimits, ingest};
+use hkfr_events::store::{Store, read};
+use hkfr_events::{AsOf, IngestReport, Phase};
+use hkfr_rec::baselines::{Entities, Scorer};
+use hkfr_rec::sequence::{
+    Gru4Rec, Orders, Packed, Query, SequenceScorer, Sequences, TrainConfig, fit, training_orders,
+};
 
-use crate::fixtures::{dataset, split};
+use crate::fixtures::{dataset, go_on, split};
 use crate::sequence::rng;
 
 /// Items 0 to n − 1, an order ending before each of `ends` and with the last item.
@@ -120,4 +125,72 @@ fn leave_one_out_asks_for_the_last_two_items() {
     };
     assert_eq!(data.validation, [query(&[1, 2], 3)]);
     assert_eq!(data.test, [query(&[1, 2, 3], 4)]);
+}
+
+/// Baskets of 8 among 30 items by 40 users, as a store that was sorted by user.
+fn store_of_baskets(dir: &Path) {
+    let mut log = "user,item,day\n".to_owned();
+    for (user, day) in (0..40u32).flat_map(|u| (0..3u32).map(move |d| (u, d))) {
+        for line in 0..8 {
+            let item = (user * 7 + day * 5 + line * 11) % 30;
+            log += &format!("shopper {},i{item},{}\n", 97 * user % 41, day * 86_400);
+        }
+    }
+    fs_err::write(dir.join("log.csv"), log).unwrap();
+    let mapping = serde_json::json!({
+        "dir": dir,
+        "target_actions": ["buy"],
+        "events": [{
+            "path": "log.csv", "user": "user", "item": "item", "time": "day",
+            "subject": "product", "action": "buy", "scenario": "store",
+        }],
+    });
+    let config = IngestConfig::Mapping(serde_json::from_value(mapping).unwrap());
+    let limits = IngestLimits {
+        memory: 1 << 20,
+        shard: None,
+        forgotten: None,
+        go_on: &mut |_| true,
+    };
+    ingest(&config, dir, limits, &mut IngestReport::new(true)).unwrap();
+}
+
+/// The two readers of a store number its users differently; a list must not depend on who reads.
+#[test]
+fn a_basket_is_read_in_one_order_whoever_reads_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_baskets(dir.path());
+    let (ds, store) = (read(dir.path()).unwrap(), Store::open(dir.path()).unwrap());
+    let split = split(&ds, Phase::Test, 1).unwrap();
+    let entities = Entities::items(&ds, &split.catalogue);
+    let data = Sequences {
+        n_items: entities.n(),
+        train: training_orders(&ds, &split, &entities),
+        ..Sequences::default()
+    };
+    let config = TrainConfig {
+        max_epochs: 2,
+        ..TrainConfig::default()
+    };
+    let network = Gru4Rec::new(Default::default()).unwrap();
+    let (model, _) = fit(network, &data, &config, false, 1, &mut go_on).unwrap();
+    let scorer = SequenceScorer::new(entities, model);
+    let (mut renumbered, mut readings) = (0, BTreeSet::new());
+    for p in 0..store.partitions() {
+        let mut users = store.users(p).unwrap();
+        while let Some(user) = users.next_user().unwrap() {
+            let one = user.history(AsOf::new(i64::MAX));
+            let index = ds.user_by_id(&user.profile().id).unwrap();
+            let other = ds.history(index, AsOf::new(i64::MAX));
+            renumbered += usize::from(one.user() != index);
+            let mut scores = [vec![0.0; data.n_items], vec![0.0; data.n_items]];
+            scorer.score(store.catalogue(), &one, &mut scores[0]);
+            scorer.score(&ds, &other, &mut scores[1]);
+            assert_eq!(scores[0], scores[1], "{}", user.profile().id);
+            readings.insert(scores[0].iter().map(|s| s.to_bits()).collect::<Vec<_>>());
+        }
+    }
+    // Otherwise the readers would agree whatever decides the order.
+    assert!(renumbered > 20, "{renumbered}");
+    assert!(readings.len() > 20, "{}", readings.len());
 }

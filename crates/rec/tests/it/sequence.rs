@@ -497,3 +497,49 @@ fn settings_out_of_their_range_are_named() {
             .contains("n_heads = 5")
     );
 }
+
+/// What a fit says of its end holds: no later than said if nothing is better, and at the last epoch in any case.
+#[test]
+fn a_fit_ends_when_it_said() {
+    for (patience, max_epochs) in [(3, 400), (1000, 9)] {
+        let config = TrainConfig {
+            batch_size: 40,
+            max_epochs,
+            validate_steps: 10,
+            patience,
+            ..TrainConfig::default()
+        };
+        let (mut last, mut said, mut best) = (0, 0, (0.0, 0));
+        let network = SasRec::new(small()).unwrap();
+        let watch = &mut |at| {
+            match at {
+                Progress::Trained {
+                    epoch,
+                    max_epochs: most,
+                    ..
+                } => {
+                    assert_eq!(most, max_epochs);
+                    last = epoch;
+                }
+                Progress::Validated {
+                    epoch,
+                    accuracy,
+                    best: b,
+                    best_epoch,
+                    ends,
+                } => {
+                    if accuracy.ndcg_at_10 > best.0 || epoch == 2 {
+                        best = (accuracy.ndcg_at_10, epoch);
+                        // Five steps are an epoch, and so are ten two.
+                        said = max_epochs.min(epoch + 2 * patience);
+                    }
+                    assert_eq!((b, best_epoch), best);
+                    assert_eq!(ends, said);
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        fit(network, &ring(), &config, true, 1, watch).unwrap();
+        assert_eq!(last, said);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::config::EventsMapping;
 use super::number;
-use crate::adapters::ids::by_rules;
+use crate::adapters::ids::{ROUNDED, by_rules, is_rounded};
 use crate::adapters::sink::Target;
 use crate::adapters::table::{Columns, InputFile, Rows, TimeType, Use};
 use crate::adapters::time::plausible::Times;
@@ -94,14 +94,14 @@ impl<'m> Reader<'m> {
                 .transpose()?,
             local,
             now,
-            user: columns.add(&mapping.user),
+            user: columns.add_as(&mapping.user, Use::Id),
             time: columns.add_as(&mapping.time, Use::Time),
             utc_offset: columns.add_if(&mapping.utc_offset_column),
             tie_breaker: columns.add_if(&mapping.tie_breaker),
             subject: Source::new("subject", subject, subject_column, &mut columns)?,
             action: Source::new("action", action, action_column, &mut columns)?,
             scenario: Source::new("scenario", scenario, scenario_column, &mut columns)?,
-            item: columns.add_if(&mapping.item),
+            item: mapping.item.as_ref().map(|i| columns.add_as(i, Use::Id)),
             text: columns.add_if(&mapping.text),
             value: columns.add_if(&mapping.value),
             place: columns.add_if(&mapping.place),
@@ -180,6 +180,14 @@ impl<'m> Reader<'m> {
             if item.is_none() && text.is_none() {
                 sink.report()
                     .bad_row(path, line, "neither item nor text", "")?;
+                continue;
+            }
+            if let Some(id) = [Some(user.as_str()), item]
+                .into_iter()
+                .flatten()
+                .find(|id| is_rounded(id))
+            {
+                sink.report().bad_row(path, line, ROUNDED, id)?;
                 continue;
             }
             times.see(line, time, moment);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::config::{ItemsMapping, UsersMapping};
 use super::number;
-use crate::adapters::ids::by_rules;
+use crate::adapters::ids::{ROUNDED, by_rules, is_rounded};
 use crate::adapters::join::{self, Indexed, Join};
 use crate::adapters::sink::Target;
 use crate::adapters::table::{self, Columns, LIST_MARK, Rows, Use};
@@ -17,7 +17,7 @@ pub(super) fn items(target: &mut impl Target, path: &Path, mapping: &ItemsMappin
     let mut described = HashSet::new();
     for file in table::files(path)? {
         let mut columns = Columns::default();
-        let id_at = columns.add(&mapping.id);
+        let id_at = columns.add_as(&mapping.id, Use::Id);
         let title_at = columns.add_if(&mapping.title);
         let price_at = columns.add_if(&mapping.price);
         let categories = mapping.categories.iter();
@@ -31,6 +31,10 @@ pub(super) fn items(target: &mut impl Target, path: &Path, mapping: &ItemsMappin
                 report.bad_row(at.0, at.1, "id is empty", "")?;
                 continue;
             };
+            if is_rounded(id) {
+                report.bad_row(at.0, at.1, ROUNDED, id)?;
+                continue;
+            }
             let id = by_rules(id, &mapping.ids);
             if !described.insert(id.clone().into_owned()) {
                 report.bad_row(at.0, at.1, "id is described twice", &id)?;
@@ -87,7 +91,7 @@ pub(super) fn users(target: &mut impl Target, path: &Path, mapping: &UsersMappin
     let mut join = Join::new(target.some_users());
     for file in table::files(path)? {
         let mut columns = Columns::default();
-        let id_at = columns.add(&mapping.id);
+        let id_at = columns.add_as(&mapping.id, Use::Id);
         let attribute_at: Vec<usize> = mapping.attributes.iter().map(|a| columns.add(a)).collect();
         let mut rows = Rows::open(&file, &mapping.file, &columns, target.report())?;
         while let Some((line, row)) = rows.next_row(target.report())? {
@@ -97,6 +101,10 @@ pub(super) fn users(target: &mut impl Target, path: &Path, mapping: &UsersMappin
                     .bad_row(&file.path, line, "id is empty", "")?;
                 continue;
             };
+            if is_rounded(id) {
+                target.report().bad_row(&file.path, line, ROUNDED, id)?;
+                continue;
+            }
             let id = by_rules(id, &mapping.ids);
             join.see(&id);
             let attributes = attributes(target.report(), &mapping.attributes, &attribute_at, row);

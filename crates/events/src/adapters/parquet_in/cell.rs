@@ -167,6 +167,22 @@ fn float(x: impl Into<f64> + std::fmt::Display + Copy, out: &mut String) -> bool
     true
 }
 
+/// A float from the first number on that the next whole number is rounded to, as `1.5e+20`; `false`: it has all digits.
+pub(crate) fn write_rounded(a: &dyn Array, i: usize, out: &mut String) -> bool {
+    let (number, digits) = match a.data_type() {
+        DataType::Float16 => (a.as_primitive::<Float16Type>().value(i).to_f64(), 11),
+        DataType::Float32 => (f64::from(a.as_primitive::<Float32Type>().value(i)), 24),
+        DataType::Float64 => (a.as_primitive::<Float64Type>().value(i), 53),
+        _ => return false,
+    };
+    if a.is_null(i) || !number.is_finite() || number.abs() < 2f64.powi(digits) {
+        return false;
+    }
+    let text = format!("{number:.1e}");
+    out.push_str(&text.replace('e', "e+"));
+    true
+}
+
 /// Without zeros at the end: an id of a column with two decimals is `1000`, and not `1000.00`.
 fn decimal(text: &str, out: &mut String) {
     let short = match text.contains('.') {

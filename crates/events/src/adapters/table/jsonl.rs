@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Cells, Wanted, bad_file, fill};
+use super::{Cells, Use, Wanted, bad_file, fill};
+use crate::adapters::ids::is_rounded;
 use crate::adapters::text::Encoding;
 use crate::adapters::text::lines::Lines;
 use crate::error::Result;
@@ -156,6 +157,9 @@ fn cell(values: &Values, column: &Wanted, cell: &mut Option<String>) {
     let find = |key: &str| values.iter().find(|(k, _)| k == key).map(|(_, v)| v);
     let mark = column.used.mark();
     let text = match (find(&column.name), column.name.split_once('.')) {
+        (Some(value), _) if column.used == Use::Id && is_rounded(value.get()) => {
+            Some(value.get().into())
+        }
         (Some(value), _) => text_of(value, mark),
         (None, Some((first, rest))) => {
             let found = find(first).and_then(|v| inner(v, rest, mark));

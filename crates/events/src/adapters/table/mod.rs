@@ -30,6 +30,8 @@ pub(super) const LIST_MARK: char = '\u{1f}';
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
     Text,
+    /// A float that has not kept all digits comes as `1.5e+20`.
+    Id,
     /// Timestamps come as the number that the file holds.
     Time,
     /// Values of a list come with [`LIST_MARK`] between them, elsewhere with `|`.
@@ -40,7 +42,7 @@ impl Use {
     fn mark(self) -> char {
         match self {
             Self::List => LIST_MARK,
-            Self::Text | Self::Time => '|',
+            Self::Text | Self::Id | Self::Time => '|',
         }
     }
 }

@@ -108,6 +108,7 @@ impl ParquetRows {
             let is_there = !values.is_null(i)
                 && match is_uuid {
                     true => cell::write_uuid(array, i, text),
+                    false if column.used == Use::Id && cell::write_rounded(array, i, text) => true,
                     false => {
                         let as_number = column.used == Use::Time;
                         cell::write(array, i, column.used.mark(), as_number, text)

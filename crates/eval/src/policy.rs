@@ -1,0 +1,21 @@
+//! How lists are read, whoever made them: [`Repeats`] and [`Ties`] together.
+
+use crate::repeats::Repeats;
+use crate::ties::Ties;
+
+/// One for all systems of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    pub repeats: Repeats,
+    pub ties: Ties,
+}
+
+/// With ties against the targets.
+impl From<Repeats> for Policy {
+    fn from(repeats: Repeats) -> Self {
+        Self {
+            repeats,
+            ties: Ties::Against,
+        }
+    }
+}
