@@ -147,6 +147,7 @@ fn store_of_baskets(dir: &Path) {
     });
     let config = IngestConfig::Mapping(serde_json::from_value(mapping).unwrap());
     let limits = IngestLimits {
+        now: None,
         memory: 1 << 20,
         shard: None,
         forgotten: None,
