@@ -4,12 +4,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use hkfr::config::LLM_SYSTEMS;
+use hkfr_rec::systems;
 use serde_json::Value;
 
 use crate::models::{change, prepare};
 use crate::walk::run;
 
-const SYSTEMS: &str = r#"systems = ["popularity", "recent-popularity", "own-frequency", "item-knn", "ease", "ials", "bpr-mf", "lightgcn", "sasrec", "sasrec-bce", "sasrec-softmax", "esasrec", "bert4rec", "gru4rec", "caser", "llm-untuned", "p5", "hkfr-no-tuning", "hkfr-no-fusion", "hkfr"]"#;
+/// Every system there is.
+fn all_systems() -> String {
+    let all = systems::SYSTEMS.iter().chain(&LLM_SYSTEMS);
+    let all: Vec<String> = all.map(|s| format!("{s:?}")).collect();
+    format!("systems = [{}]", all.join(", "))
+}
+
 /// Of each task.
 const SMALL: &str = r#"
 bpr-mf = { dim = 8, max_epochs = 2 }
@@ -102,7 +110,7 @@ fn check(kind: &str, future: usize, strangers: bool) {
     change(dir, "toy.toml", |text| {
         let systems = r#"systems = ["popularity", "llm-untuned", "hkfr"]"#;
         let small = ["item", "category"].map(|task| format!("\n[systems.{task}]{SMALL}"));
-        (text.replace(systems, SYSTEMS) + &small.concat())
+        (text.replace(systems, &all_systems()) + &small.concat())
             .replace("[split]\n", &format!("[split]\nkind = \"{kind}\"\n"))
     });
     change(dir, "logs/items.csv", |text| {
@@ -111,7 +119,11 @@ fn check(kind: &str, future: usize, strangers: bool) {
     let logged = std::fs::read_to_string(dir.join("logs/log.csv")).unwrap();
     let before = walk(dir);
     let lists = before.keys().filter(|name| name.contains("recommend/"));
-    assert!(lists.count() >= 15 * 2, "{:?}", before.keys());
+    assert!(
+        lists.count() >= systems::SYSTEMS.len() * 2,
+        "{:?}",
+        before.keys()
+    );
 
     log(dir, future, strangers);
     let after = walk(dir);
