@@ -68,3 +68,14 @@ pub(crate) fn at_least(key: &str, value: f32, least: f32) -> Result<()> {
         ))),
     }
 }
+
+/// # Errors
+/// [`Error::Config`] with the key, its value and the range.
+pub(crate) fn at_most(key: &str, value: f32, most: f32) -> Result<()> {
+    match value.is_finite() && value <= most {
+        true => Ok(()),
+        false => Err(Error::Config(format!(
+            "{key} = {value}: must be at most {most}"
+        ))),
+    }
+}

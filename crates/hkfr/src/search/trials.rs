@@ -15,7 +15,7 @@ pub struct Trial {
     pub system: String,
     /// From 0, the default of the space.
     pub number: usize,
-    /// What was drawn; the other keys have their defaults.
+    /// What was drawn; the other keys have their defaults, but `refit` is false.
     pub settings: Settings,
     #[serde(flatten)]
     pub accuracy: Accuracy,

@@ -56,7 +56,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             stages: stage_rows(&runner)?,
             loss_curves: page::loss_curves(session)?,
             length_histograms: page::length_histograms(&records, &session.config),
-            notes: page::notes(&dataset, &records, &session.config),
+            notes: page::notes(&dataset, &records, &session.config)?,
             samples: page::samples(&dataset, &split, &records, &runs),
         };
         html::write(&page, &ctx.dir.join(REPORT))?;

@@ -1,5 +1,7 @@
 //! What the report page shows beside the table: loss curves, lengths of the texts, people.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use hkfr_eval::Run;
 use hkfr_eval::html::{Histogram, Sample, Series};
@@ -76,16 +78,19 @@ pub(super) fn length_histograms(records: &[KnowledgeRecord], config: &Config) ->
 }
 
 /// What a reader must know to judge the numbers.
+///
+/// # Errors
+/// Settings that a system refuses.
 pub(super) fn notes(
     dataset: &Dataset,
     records: &[KnowledgeRecord],
     config: &Config,
-) -> Vec<String> {
+) -> Result<Vec<String>> {
     let cut: u64 = records
         .iter()
         .map(|r| u64::from(r.cut.events_not_written))
         .sum();
-    vec![
+    let mut notes = vec![
         "Every list ranks the whole catalogue. Targets outside it stay in the denominator.".into(),
         "Intervals and p-values are over the cases; seeds of the tuning are not varied.".into(),
         format!(
@@ -104,7 +109,29 @@ pub(super) fn notes(
             "Simulated cold starts are not part of \"all\". Data: {}.",
             dataset.info.licence
         ),
-    ]
+    ];
+    let fitted = super::recommend::fitted(config)?;
+    for (refit, what) in [
+        (
+            true,
+            "These stop by the last order of each user and then learn again from everything, for as many epochs as were best",
+        ),
+        (
+            false,
+            "These stop by the last order of each user and never learn from it",
+        ),
+    ] {
+        let such = fitted.values().flatten();
+        let such: BTreeSet<&str> = such
+            .filter(|(_, settings)| settings.get("refit") == Some(&refit.into()))
+            .map(|(system, _)| *system)
+            .collect();
+        if !such.is_empty() {
+            let such: Vec<&str> = such.into_iter().collect();
+            notes.push(format!("{what}: {}.", such.join(", ")));
+        }
+    }
+    Ok(notes)
 }
 
 /// Some cases with what was known, what was recommended and what came.

@@ -16,7 +16,7 @@ use super::Session;
 use super::fit_watch::FitWatch;
 use super::llm_ranking::LlmRanking;
 use super::ranked::Lists;
-use crate::config::TASKS;
+use crate::config::{Config, TASKS};
 use crate::progress::{Progress, Unit};
 use crate::stage::{Outcome, Spec, StageContext};
 
@@ -38,6 +38,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         config: json!({
             "recommend": session.config.recommend,
             "settings": session.config.systems,
+            "fitted": fitted(&session.config)?,
             "systems": session.config.systems().collect::<Vec<_>>(),
             "versions": versions,
             "choices": CHOICES_VERSION,
@@ -70,7 +71,13 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             let from = from.context("a task of the config")?;
             let started = Instant::now();
             let mut watch = FitWatch::new(progress, &stop, system, task);
-            let scorer = recipe.fit(from, &mut |at| watch.hear(at));
+            let mut epochs = None;
+            let scorer = recipe.fit(from, &mut |at| {
+                if let systems::Progress::Trained { epoch, .. } = at {
+                    epochs = Some(epoch);
+                }
+                watch.hear(at)
+            });
             stop.check()?;
             let scorer = scorer?;
             let fit_seconds = started.elapsed().as_secs_f64();
@@ -80,6 +87,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 fit_seconds,
                 score_seconds: started.elapsed().as_secs_f64(),
                 peak_mb: crate::stage::peak_mb(),
+                epochs,
                 settings: recipe.settings(),
             };
             let path = dir.join(format!("{system}.{task}.cost.json"));
@@ -98,7 +106,24 @@ struct Cost {
     score_seconds: f64,
     /// Of the process, since the system was begun.
     peak_mb: Option<f64>,
+    /// Of the last fit: those that were best if it is a refit, else up to where it stopped.
+    epochs: Option<usize>,
     settings: systems::Settings,
+}
+
+/// By task and system: all settings, the defaults too, of what is fitted without a language model.
+pub(super) fn fitted(config: &Config) -> Result<BTreeMap<&str, BTreeMap<&str, systems::Settings>>> {
+    let mut fitted = BTreeMap::new();
+    for task in &config.recommend.tasks {
+        let mut of_task = BTreeMap::new();
+        for system in config.systems().filter(|s| systems::SYSTEMS.contains(s)) {
+            let settings = config.systems.of(task, system);
+            let recipe = systems::recipe(system, &settings, config.seed)?;
+            of_task.insert(system, recipe.settings());
+        }
+        fitted.insert(task.as_str(), of_task);
+    }
+    Ok(fitted)
 }
 
 /// Calls `rank(system, task)` for each pair whose run file is not there yet, and writes it whole:

@@ -91,6 +91,21 @@ fn chosen_settings_are_written_and_read_and_trials_are_not_made_twice() {
     assert_eq!(accuracy(&lines()), accuracy(&before));
     assert_eq!(again.lines().count(), out.lines().count());
 
+    // Trials learn once: one that says so is the first one, which is there.
+    let before = lines();
+    std::fs::write(dir.join("once.toml"), format!("{SPACE}refit = [false]\n")).unwrap();
+    let once = [
+        "--systems",
+        "sasrec",
+        "--trials",
+        "1",
+        "--space",
+        "once.toml",
+    ];
+    let (code, _, err) = run(dir, &[&["search", "toy.toml"], &once[..]].concat());
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(lines(), before);
+
     let config = std::fs::read_to_string(dir.join("toy.toml")).unwrap();
     let config = config.replace(
         "systems = [\"popularity\", \"own-frequency\"]",
@@ -107,6 +122,14 @@ fn chosen_settings_are_written_and_read_and_trials_are_not_made_twice() {
         "{cost}"
     );
     assert!(!dir.join("out/toy/recommend/sasrec.category.jsonl").exists());
+    // Lists are made by what learnt a second time, and the run says so.
+    let read = |file: &str| std::fs::read_to_string(dir.join("out/toy").join(file)).unwrap();
+    assert!(cost.contains("\"refit\": true"), "{cost}");
+    assert!(read("recommend/manifest.json").contains("\"refit\": true"));
+    assert!(
+        read("evaluate/report.html")
+            .contains("learn again from everything, for as many epochs as were best: sasrec.")
+    );
 }
 
 /// With time to fill a system has up to ten times the trials, the same ones first; none is begun after it.

@@ -6,6 +6,9 @@
 //! | [`RecentPopularity`] | the same, halved every so many days |
 //! | [`OwnFrequency`] | u's own choices of e, halved every so many days, and a little popularity |
 //! | [`ItemKnn`] | similarity of e to what u chose |
+//! | [`SequentialRules`] | how often e came after what u chose, and how soon |
+//! | [`Vsknn`] | similarity to u of those who chose e, the latest choices counting most |
+//! | [`Stan`] | the same, with decays by age of choice, of neighbour, and by distance |
 //! | [`Ease`] | linear autoencoder of u's choices, closed form |
 //! | [`Ials`] | matrix factorisation of all pairs, by least squares |
 //! | [`BprTrainer`] | matrix factorisation, by comparing pairs |
@@ -25,7 +28,11 @@ mod item_knn;
 mod lightgcn;
 mod pairwise;
 mod popularity;
+mod sequential_rules;
+mod sessions;
 mod spd_inverse;
+mod stan;
+mod vsknn;
 
 use hkfr_events::{Dataset, History};
 
@@ -42,7 +49,10 @@ pub use popularity::{
     OwnChoices, OwnFrequency, OwnFrequencyConfig, Popularity, RecentPopularity,
     RecentPopularityConfig,
 };
+pub use sequential_rules::{SequentialRules, SequentialRulesConfig};
 pub use spd_inverse::spd_inverse;
+pub use stan::{Stan, StanConfig};
+pub use vsknn::{Decay, Vsknn, VsknnConfig};
 
 /// A fitted ranker.
 pub trait Scorer: Send + Sync {

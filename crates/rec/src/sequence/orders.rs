@@ -53,7 +53,7 @@ impl Orders {
     }
 
     /// The items of each order.
-    pub fn each(&self) -> impl Iterator<Item = &[u32]> {
+    pub fn each(&self) -> impl DoubleEndedIterator<Item = &[u32]> {
         (0..self.n()).map(|i| &self.items[self.range(i)])
     }
 

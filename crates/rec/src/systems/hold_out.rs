@@ -16,7 +16,8 @@ pub struct HoldOutConfig {
     /// Users whose last order is held out to stop by, a sample by `seed` if there are more.
     pub validation_users: usize,
     /// Learn a second time, from everything, for as many epochs as were best: the last orders
-    /// count too, for twice the time. Published tables do not.
+    /// count too, as they do for what needs no stopping, for twice the time. An epoch is then longer by what they
+    /// add. Published tables do not.
     pub refit: bool,
 }
 
@@ -24,7 +25,7 @@ impl Default for HoldOutConfig {
     fn default() -> Self {
         Self {
             validation_users: 50_000,
-            refit: false,
+            refit: true,
         }
     }
 }

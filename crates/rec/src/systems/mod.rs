@@ -4,13 +4,15 @@
 //! |---|---|---|
 //! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
 //! | `item-knn` `ease` `ials` `bpr-mf` `lightgcn` | who chose what | [`crate::baselines`] |
+//! | `sequential-rules` `vsknn` `stan` | the order of choices, by counting | [`crate::baselines`] |
 //! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
 //! | `sasrec-bce` `sasrec-softmax` | `sasrec` with one loss, which a search leaves as it is | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
-//! it holds out of them: the last order of each user. So under leave-one-out, asked on the test
-//! split, it learns from all but the last two choices and stops by the last but one, as published
-//! tables do; under a global cut-off nothing after the cut-off decides anything.
+//! it holds out of them: the last order of each user. Then it learns again, from everything, for as many epochs
+//! (`refit = false`: it does not, as in published tables). So under leave-one-out, asked on the test split, it
+//! stops by the last choice but one and learns from it as ItemKNN does; under a global cut-off nothing after the
+//! cut-off decides anything.
 
 mod accuracy;
 mod hold_out;
@@ -28,22 +30,27 @@ use serde_json::Value;
 use crate::baselines::{
     BprConfig, BprTrainer, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
     ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnChoices, OwnFrequency, OwnFrequencyConfig,
-    Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
+    Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer, SequentialRules,
+    SequentialRulesConfig, Stan, StanConfig, Vsknn, VsknnConfig,
 };
 use crate::error::{Error, Result};
 use crate::sequence::{
-    Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, SasRec, TransformerConfig,
+    Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, Orders, SasRec, TransformerConfig,
+    training_orders,
 };
 
 pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 15] = [
+pub const SYSTEMS: [&str; 18] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
     "item-knn",
+    "sequential-rules",
+    "vsknn",
+    "stan",
     "ease",
     "ials",
     "bpr-mf",
@@ -71,6 +78,7 @@ pub struct Fitting<'a> {
     pub repeats: RepeatPolicy,
     pub n_threads: usize,
     interactions: OnceLock<Interactions>,
+    orders: OnceLock<Vec<Orders>>,
 }
 
 impl<'a> Fitting<'a> {
@@ -88,6 +96,7 @@ impl<'a> Fitting<'a> {
             repeats,
             n_threads,
             interactions: OnceLock::new(),
+            orders: OnceLock::new(),
         }
     }
 
@@ -95,6 +104,12 @@ impl<'a> Fitting<'a> {
     pub fn interactions(&self) -> &Interactions {
         self.interactions
             .get_or_init(|| Interactions::fit(self.ds, self.split, self.entities))
+    }
+
+    /// What each user may teach, order by order; made once.
+    pub fn orders(&self) -> &[Orders] {
+        self.orders
+            .get_or_init(|| training_orders(self.ds, self.split, self.entities))
     }
 }
 
@@ -138,6 +153,15 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         })?,
         "item-knn" => plain(s, seed, ItemKnnConfig::check, |c, f| {
             Ok(Box::new(ItemKnn::fit(f.entities, f.interactions(), c)))
+        })?,
+        "sequential-rules" => plain(s, seed, SequentialRulesConfig::check, |c, f| {
+            Ok(Box::new(SequentialRules::fit(f.entities, f.orders(), c)))
+        })?,
+        "vsknn" => plain(s, seed, VsknnConfig::check, |c, f| {
+            Ok(Box::new(Vsknn::fit(f.ds, f.split, f.entities, c)))
+        })?,
+        "stan" => plain(s, seed, StanConfig::check, |c, f| {
+            Ok(Box::new(Stan::fit(f.ds, f.split, f.entities, c)))
         })?,
         "ease" => plain(s, seed, EaseConfig::check, |c, f| {
             Ok(Box::new(Ease::fit(f.entities, f.interactions(), c)))

@@ -11,13 +11,13 @@ use serde_json::json;
 
 use crate::fixtures::{DAY, dataset, go_on, split};
 
-const N: u32 = 7;
+pub(crate) const N: u32 = 7;
 
 /// (user, entity, ts, strength).
-type Choice = (u32, u32, i64, f64);
+pub(crate) type Choice = (u32, u32, i64, f64);
 
 /// The training choices, by walking everything.
-fn lines(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
+pub(crate) fn lines(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
     let mut out = Vec::new();
     for u in 0..ds.n_users() as u32 {
         for e in split.training_history(ds, u).unwrap().events() {
@@ -34,7 +34,7 @@ fn lines(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<Choice> {
 }
 
 /// One a user, entity and time, the strongest.
-fn choices(lines: &[Choice]) -> Vec<Choice> {
+pub(crate) fn choices(lines: &[Choice]) -> Vec<Choice> {
     let mut out: Vec<Choice> = Vec::new();
     for &line in lines {
         let same = |c: &&mut Choice| (c.0, c.1, c.2) == (line.0, line.1, line.2);
@@ -46,20 +46,24 @@ fn choices(lines: &[Choice]) -> Vec<Choice> {
     out
 }
 
-fn close(a: &[f32], b: &[f64], tolerance: f64) -> bool {
+pub(crate) fn close(a: &[f32], b: &[f64], tolerance: f64) -> bool {
     a.len() == b.len()
         && a.iter()
             .zip(b)
             .all(|(a, b)| (f64::from(*a) - b).abs() <= tolerance * (1.0 + b.abs()))
 }
 
-fn fit(system: &str, settings: serde_json::Value, from: &Fitting) -> Box<dyn Scorer> {
+pub(crate) fn fit(system: &str, settings: serde_json::Value, from: &Fitting) -> Box<dyn Scorer> {
     let settings: Settings = serde_json::from_value(settings).unwrap();
     let recipe = recipe(system, &settings, 1).unwrap();
     recipe.fit(from, &mut go_on).unwrap()
 }
 
-fn fitting<'a>(ds: &'a Dataset, split: &'a Split, entities: &'a Entities) -> Fitting<'a> {
+pub(crate) fn fitting<'a>(
+    ds: &'a Dataset,
+    split: &'a Split,
+    entities: &'a Entities,
+) -> Fitting<'a> {
     Fitting::new(ds, split, entities, RepeatPolicy::Allow, 1)
 }
 
@@ -102,7 +106,7 @@ pub fn direct_inverse(a: &[Vec<f64>]) -> Vec<Vec<f64>> {
     rows.into_iter().map(|r| r[n..].to_vec()).collect()
 }
 
-fn events() -> impl Strategy<Value = Vec<(u32, u32, i64, u8)>> {
+pub(crate) fn events() -> impl Strategy<Value = Vec<(u32, u32, i64, u8)>> {
     prop::collection::vec((0u32..6, 0u32..N, 0i64..40, 0u8..3), 1..80).prop_map(|mut events| {
         // A first and a last choice, so that there is a period to learn from and one to ask for.
         events.extend([(0, 0, 0, 0), (0, 1, 60, 0)]);

@@ -13,5 +13,6 @@ mod ranking;
 mod sequence;
 mod sequence_file;
 mod sequence_golden;
+mod session_knn;
 mod systems;
 mod tasks;

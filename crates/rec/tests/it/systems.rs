@@ -125,6 +125,47 @@ fn a_sequence_model_learns_from_a_split() {
     }
 }
 
+/// Everybody's last order is an item that nobody chose before. Whoever chose nothing is shown how often each was learnt.
+#[test]
+fn what_stops_by_the_last_orders_learns_from_them_too_unless_told_otherwise() {
+    let mut events: Vec<_> = (0..20u32)
+        .flat_map(|u| (0..4).map(move |k| (u, (u + k) % 6, i64::from(k), 0)))
+        .collect();
+    events.extend((0..20).map(|u| (u, 6, 9, 0)));
+    // Asked for after the cut-off; the last user has only looked.
+    events.extend([(0, 0, 40, 0), (20, 0, 1, 2)]);
+    let ds = dataset(7, &events);
+    let test = split(&ds, Phase::Test, 10).unwrap();
+    let entities = Entities::items(&ds, &test.catalogue);
+    let last = (0..7).find(|&e| entities.id(e) == "i6").unwrap() as usize;
+    let from = Fitting::new(&ds, &test, &entities, RepeatPolicy::Allow, 1);
+    let learnt = |system: &str, refit: Option<bool>| {
+        let mut few = settings(json!({ "max_epochs": 2 }));
+        few.extend(refit.map(|refit| ("refit".to_owned(), refit.into())));
+        let scorer = recipe(system, &few, 1).unwrap();
+        let scorer = scorer.fit(&from, &mut go_on).unwrap();
+        let mut scores = vec![0.0; entities.n()];
+        scorer.score(
+            &ds,
+            &ds.history(20, test.fit_before[20].unwrap()),
+            &mut scores,
+        );
+        scores[last]
+    };
+    let stopped: Vec<&str> = SYSTEMS
+        .into_iter()
+        .filter(|s| {
+            let all = recipe(s, &Settings::new(), 1).unwrap().settings();
+            all.contains_key("refit")
+        })
+        .collect();
+    assert_eq!(stopped.len(), 9, "{stopped:?}");
+    for system in stopped {
+        assert_eq!(learnt(system, Some(false)), 0.0, "{system}");
+        assert_eq!(learnt(system, None), 20.0, "{system}");
+    }
+}
+
 /// What a model is stopped by is what it is served with: the figure of the best epoch is the accuracy of the
 /// system for the choices that were held out.
 #[test]
@@ -148,15 +189,15 @@ fn a_model_is_stopped_by_the_lists_that_it_serves() {
     let small = [
         (
             "bpr-mf",
-            json!({ "dim": 8, "max_epochs": 40, "validate_steps": 1 }),
+            json!({ "dim": 8, "max_epochs": 40, "validate_steps": 1, "refit": false }),
         ),
         (
             "lightgcn",
-            json!({ "dim": 8, "max_epochs": 40, "validate_steps": 1 }),
+            json!({ "dim": 8, "max_epochs": 40, "validate_steps": 1, "refit": false }),
         ),
         (
             "sasrec",
-            json!({ "dim": 8, "max_epochs": 10, "validate_steps": 1, "loss": "softmax" }),
+            json!({ "dim": 8, "max_epochs": 10, "validate_steps": 1, "loss": "softmax", "refit": false }),
         ),
     ];
     for (system, value) in small {
