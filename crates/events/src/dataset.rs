@@ -247,8 +247,7 @@ impl DatasetBuilder {
     /// Events of one second by what the log knows beyond it.
     pub(crate) fn order_by(&mut self, fine: &FineOrder) {
         if !fine.is_empty() {
-            let key = |e: &Event| (e.ts, fine.of(e.row));
-            self.events.sort_by(|a, b| key(a).cmp(&key(b)));
+            self.events.sort_by_key(|e| (e.ts, fine.of(e.row)));
         }
     }
 

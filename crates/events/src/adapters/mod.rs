@@ -49,7 +49,7 @@ pub enum IngestConfig {
     Recbole(RecboleConfig),
     Sequences(SequencesConfig),
     Entree(EntreeConfig),
-    Mapping(MappingConfig),
+    Mapping(Box<MappingConfig>),
 }
 
 /// Loads a data set with the adapter that the config names.

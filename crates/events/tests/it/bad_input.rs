@@ -272,7 +272,7 @@ fn a_missing_file_or_column_is_named() {
     );
     let mut config = config(Path::new("x"), "log.csv");
     config.events[0].action = None;
-    let error = load(&IngestConfig::Mapping(config), &mut report).unwrap_err();
+    let error = load(&IngestConfig::Mapping(config.into()), &mut report).unwrap_err();
     assert!(error.to_string().contains("`action_column`"), "{error}");
 }
 

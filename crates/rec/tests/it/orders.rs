@@ -141,7 +141,7 @@ fn store_of_baskets(dir: &Path) {
         "dir": dir,
         "target_actions": ["buy"],
         "events": [{
-            "path": "log.csv", "user": "user", "item": "item", "time": "day",
+            "path": "log.csv", "user": "user", "item": "item", "time": "day", "any_time": true,
             "subject": "product", "action": "buy", "scenario": "store",
         }],
     });

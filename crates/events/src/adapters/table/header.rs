@@ -121,8 +121,8 @@ fn separator_of(line: &str, used: &Delimiter, wanted: &[Wanted]) -> Option<Delim
 }
 
 fn separator_that_gives(line: &str, n: usize, used: &Delimiter) -> Option<Delimiter> {
-    let others = OTHERS.iter().filter(|d| *d != used);
-    others.cloned().find(|d| d.split(line).len() == n)
+    let mut others = OTHERS.iter().filter(|d| *d != used);
+    others.find(|d| d.split(line).len() == n).cloned()
 }
 
 /// The separator with which the first line holds the names of all wanted columns.

@@ -200,7 +200,7 @@ pub(super) fn tie_breaker(cell: &str) -> Option<i64> {
         return nanos.checked_add(time.nanos.into());
     }
     let time = iso::time_of_day(cell).filter(|_| cell.contains(':'))?;
-    Some((time - chrono::NaiveTime::MIN).num_nanoseconds()?)
+    (time - chrono::NaiveTime::MIN).num_nanoseconds()
 }
 
 #[cfg(test)]
