@@ -263,7 +263,7 @@ fn times_after_tomorrow_are_refused_by_the_callers_clock() {
         format!("user,item,at\nu,i,{}\n", NOW + 40 * 86_400),
     );
     let config = config(dir.path(), "log.csv", "").unwrap();
-    let mut ingested = |now| {
+    let ingested = |now| {
         let limits = IngestLimits {
             memory: 1 << 20,
             shard: None,
@@ -493,7 +493,8 @@ fn ids_beyond_signed_integers_stay_apart() {
 #[test]
 fn a_table_that_hardly_matches_is_refused_with_the_reason_and_the_key_that_mends_it() {
     // What the log and the table call the items, the reason, and the key.
-    let cases: [(fn(usize) -> String, fn(usize) -> String, &str, &str); 7] = [
+    type Id = fn(usize) -> String;
+    let cases: [(Id, Id, &str, &str); 7] = [
         (
             |i| format!("{i}.0"),
             |i| i.to_string(),
