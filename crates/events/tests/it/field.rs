@@ -141,6 +141,8 @@ fn separators_are_the_files_own() {
         ("\t", ""),
         ("|", ""),
         ("::", "delimiter = \"::\""),
+        ("::", ""),
+        ("\u{1}", ""),
         ("  \t", "delimiter = \"whitespace\""),
         (" ", "delimiter = \"space\""),
         ("\u{1}", "delimiter = \"\\u0001\""),
@@ -149,6 +151,20 @@ fn separators_are_the_files_own() {
         assert_eq!(items(&loaded.unwrap(), "u"), ["i0", "i1"], "{separator:?}");
         assert_eq!(report.notes.len(), usize::from(said.is_empty()), "{report}");
     }
+    // Of a file without a header the number of columns tells.
+    let ratings = "1::1193::5::978300760\n1::661::3::978302109\n";
+    let named = "columns = [\"user\", \"item\", \"stars\", \"at\"]";
+    refused(
+        ratings,
+        "ratings.csv",
+        named,
+        &["has 1", "set `delimiter = \"::\"`"],
+    );
+    let said = format!("{named}\ndelimiter = \"::\"");
+    assert_eq!(
+        items(&read(ratings, "ratings.csv", &said).0.unwrap(), "1"),
+        ["1193", "661"]
+    );
     // Another column is wanted: the separator is named all the same, and no control byte is shown.
     let other = row(";").replace("item", "product");
     refused(

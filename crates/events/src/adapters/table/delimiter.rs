@@ -37,6 +37,7 @@ impl Delimiter {
     pub fn name(&self) -> String {
         match self {
             Self::Byte(b'\t') => "tab".into(),
+            Self::Byte(byte) if byte.is_ascii_control() => format!("\\u{byte:04x}"),
             Self::Byte(byte) => char::from(*byte).into(),
             Self::Text(text) => text.clone(),
             Self::Whitespace => "whitespace".into(),
@@ -54,10 +55,15 @@ impl Delimiter {
 }
 
 /// Separators that are looked for where the columns are not found with the one that is read by default.
-pub(super) const OTHERS: [Delimiter; 5] = [
-    Delimiter::Byte(b';'),
-    Delimiter::Byte(b'\t'),
-    Delimiter::Byte(b'|'),
-    Delimiter::Byte(b','),
-    Delimiter::Byte(b' '),
-];
+pub(super) fn others() -> [Delimiter; 7] {
+    [
+        // Before its parts.
+        Delimiter::Text("::".into()),
+        Delimiter::Byte(b';'),
+        Delimiter::Byte(b'\t'),
+        Delimiter::Byte(b'|'),
+        Delimiter::Byte(b','),
+        Delimiter::Byte(b'\x01'),
+        Delimiter::Byte(b' '),
+    ]
+}

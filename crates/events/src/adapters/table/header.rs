@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::delimiter::{Delimiter, OTHERS};
+use super::delimiter::{Delimiter, others};
 use super::options::FileOptions;
 use super::{Wanted, bad_file};
 use crate::adapters::time::TimeFormat;
@@ -115,19 +115,21 @@ fn missing(
 fn separator_of(line: &str, used: &Delimiter, wanted: &[Wanted]) -> Option<Delimiter> {
     recognised(line, wanted).or_else(|| {
         let n = used.split(line).len();
-        let more = OTHERS.iter().filter(|d| d.split(line).len() > n && n == 1);
-        more.max_by_key(|d| d.split(line).len()).cloned()
+        let more = others()
+            .into_iter()
+            .filter(|d| d.split(line).len() > n && n == 1);
+        more.rev().max_by_key(|d| d.split(line).len())
     })
 }
 
 fn separator_that_gives(line: &str, n: usize, used: &Delimiter) -> Option<Delimiter> {
-    let mut others = OTHERS.iter().filter(|d| *d != used);
-    others.find(|d| d.split(line).len() == n).cloned()
+    let mut others = others().into_iter().filter(|d| d != used);
+    others.find(|d| d.split(line).len() == n)
 }
 
 /// The separator with which the first line holds the names of all wanted columns.
 pub(super) fn recognised(line: &str, wanted: &[Wanted]) -> Option<Delimiter> {
-    let holds_all = |delimiter: &&Delimiter| {
+    let holds_all = |delimiter: &Delimiter| {
         let names: Vec<&str> = delimiter
             .split(line)
             .into_iter()
@@ -135,7 +137,7 @@ pub(super) fn recognised(line: &str, wanted: &[Wanted]) -> Option<Delimiter> {
             .collect();
         wanted.iter().all(|w| names.contains(&w.name.as_str()))
     };
-    OTHERS.iter().find(holds_all).cloned()
+    others().into_iter().find(holds_all)
 }
 
 /// Half of these cells or more are numbers or times, or one is a time that no column is called.

@@ -2,8 +2,8 @@
 
 use super::{TimeFormat, Unit};
 
-/// What logs are written with beside ISO: servers, spreadsheets, Twitter and Foursquare.
-const PATTERNS: [&str; 14] = [
+/// What logs are written with beside ISO: servers, spreadsheets, databases, Twitter and Foursquare, Amazon's reviews.
+const PATTERNS: [&str; 24] = [
     "%a %b %d %H:%M:%S %z %Y",
     "%d/%b/%Y:%H:%M:%S %z",
     "%Y/%m/%d %H:%M:%S",
@@ -18,6 +18,16 @@ const PATTERNS: [&str; 14] = [
     "%m/%d/%Y %H:%M",
     "%d/%m/%Y",
     "%m/%d/%Y",
+    "%d-%m-%Y %H:%M:%S",
+    "%d-%m-%Y",
+    "%d-%b-%Y",
+    "%d %b %Y",
+    "%b %d, %Y",
+    "%m %d, %Y",
+    "%Y%m%d%H%M%S",
+    "%Y%m%d %H:%M:%S",
+    "%m/%d/%y %H:%M",
+    "%m/%d/%y",
 ];
 
 /// The `time_format` that reads most of these cells, numbers as plausible times before `latest`; `None`: none reads more
@@ -69,6 +79,9 @@ mod tests {
                 &["1577836800123", "1577836800124", "-62135596800123"],
                 Some("millis"),
             ),
+            (&["09 13, 2009"], Some("%m %d, %Y")),
+            (&["11/13/2019 9:05:58 AM"], Some("%m/%d/%Y %I:%M:%S %p")),
+            (&["20191001000459"], Some("%Y%m%d%H%M%S")),
             (&["soon"], None),
             (&["12"], None),
             (&[], None),
