@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 use hkfr::args::Cli;
+use hkfr_rec::systems::SYSTEMS;
 
 fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -185,4 +186,24 @@ fn every_committed_run_names_its_command() {
         named,
         there_are.map(|entry| entry.unwrap().file_name()).collect()
     );
+}
+
+/// Every system without a language model stands in the table of sources; SASRec with one loss in SASRec's row.
+#[test]
+fn the_source_of_every_system_is_told() {
+    let rivals = read(&root().join("docs/rivals.md"));
+    let plain = |name: &str| name.trim().to_lowercase().replace([' ', '-'], "");
+    let told: BTreeSet<String> = rivals
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"))
+        .flat_map(|(names, _)| names.split(','))
+        .map(plain)
+        .collect();
+    for system in SYSTEMS {
+        let name = ["-bce", "-softmax"]
+            .iter()
+            .find_map(|loss| system.strip_suffix(loss))
+            .unwrap_or(system);
+        assert!(told.contains(&plain(name)), "{system}: {told:?}");
+    }
 }
