@@ -10,9 +10,8 @@ use std::path::Path;
 use super::ids::{IdRule, by_rules, written};
 use crate::error::{Error, Result};
 use crate::report::{IngestReport, Joined};
+use crate::store::sort::SAMPLE;
 
-/// Ids of the log that are held against the table.
-pub(crate) const SAMPLE: usize = 10_000;
 /// A table that knows a smaller share of the log's ids than this hardly matches.
 const LEAST: f64 = 0.1;
 /// In fewer ids a reason cannot be told from chance.

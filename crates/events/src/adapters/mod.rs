@@ -25,7 +25,6 @@ mod time;
 pub use complete_journey::CompleteJourneyConfig;
 pub use entree::EntreeConfig;
 pub use ids::IdRule;
-pub(crate) use join::SAMPLE;
 pub use mapping::MappingConfig;
 pub use recbole::RecboleConfig;
 pub use sequences::SequencesConfig;

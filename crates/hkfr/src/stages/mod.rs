@@ -11,6 +11,7 @@ mod claims;
 mod cut_offs;
 mod evaluate;
 mod fit_watch;
+mod fitted;
 mod forms;
 mod fuse;
 mod histories;

@@ -110,7 +110,7 @@ pub(super) fn notes(
             dataset.info.licence
         ),
     ];
-    let fitted = super::recommend::fitted(config)?;
+    let fitted = super::fitted::fitted(config)?;
     for (refit, what) in [
         (
             true,

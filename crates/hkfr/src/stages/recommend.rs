@@ -14,9 +14,10 @@ use serde_json::json;
 
 use super::Session;
 use super::fit_watch::FitWatch;
+use super::fitted::fitted;
 use super::llm_ranking::LlmRanking;
 use super::ranked::Lists;
-use crate::config::{Config, TASKS};
+use crate::config::TASKS;
 use crate::progress::{Progress, Unit};
 use crate::stage::{Outcome, Spec, StageContext};
 
@@ -109,21 +110,6 @@ struct Cost {
     /// Of the last fit: those that were best if it is a refit, else up to where it stopped.
     epochs: Option<usize>,
     settings: systems::Settings,
-}
-
-/// By task and system: all settings, the defaults too, of what is fitted without a language model.
-pub(super) fn fitted(config: &Config) -> Result<BTreeMap<&str, BTreeMap<&str, systems::Settings>>> {
-    let mut fitted = BTreeMap::new();
-    for task in &config.recommend.tasks {
-        let mut of_task = BTreeMap::new();
-        for system in config.systems().filter(|s| systems::SYSTEMS.contains(s)) {
-            let settings = config.systems.of(task, system);
-            let recipe = systems::recipe(system, &settings, config.seed)?;
-            of_task.insert(system, recipe.settings());
-        }
-        fitted.insert(task.as_str(), of_task);
-    }
-    Ok(fitted)
 }
 
 /// Calls `rank(system, task)` for each pair whose run file is not there yet, and writes it whole:

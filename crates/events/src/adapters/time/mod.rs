@@ -23,7 +23,6 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset};
 use crate::error::{Error, Result};
 
 pub(super) use local::Local;
-pub(super) use suggest::suggest;
 
 /// A moment in local time: seconds since 1970, and the nanoseconds within the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

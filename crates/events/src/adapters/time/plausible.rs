@@ -5,12 +5,11 @@ use std::path::Path;
 
 use chrono::DateTime;
 
-use super::{Moment, suggest};
+use super::Moment;
+use super::suggest::{EARLIEST, suggest};
 use crate::error::{Error, Result};
 use crate::report::IngestReport;
 
-/// 1990-01-01: older logs than that are none of today's services.
-pub(super) const EARLIEST: i64 = 631_152_000;
 const DAY: i64 = 86_400;
 /// 2100-01-01, where the caller has no clock.
 const NO_CLOCK: i64 = 4_102_444_800;

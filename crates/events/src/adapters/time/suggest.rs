@@ -2,6 +2,9 @@
 
 use super::{TimeFormat, Unit};
 
+/// 1990-01-01: older logs than that are none of today's services.
+pub(super) const EARLIEST: i64 = 631_152_000;
+
 /// What logs are written with beside ISO: servers, spreadsheets, databases, Twitter and Foursquare, Amazon's reviews.
 const PATTERNS: [&str; 24] = [
     "%a %b %d %H:%M:%S %z %Y",
@@ -33,7 +36,7 @@ const PATTERNS: [&str; 24] = [
 /// The `time_format` that reads most of these cells, numbers as plausible times before `latest`; `None`: none reads more
 /// than half.
 pub(in crate::adapters) fn suggest(cells: &[String], latest: i64) -> Option<String> {
-    let plausible = super::plausible::EARLIEST..latest;
+    let plausible = EARLIEST..latest;
     let n_read = |format: &TimeFormat| {
         let times = cells.iter().filter_map(|cell| format.written(cell));
         times

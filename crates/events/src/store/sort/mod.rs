@@ -13,13 +13,15 @@ use std::rc::Rc;
 
 use self::buffer::{Buffer, Sorted};
 use self::run::{Reader, Run, RunWriter};
-use crate::adapters::SAMPLE;
 use crate::dataset::Event;
 use crate::error::Result;
 use crate::order::{Fine, FineOrder};
 
 /// Runs that are read at once: each is an open file and 64 KiB.
 const FAN_IN: usize = 32;
+
+/// Users that are remembered of a buffer: enough to hold a table against the log.
+pub(crate) const SAMPLE: usize = 10_000;
 
 /// One user's rows: what the log said, oldest first.
 #[derive(Debug, Default, PartialEq)]
