@@ -30,8 +30,10 @@ for path in sorted((run / "recommend").glob("*.item.jsonl")):
             continue
         before, target = last_two[row["case"]]
         assert targets[row["case"]] == [target], row["case"]
-        top = row["items"][:10]
-        rank = top.index(target) + 1 if target in top else None
+        scores = dict(zip(row["items"], row["scores"]))
+        # As in the report, equal scores count against the target.
+        rank = sum(score >= scores[target] for score in row["scores"]) if target in scores else math.inf
+        rank = rank if rank <= 10 else None
         of = sums[source[target] < source[before]]
         of[0] += 1
         of[1] += rank is not None
