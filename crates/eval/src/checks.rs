@@ -11,7 +11,7 @@
 //! assert!(!obeys_one_target((5, 0.1152, 0.1063), (10, 0.2147, 0.1320), 5e-5));
 //! ```
 
-use crate::metrics::{Metric, MetricAt};
+use crate::metric::{Metric, MetricAt};
 
 /// What one more hit between the cut-offs `k1 < k2` adds to NDCG: at least, at most.
 pub fn ndcg_gain_bounds(k1: usize, k2: usize) -> (f64, f64) {

@@ -16,7 +16,7 @@ use crate::config::EvalConfig;
 use crate::error::{Error, Result};
 use crate::holm::holm;
 use crate::measure::{Measured, measure};
-use crate::metrics::{Metric, MetricAt};
+use crate::metric::{Metric, MetricAt};
 use crate::randomisation::{effect_sizes, is_floor, randomisation_p};
 use crate::report::{Difference, MetricValue, Report, SegmentReport, SystemRow, TaskReport};
 use crate::run::Run;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::metrics::{Metric, MetricAt};
+use crate::metric::{Metric, MetricAt};
 use crate::policy::Policy;
 use crate::repeats::Repeats;
 use crate::ties::Ties;

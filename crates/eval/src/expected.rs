@@ -7,45 +7,10 @@
 //! - MAP@k has at place s + p the chance h/b times the expected number of targets up to there, H + 1 + (p − 1)(h −
 //!   1)/(b − 1), where H targets stand before the group.
 
-use crate::metrics::{Metric, MetricAt, discount, ideal_dcg};
+use crate::dcg::{discount, ideal_dcg};
+use crate::metric::{Metric, MetricAt};
 use crate::ranks::CaseRanks;
-
-/// Equal scores that hold targets, in random order. A score of its own is a group of one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TieGroup {
-    /// Items before the group.
-    pub before: u32,
-    pub size: u32,
-    pub n_targets: u32,
-    /// Sum of the gains of those targets.
-    pub gain: f64,
-}
-
-impl TieGroup {
-    /// The group's places within the first k, from 1.
-    fn places(&self, k: u32) -> impl Iterator<Item = u32> + use<> {
-        let before = self.before;
-        let within = self.size.min(k.saturating_sub(before));
-        (1..=within).map(move |p| before + p)
-    }
-
-    /// Place and chance of the group's first target, within the first k.
-    fn first(&self, k: u32) -> impl Iterator<Item = (u32, f64)> + use<> {
-        let (mut none_yet, mut left) = (1.0, f64::from(self.size));
-        let targets = f64::from(self.n_targets);
-        self.places(k).map(move |place| {
-            let here = none_yet * (targets / left).min(1.0);
-            none_yet -= here;
-            left -= 1.0;
-            (place, here)
-        })
-    }
-
-    /// Chance that a place holds a target.
-    fn density(&self) -> f64 {
-        f64::from(self.n_targets) / f64::from(self.size)
-    }
-}
+use crate::tie_group::TieGroup;
 
 /// The expected value of a metric over the orders of `case.groups`.
 pub(crate) fn value(at: MetricAt, case: &CaseRanks) -> f64 {

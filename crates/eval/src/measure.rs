@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::beyond::{ListMetrics, list_metrics};
-use crate::metrics::MetricAt;
+use crate::metric::MetricAt;
 use crate::policy::Policy;
 use crate::ranks::{CaseRanks, target_ranks};
 use crate::run::{RankedList, Run};

@@ -30,10 +30,10 @@
 //! assert_eq!(ranks(Repeats::Exclude.into()), [2, 3]);
 //! ```
 
-use crate::expected::TieGroup;
 use crate::policy::Policy;
 use crate::repeats::Repeats;
 use crate::run::RankedList;
+use crate::tie_group::TieGroup;
 use crate::ties::Ties;
 use crate::truth::TruthCase;
 

@@ -12,7 +12,7 @@ use crate::bootstrap::Interval;
 use crate::config::EvalConfig;
 use crate::error::Result;
 use crate::jsonl::write_atomically;
-use crate::metrics::{Metric, MetricAt};
+use crate::metric::{Metric, MetricAt};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {

@@ -6,7 +6,7 @@ use serde::ser::{Serialize, Serializer};
 use crate::config::check_ks;
 use crate::error::Result;
 use crate::measure::{Measured, measure};
-use crate::metrics::{Metric, MetricAt};
+use crate::metric::{Metric, MetricAt};
 use crate::policy::Policy;
 use crate::run::Run;
 use crate::truth::Truth;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::measure::{Measured, measure};
-use crate::metrics::MetricAt;
+use crate::metric::MetricAt;
 use crate::policy::Policy;
 use crate::ranks::dropped;
 use crate::run::RankedList;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::checks;
 use crate::config::EvalConfig;
 use crate::measure::Measured;
-use crate::metrics::MetricAt;
+use crate::metric::MetricAt;
 use crate::ranks::CaseRanks;
 use crate::report::TaskReport;
 use crate::tied;

@@ -4,7 +4,7 @@ use super::model::{Cell, Table};
 use super::numbers::{megabytes, seconds, short, thousands};
 use super::shown;
 use crate::beyond::ListMetrics;
-use crate::metrics::MetricAt;
+use crate::metric::MetricAt;
 use crate::report::{Report, SegmentReport, SystemCost, SystemRow, TaskReport};
 use crate::segments::dimension;
 

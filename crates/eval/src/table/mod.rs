@@ -15,7 +15,7 @@ mod numbers;
 mod text;
 
 use crate::config::EvalConfig;
-use crate::metrics::{Metric, MetricAt};
+use crate::metric::{Metric, MetricAt};
 use crate::report::Report;
 
 pub use latex::latex;

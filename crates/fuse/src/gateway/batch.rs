@@ -9,8 +9,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::answer::excerpt;
 use super::answers::{Answers, StoredAnswer};
-use super::chat::{ChatRequest, excerpt};
+use super::chat::ChatRequest;
 use super::error::GatewayError;
 use super::reply::{Outcome, read_reply};
 

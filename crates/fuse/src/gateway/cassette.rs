@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::chat::{ChatAnswer, ChatRequest, ChatService, ServiceError, excerpt};
+use super::answer::{ChatAnswer, excerpt};
+use super::chat::{ChatRequest, ChatService, ServiceError};
 use super::error::GatewayError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

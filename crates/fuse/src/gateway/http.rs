@@ -18,7 +18,8 @@ use reqwest::blocking::{Client, Response};
 use reqwest::header::LOCATION;
 use serde_json::Value;
 
-use super::chat::{Cause, ChatAnswer, ChatRequest, ChatService, ServiceError};
+use super::answer::ChatAnswer;
+use super::chat::{Cause, ChatRequest, ChatService, ServiceError};
 use super::dialect::{Dialect, Parameter};
 use super::error::GatewayError;
 use super::reply::{Outcome, Took, read_reply};

@@ -38,6 +38,7 @@
 //! # Ok::<(), GatewayError>(())
 //! ```
 
+mod answer;
 mod answers;
 mod batch;
 mod breaker;
@@ -60,13 +61,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+pub use answer::{ChatAnswer, Usage};
 pub use answers::{Answers, StoredAnswer};
 pub use batch::{BatchRead, read_batch, write_batch_line};
 pub use breaker::BreakerConfig;
 pub use cassette::{Cassette, CassetteMode, Recorded};
-pub use chat::{
-    Bill, Cause, ChatAnswer, ChatRequest, ChatService, Format, Message, Role, ServiceError, Usage,
-};
+pub use chat::{Bill, Cause, ChatRequest, ChatService, Format, Message, Role, ServiceError};
 pub use clock::{Clock, SystemClock};
 pub use error::GatewayError;
 pub use http::HttpService;
@@ -77,7 +77,7 @@ pub use spend::{Price, Spend, SpendConfig};
 
 pub use wait::{Header, RetryAfter, retry_after};
 
-pub(crate) use chat::excerpt;
+pub(crate) use answer::excerpt;
 use retry::{Ended, Route};
 use spend::Meter;
 use till::Till;

@@ -11,8 +11,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Waiting;
+use super::answer::ChatAnswer;
 use super::breaker::{Breaker, BreakerConfig};
-use super::chat::{Cause, ChatAnswer, ChatRequest, ChatService, Format, ServiceError};
+use super::chat::{Cause, ChatRequest, ChatService, Format, ServiceError};
 use super::error::GatewayError;
 use super::formats::Formats;
 use super::limits::{Limits, LimitsConfig, Permit};

@@ -15,7 +15,8 @@ use std::sync::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::Waiting;
-use super::chat::{Bill, Usage};
+use super::answer::Usage;
+use super::chat::Bill;
 use super::error::GatewayError;
 
 /// In any currency, per million tokens.

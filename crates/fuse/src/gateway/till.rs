@@ -1,8 +1,9 @@
 //! Where what is answered is stored and counted, used or not: reserved before an attempt, settled after it.
 
 use super::Waiting;
+use super::answer::ChatAnswer;
 use super::answers::{Answers, StoredAnswer};
-use super::chat::{Bill, ChatAnswer, ChatRequest};
+use super::chat::{Bill, ChatRequest};
 use super::error::GatewayError;
 use super::spend::{Meter, Reservation};
 

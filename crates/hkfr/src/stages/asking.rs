@@ -3,17 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use anyhow::{Context, Result};
-use hkfr_events::{AsOf, Dataset, Instance};
-use hkfr_fuse::claims::{ClaimsConfig, Fault, Usefulness};
-use hkfr_fuse::{
-    Cohorts, FusionMode, GatewayError, KnowledgeRecord, KnowledgeStore, Population, Wording,
-};
-use hkfr_rec::llm::EmbeddedScorer;
+use anyhow::Result;
+use hkfr_fuse::claims::{Fault, Usefulness};
+use hkfr_fuse::{GatewayError, KnowledgeRecord, KnowledgeStore};
 
-use super::Model;
-use super::histories::{facts_config, fusion};
-use super::refresh::n_choices;
+use super::fuse_worker::{Fused, Job, Worker};
 use super::service::Service;
 use super::useful;
 use crate::config::Config;
@@ -25,8 +19,6 @@ const BATCH: usize = 16;
 
 /// Histories that a service may refuse before it has answered one: then it is not the histories.
 const MAX_REFUSED: usize = 8;
-
-pub(super) type Job<'a> = (&'a Instance, FusionMode);
 
 /// What came of the histories so far.
 pub(super) struct Asking<'a> {
@@ -41,13 +33,6 @@ pub(super) struct Asking<'a> {
     pub fault: Option<Fault>,
     /// An answer was taken from a model's thoughts, and that was told.
     pub told_of_reasoning: bool,
-}
-
-/// A history's knowledge, and of a service's how many answers it took and why one was of no use.
-struct Fused {
-    record: KnowledgeRecord,
-    n_answers: u32,
-    fault: Option<Fault>,
 }
 
 /// Why no more histories are fused.
@@ -173,76 +158,4 @@ pub(super) fn has_answered(config: &Config, service: Option<&Service>) -> Result
             .get(m)
             .is_some_and(|paid| paid.answers > paid.unread)
     }))
-}
-
-/// When the day of a time began. Cohorts are those of then: the histories of a day share them, and none sees its future.
-fn day(as_of: AsOf) -> AsOf {
-    const DAY: i64 = 86_400;
-    AsOf::new(as_of.seconds().div_euclid(DAY) * DAY)
-}
-
-pub(super) struct Worker<'a> {
-    pub dataset: &'a Dataset,
-    pub wording: &'a Wording<'a>,
-    pub config: &'a Config,
-    pub model: &'a Model,
-    /// There if a job asks one.
-    pub service: Option<&'a Service>,
-    /// How it is asked.
-    pub claims: ClaimsConfig,
-    /// There if users of whom little is known are told of others.
-    pub cohorts: Option<&'a Cohorts<'a>>,
-}
-
-impl Worker<'_> {
-    fn run(&self, jobs: &[Job], next: &AtomicUsize, sender: &mpsc::Sender<Result<Fused>>) {
-        let facts = facts_config(self.config);
-        let count = |text: &str| self.model.tokenizer.count(text);
-        let fusion = fusion(self.config, self.wording, &facts, &count);
-        let mut scorer = EmbeddedScorer::new(
-            self.model.llama.clone(),
-            self.model.chat.clone(),
-            self.model.rounded.clone(),
-        );
-        let mut everyone: Option<Population> = None;
-        while let Some((instance, mode)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let (history, keep_last) = (instance.history(self.dataset), instance.keep_last);
-            let (mut n_answers, mut fault) = (0, None);
-            let record = match (mode, self.service) {
-                (FusionMode::Embedded, _) => fusion.embedded(&history, keep_last, &mut scorer),
-                (FusionMode::Service, Some(service)) => {
-                    let (claims, names) = (&self.claims, &service.vocabulary);
-                    let said = fusion.service(&history, keep_last, claims, names, &service.gateway);
-                    said.map(|examined| {
-                        (n_answers, fault) = (examined.n_answers, examined.fault);
-                        examined.record
-                    })
-                }
-                _ => fusion.none(&history, keep_last),
-            };
-            let little = *mode != FusionMode::None
-                && n_choices(self.dataset, &history) < self.config.fusion.cohort_below;
-            let record = record.and_then(|mut record| {
-                if let Some(cohorts) = self.cohorts.filter(|_| little) {
-                    let as_of = day(instance.as_of);
-                    let current = everyone.take().filter(|p| p.as_of() == as_of);
-                    let current = everyone.insert(current.unwrap_or_else(|| cohorts.at(as_of)));
-                    current.add_to(&mut record, &history, fusion.knowledge_tokens, &count)?;
-                }
-                Ok(record)
-            });
-            let user = &self.dataset.users[instance.user as usize].id;
-            let fused = record.map(|record| Fused {
-                record,
-                n_answers,
-                fault,
-            });
-            if sender
-                .send(fused.with_context(|| format!("user {user}")))
-                .is_err()
-            {
-                break;
-            }
-        }
-    }
 }

@@ -14,8 +14,8 @@ use hkfr_fuse::{ChatRequest, Fusion, KnowledgeStore, assemble, candidate_stateme
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
-use super::asking::Worker;
 use super::forms::Forms;
+use super::fuse_worker::Worker;
 use super::histories::{facts_config, fusion};
 use super::service::Service;
 use crate::config::Config;

@@ -7,7 +7,7 @@ use hkfr_events::Instance;
 use hkfr_fuse::claims::{ClaimsConfig, Form};
 use hkfr_fuse::{FusionMode, KnowledgeRecord};
 
-use super::asking::Job;
+use super::fuse_worker::Job;
 
 /// Histories on which JSON is tried.
 const TRIAL: usize = 10;

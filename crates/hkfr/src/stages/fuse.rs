@@ -4,7 +4,8 @@ use anyhow::{Result, bail};
 use hkfr_fuse::{Cohorts, FusionMode, KnowledgeStore, Wording};
 use serde_json::json;
 
-use super::asking::{Asking, Worker, has_answered};
+use super::asking::{Asking, has_answered};
+use super::fuse_worker::Worker;
 use super::histories::instances_of;
 use super::refresh::{self, Earlier, Planner};
 use super::service::{self, Service};

@@ -14,6 +14,7 @@ mod fit_watch;
 mod fitted;
 mod forms;
 mod fuse;
+mod fuse_worker;
 mod histories;
 mod ingest;
 mod instruct;

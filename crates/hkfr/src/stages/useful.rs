@@ -5,7 +5,7 @@ use hkfr_events::Instance;
 use hkfr_fuse::claims::{Fault, Form, ReasonCounts, Unusable, Usefulness};
 use hkfr_fuse::{FusionMode, KnowledgeRecord};
 
-use super::asking::Worker;
+use super::fuse_worker::Worker;
 use super::histories::{facts_config, fusion};
 use super::service::Service;
 

@@ -9,7 +9,7 @@ use plotters::style::text_anchor::HPos;
 use super::canvas::{Canvas, Scale, draw, round_step};
 use super::colour::{ACCENT, INK, PLAIN};
 use crate::error::Result;
-use crate::metrics::MetricAt;
+use crate::metric::MetricAt;
 use crate::report::{MetricValue, Report, SegmentReport, TaskReport};
 use crate::table::{shown, thousands};
 

@@ -15,7 +15,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
-use crate::gateway::chat::{Bill, ChatAnswer, Usage};
+use crate::gateway::answer::{ChatAnswer, Usage};
+use crate::gateway::chat::Bill;
 use crate::gateway::error::GatewayError;
 use crate::gateway::reply::{Finish, Place};
 use crate::gateway::spend::Spend;

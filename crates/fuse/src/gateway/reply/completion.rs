@@ -6,51 +6,12 @@
 //! `thinking`); a refusal. A message that holds none of them is an answer that says nothing: it is paid, and no other
 //! answer comes of asking again.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::finish::Finish;
+use super::place::Place;
 use super::usage::usage;
-use crate::gateway::chat::ChatAnswer;
-
-/// Where in a reply the text of an answer stood.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    #[default]
-    Content,
-    /// `message.parsed`.
-    Parsed,
-    /// The arguments of a tool call.
-    ToolCall,
-    /// What the model thought: no answer unless it is one as a whole.
-    Reasoning,
-    /// The service's words for why it answers nothing.
-    Refusal,
-    /// Nothing was said.
-    Nothing,
-}
-
-impl Place {
-    const ALL: [(Self, &'static str); 6] = [
-        (Self::Content, "content"),
-        (Self::Parsed, "parsed"),
-        (Self::ToolCall, "tool-call"),
-        (Self::Reasoning, "reasoning"),
-        (Self::Refusal, "refusal"),
-        (Self::Nothing, "nothing"),
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        let found = Self::ALL.iter().find(|(place, _)| *place == self);
-        found.map_or("content", |(_, name)| name)
-    }
-
-    pub(crate) fn named(name: &str) -> Self {
-        let found = Self::ALL.iter().find(|(_, n)| *n == name);
-        found.map_or(Self::Content, |(place, _)| *place)
-    }
-}
+use crate::gateway::answer::ChatAnswer;
 
 /// # Errors
 /// What is missing, of a body without any message.

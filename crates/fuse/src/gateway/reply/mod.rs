@@ -19,18 +19,19 @@
 
 mod completion;
 mod fault;
-mod finish;
+pub(super) mod finish;
+pub(super) mod place;
 mod stream;
-mod thinking;
+pub(super) mod thinking;
 mod usage;
 
 use serde_json::Value;
 
-use super::chat::{ChatAnswer, Usage, excerpt};
+use super::answer::{ChatAnswer, Usage, excerpt};
 use super::wait::{Header, RetryAfter, retry_after};
-pub use completion::Place;
 pub(super) use completion::completion;
 pub use finish::Finish;
+pub use place::Place;
 pub use thinking::after_thinking;
 
 /// What became of an attempt.

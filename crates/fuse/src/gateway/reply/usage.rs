@@ -13,7 +13,7 @@
 
 use serde_json::Value;
 
-use super::super::chat::Usage;
+use super::super::answer::Usage;
 
 /// A number that no answer can have taken would spoil all sums.
 const MAX: f64 = (1u64 << 32) as f64;
