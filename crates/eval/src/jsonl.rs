@@ -68,9 +68,10 @@ impl Lines {
         let other = COMPRESSED.iter().find(|c| first.starts_with(c.0));
         let lines = Self {
             path: path.to_owned(),
-            reader: match gzip {
-                true => Box::new(BufReader::new(MultiGzDecoder::new(file))),
-                false => Box::new(file),
+            reader: if gzip {
+                Box::new(BufReader::new(MultiGzDecoder::new(file)))
+            } else {
+                Box::new(file)
             },
             gzip,
             line: 0,

@@ -1,4 +1,4 @@
-//! How lists are read, whoever made them: [`Repeats`] and [`Ties`] together.
+//! The rules that lists are scored by: [`Repeats`] and [`Ties`].
 
 use crate::repeats::Repeats;
 use crate::ties::Ties;

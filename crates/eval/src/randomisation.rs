@@ -49,8 +49,8 @@ pub fn randomisation_p(differences: &Matrix, draws: usize, seed: u64) -> Vec<f64
     extreme.into_iter().map(share).collect()
 }
 
-/// Is a p-value, corrected by [`crate::holm()`] over `n_compared`, the smallest that so many draws can give? The true
-/// one is then at most that.
+/// Is this p-value the floor of the test: the smallest that this number of draws can give, corrected by
+/// [`crate::holm()`] over `n_compared`? The true p-value is then at most that.
 ///
 /// ```
 /// use hkfr_eval::randomisation::is_floor;

@@ -103,7 +103,7 @@ pub struct Difference {
     pub interval: Interval,
     pub p: f64,
     pub p_holm: f64,
-    /// `p_holm` is the smallest that the test can give with so many draws and systems: the true one is at most that.
+    /// `p_holm` is the floor of the test with this number of draws and systems. The true p-value is at most that.
     #[serde(default)]
     pub p_is_floor: bool,
     /// Cohen's d_z; `None` where all differences are equal.

@@ -50,10 +50,7 @@ pub(crate) fn warning(
         (most - least > ROUNDING).then_some((at, values))
     })?;
     let k = asked.iter().map(|at| at.k).max().unwrap_or(0);
-    let here = |ties| match ties == chosen {
-        true => ", as here",
-        false => "",
-    };
+    let here = |ties| if ties == chosen { ", as here" } else { "" };
     let [against, trec, random, best] = values.map(|v| short(v, 4));
     Some(format!(
         "{}: {:.1} % of the first {k} places of `{}` have a score that another candidate has too, and their order \

@@ -1,11 +1,10 @@
 //! Events, catalogue and profiles in memory: ids interned to dense indices, events sorted by user and time, so that a
 //! user's history is one slice.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
-
-use crate::order::FineOrder;
 
 pub type UserIdx = u32;
 pub type ItemIdx = u32;
@@ -244,11 +243,8 @@ impl DatasetBuilder {
         self.events.iter().map(|e| e.user)
     }
 
-    /// Events of one second by what the log knows beyond it.
-    pub(crate) fn order_by(&mut self, fine: &FineOrder) {
-        if !fine.is_empty() {
-            self.events.sort_by_key(|e| (e.ts, fine.of(e.row)));
-        }
+    pub(crate) fn sort_events_by(&mut self, compare: impl FnMut(&Event, &Event) -> Ordering) {
+        self.events.sort_by(compare);
     }
 
     pub fn place(&mut self, name: &str) -> u32 {

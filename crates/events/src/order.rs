@@ -1,5 +1,9 @@
 //! What orders events of one second. A store keeps whole seconds, and its rows in this order.
 
+use std::cmp::Ordering;
+
+use crate::dataset::Event;
+
 /// Behind the second of an event: nanoseconds, then what the log says breaks ties.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Fine {
@@ -31,6 +35,12 @@ impl FineOrder {
                 tie: self.0[at].2,
             },
         )
+    }
+
+    /// Events of one user by time, then by what the log knows beyond the second, then as they came.
+    pub fn compare(&self, a: &Event, b: &Event) -> Ordering {
+        let rest = || (self.of(a.row), a.row).cmp(&(self.of(b.row), b.row));
+        a.ts.cmp(&b.ts).then_with(rest)
     }
 
     pub fn is_empty(&self) -> bool {

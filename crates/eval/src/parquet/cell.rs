@@ -102,9 +102,10 @@ pub(super) fn id(column: &ArrayRef, i: usize, is_uuid: bool) -> Result<Option<St
         DataType::BinaryView => text_of_bytes(column.as_binary_view().value(i)),
         DataType::FixedSizeBinary(_) => {
             let bytes = column.as_fixed_size_binary().value(i);
-            match is_uuid {
-                true => uuid(bytes),
-                false => text_of_fixed(bytes),
+            if is_uuid {
+                uuid(bytes)
+            } else {
+                text_of_fixed(bytes)
             }
         }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => {
@@ -127,9 +128,10 @@ pub(super) fn id(column: &ArrayRef, i: usize, is_uuid: bool) -> Result<Option<St
 
 /// `1000` for `1000.00`.
 fn without_zeros(text: &str) -> String {
-    let short = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => text,
+    let short = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
     };
     short.to_owned()
 }

@@ -1,4 +1,4 @@
-//! The rules for ties: what trec_eval says of the same files, every order written out, and how it is told.
+//! The rules for ties: checked against trec_eval on the same files, against all orders written out, and in the warnings.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -141,9 +141,10 @@ fn drawn() -> impl Strategy<Value = (RankedList, TruthCase, Repeats)> {
             let case = TruthCase {
                 case: "u1".into(),
                 targets: targets.keys().map(|&i| names[i].clone()).collect(),
-                gains: match graded {
-                    true => targets.values().map(|&g| g.into()).collect(),
-                    false => Vec::new(),
+                gains: if graded {
+                    targets.values().map(|&g| g.into()).collect()
+                } else {
+                    Vec::new()
                 },
                 consumed: consumed.into_iter().map(|i| names[i].clone()).collect(),
                 ..TruthCase::default()

@@ -255,9 +255,10 @@ impl Tidy {
     /// Emptying a set costs its capacity: after a time with many events that would be paid at every later time.
     fn empty(&mut self) {
         let capacity = self.seen.capacity();
-        match capacity > SMALL && capacity / 16 > self.seen.len() {
-            true => self.seen = Seen::default(),
-            false => self.seen.clear(),
+        if capacity > SMALL && capacity / 16 > self.seen.len() {
+            self.seen = Seen::default()
+        } else {
+            self.seen.clear()
         }
     }
 }

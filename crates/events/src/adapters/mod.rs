@@ -92,7 +92,7 @@ const FORGOTTEN: &str = "events of users who were forgotten";
 pub enum IngestStep {
     /// Rows.
     Read(u64),
-    /// Events in the order of the store, dropped duplicates among them, of so many.
+    /// Events sorted so far, dropped duplicates included, and their total.
     Wrote(u64, u64),
 }
 

@@ -145,7 +145,10 @@ impl<'r> Sink<'r> {
         if self.builder.n_events() == 0 {
             return Err(no_events(self.report, log));
         }
-        self.builder.order_by(&self.fine);
+        if !self.fine.is_empty() {
+            let fine = &self.fine;
+            self.builder.sort_events_by(|a, b| fine.compare(a, b));
+        }
         Ok(self.builder.build())
     }
 }

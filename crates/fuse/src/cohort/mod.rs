@@ -231,9 +231,10 @@ impl Population<'_> {
     fn user(&self, history: &History) -> Option<UserIdx> {
         let (ds, id) = (self.cohorts.wording.ds, &history.profile().id);
         let numbered = ds.users.get(history.user() as usize);
-        match numbered.is_some_and(|profile| profile.id == *id) {
-            true => Some(history.user()),
-            false => ds.user_by_id(id),
+        if numbered.is_some_and(|profile| profile.id == *id) {
+            Some(history.user())
+        } else {
+            ds.user_by_id(id)
         }
     }
 

@@ -74,9 +74,10 @@ impl Asking<'_> {
                     batch.clear();
                 }
                 self.stop.check()?;
-                match least > 0.0 && self.useful.is_hopeless() {
-                    true => Err(End::Hopeless),
-                    false => Ok(()),
+                if least > 0.0 && self.useful.is_hopeless() {
+                    Err(End::Hopeless)
+                } else {
+                    Ok(())
                 }
             });
             // Whoever still works finishes the history in hand, which is paid, and finds no other.

@@ -40,9 +40,10 @@ pub(super) fn settled(claims: &ClaimsConfig, records: &[KnowledgeRecord]) -> For
         of_form.count()
     };
     let is_tried = claims.form == Form::Auto && all.len() >= TRIAL;
-    match is_tried && read(Form::Json) * LEAST < all.len() && read(Form::Lines) > 0 {
-        true => Form::Lines,
-        false => claims.form,
+    if is_tried && read(Form::Json) * LEAST < all.len() && read(Form::Lines) > 0 {
+        Form::Lines
+    } else {
+        claims.form
     }
 }
 

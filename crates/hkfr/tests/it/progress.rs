@@ -36,9 +36,10 @@ fn colours_are_for_terminals_and_for_who_asks() {
 fn piped(dir: &Path, args: &[&str], forced: bool) -> String {
     let mut command = hkfr(dir);
     command.args(args).env("HKFR_LOG", "trace");
-    match forced {
-        true => command.env("CLICOLOR_FORCE", "1"),
-        false => command.env_remove("CLICOLOR_FORCE"),
+    if forced {
+        command.env("CLICOLOR_FORCE", "1")
+    } else {
+        command.env_remove("CLICOLOR_FORCE")
     };
     let output = command.output().unwrap();
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()

@@ -226,9 +226,10 @@ fn a_model_that_writes_lines_alone_is_asked_in_lines_after_a_trial() {
     let dir = temp.path();
     let server = Server::start(|asked| {
         let (id, category) = latest(asked);
-        let text = match asked.prompt.contains("\ncategory: NAME | events: ID, ID\n") {
-            true => format!("category: {} | events: {id}", category.as_str().unwrap()),
-            false => "none".to_owned(),
+        let text = if asked.prompt.contains("\ncategory: NAME | events: ID, ID\n") {
+            format!("category: {} | events: {id}", category.as_str().unwrap())
+        } else {
+            "none".to_owned()
         };
         reply(json!({"content": text}), "stop", usage())
     });

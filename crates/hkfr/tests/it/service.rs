@@ -17,9 +17,10 @@ const SYSTEMS_FUSED: &str = r#"systems = ["popularity", "hkfr-no-tuning"]"#;
 /// A run whose knowledge a service writes; `keys` are further ones of `[fusion]`.
 pub fn served(dir: &Path, url: &str, keys: &str) {
     // What is answered is of no use in most tests, which are about something else.
-    let least = match keys.contains("min_useful") {
-        true => "",
-        false => "min_useful = 0.0",
+    let least = if keys.contains("min_useful") {
+        ""
+    } else {
+        "min_useful = 0.0"
     };
     let keys = format!("{least}\n{keys}");
     prepare(dir);

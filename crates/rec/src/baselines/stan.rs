@@ -66,9 +66,10 @@ impl StanConfig {
 
 /// `exp(−distance / λ)`, 1 if λ is 0.
 fn decay(distance: f32, lambda: f32) -> f32 {
-    match lambda > 0.0 {
-        true => (-distance / lambda).exp(),
-        false => 1.0,
+    if lambda > 0.0 {
+        (-distance / lambda).exp()
+    } else {
+        1.0
     }
 }
 

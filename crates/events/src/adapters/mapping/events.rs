@@ -16,7 +16,7 @@ use crate::order::Fine;
 
 /// Kinds of behaviour that a mapping may make: each may need a template.
 const MAX_KINDS: usize = 1_000;
-/// Of a file with so many rows, one in ten must be of use.
+/// A file with at least this many rows is refused if fewer than one row in ten is good.
 const MANY_ROWS: u64 = 20;
 
 /// A cell: constant for the file, or column of the row.

@@ -185,9 +185,10 @@ pub(crate) fn write_rounded(a: &dyn Array, i: usize, out: &mut String) -> bool {
 
 /// Without zeros at the end: an id of a column with two decimals is `1000`, and not `1000.00`.
 fn decimal(text: &str, out: &mut String) {
-    let short = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => text,
+    let short = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
     };
     out.push_str(if short == "-0" { "0" } else { short });
 }

@@ -92,9 +92,10 @@ impl Csv {
             not_utf8: NotUtf8::default(),
         };
         if !csv.read()? {
-            let needed = match options.header.unwrap_or(options.columns.is_empty()) {
-                true => "; its first line must name the columns",
-                false => "",
+            let needed = if options.header.unwrap_or(options.columns.is_empty()) {
+                "; its first line must name the columns"
+            } else {
+                ""
             };
             return Err(bad_file(path, format!("the file is empty{needed}")));
         }

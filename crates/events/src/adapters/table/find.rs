@@ -75,7 +75,7 @@ pub(crate) fn files(path: &Path) -> Result<Vec<InputFile>> {
     }
     let text = path.to_string_lossy();
     if path.exists() || !text.contains(['*', '?', '[']) {
-        // That it is missing is told when it is opened.
+        // Opening it reports that it is missing.
         return Ok(vec![InputFile::new(path.to_owned(), path)]);
     }
     let fitting = glob::glob(&text)
@@ -116,9 +116,10 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         if is_kept(&path) {
             continue;
         }
-        match path.is_dir() {
-            true => walk(&path, found)?,
-            false => found.push(path),
+        if path.is_dir() {
+            walk(&path, found)?
+        } else {
+            found.push(path)
         }
     }
     Ok(())

@@ -50,7 +50,15 @@ impl JsonLines {
             }
             report.rows_read += 1;
             let keys = Keys(&self.keys);
-            let reason = match object(text, &keys) {
+            let read = object(text, &keys);
+            // Python writes numbers that JSON does not have.
+            let is_syntax = matches!(&read, Err(e) if e.is_syntax());
+            let mended = is_syntax.then(|| without_nan(text)).flatten();
+            let read = match &mended {
+                Some(text) => object(text, &keys).or(read),
+                None => read,
+            };
+            let reason = match read {
                 Ok(values) => {
                     for column in &self.columns {
                         cell(&values, column, &mut row[column.position]);
@@ -59,19 +67,10 @@ impl JsonLines {
                 }
                 Err(e) if e.is_eof() => "JSON object is cut off",
                 Err(e) if e.is_data() => "not a JSON object",
-                // Python writes numbers that JSON does not have.
-                Err(_) => match without_nan(text).map(|text| object_owned(&text, &keys)) {
-                    Some(Ok(values)) => {
-                        for column in &self.columns {
-                            cell(&values, column, &mut row[column.position]);
-                        }
-                        return Ok(Some(line));
-                    }
-                    _ if text.starts_with("{'") => {
-                        "not JSON but a Python dictionary (write it with `json.dumps`)"
-                    }
-                    _ => "not valid JSON",
-                },
+                Err(_) if text.starts_with("{'") => {
+                    "not JSON but a Python dictionary (write it with `json.dumps`)"
+                }
+                Err(_) => "not valid JSON",
             };
             report.bad_row(&self.path, line, reason, text)?;
         }
@@ -94,7 +93,7 @@ fn check_first(path: &Path, line: &str) -> Result<()> {
     }
 }
 
-type Values<'t> = Vec<(Cow<'t, str>, Cow<'t, RawValue>)>;
+type Values<'t> = Vec<(Cow<'t, str>, &'t RawValue)>;
 
 struct Keys<'k>(&'k [String]);
 
@@ -107,13 +106,6 @@ fn object<'t>(text: &'t str, keys: &Keys) -> serde_json::Result<Values<'t>> {
     let values = keys.deserialize(&mut json)?;
     json.end()?;
     Ok(values)
-}
-
-fn object_owned(text: &str, keys: &Keys) -> serde_json::Result<Values<'static>> {
-    let values = object(text, keys)?.into_iter();
-    Ok(values
-        .map(|(k, v)| (Cow::Owned(k.into_owned()), Cow::Owned(v.into_owned())))
-        .collect())
 }
 
 impl<'t> DeserializeSeed<'t> for &Keys<'_> {
@@ -142,7 +134,7 @@ impl<'t> Visitor<'t> for &Keys<'_> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let value = Cow::Borrowed(map.next_value::<&RawValue>()?);
+            let value = map.next_value::<&RawValue>()?;
             // The last of equal keys counts, as in JavaScript and Python.
             match values.iter_mut().find(|(k, _)| *k == key) {
                 Some(known) => known.1 = value,
@@ -154,7 +146,7 @@ impl<'t> Visitor<'t> for &Keys<'_> {
 }
 
 fn cell(values: &Values, column: &Wanted, cell: &mut Option<String>) {
-    let find = |key: &str| values.iter().find(|(k, _)| k == key).map(|(_, v)| v);
+    let find = |key: &str| values.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
     let mark = column.used.mark();
     let text = match (find(&column.name), column.name.split_once('.')) {
         (Some(value), _) if column.used == Use::Id && is_rounded(value.get()) => {
@@ -179,7 +171,7 @@ fn inner(value: &RawValue, path: &str, mark: char) -> Option<String> {
     let split = path.split_once('.');
     keys.extend(split.map(|(first, _)| first.to_owned()));
     let values = object(value.get(), &Keys(&keys)).ok()?;
-    let find = |key: &str| values.iter().find(|(k, _)| k == key).map(|(_, v)| v);
+    let find = |key: &str| values.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
     match (find(path), split) {
         (Some(value), _) => Some(text_of(value, mark)?.into_owned()),
         (None, Some((first, rest))) => inner(find(first)?, rest, mark),

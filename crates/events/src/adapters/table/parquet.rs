@@ -114,9 +114,10 @@ impl ParquetRows {
                         cell::write(array, i, column.used.mark(), as_number, text)
                     }
                 };
-            match is_there {
-                true => fill(&mut row[column.position], text),
-                false => row[column.position] = None,
+            if is_there {
+                fill(&mut row[column.position], text)
+            } else {
+                row[column.position] = None
             }
         }
         Ok(Some(self.before + i as u64 + 1))

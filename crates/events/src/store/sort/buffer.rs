@@ -113,13 +113,10 @@ impl Buffer {
             .iter_mut()
             .for_each(|e| e.user = rank[e.user as usize]);
         let fine = full.fine;
-        match fine.is_empty() {
-            true => events.sort_unstable_by_key(|e| (e.user, e.ts, e.row)),
-            false => events.sort_unstable_by(|a, b| {
-                let rest = || (fine.of(a.row), a.row).cmp(&(fine.of(b.row), b.row));
-                (a.user, a.ts).cmp(&(b.user, b.ts)).then_with(rest)
-            }),
-        }
+        events.sort_unstable_by(|a, b| {
+            let time = || fine.compare(a, b);
+            a.user.cmp(&b.user).then_with(time)
+        });
         profiles.iter_mut().for_each(|p| p.0 = rank[p.0 as usize]);
         profiles.sort_unstable_by_key(|p| (p.0, p.1));
         let users: Vec<(usize, Rc<str>)> = users.into_iter().map(|(p, id, _)| (p, id)).collect();

@@ -44,16 +44,9 @@ impl Group {
 
     fn sort(&mut self) {
         self.profiles.sort_unstable_by_key(|p| p.0);
-        if self.fine.is_empty() {
-            self.events.sort_unstable_by_key(|e| (e.ts, e.row));
-            return;
-        }
         self.fine.sort();
         let fine = &self.fine;
-        self.events.sort_unstable_by(|a, b| {
-            let rest = || (fine.of(a.row), a.row).cmp(&(fine.of(b.row), b.row));
-            a.ts.cmp(&b.ts).then_with(rest)
-        });
+        self.events.sort_unstable_by(|a, b| fine.compare(a, b));
     }
 }
 

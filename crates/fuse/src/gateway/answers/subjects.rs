@@ -133,9 +133,10 @@ fn take_from_other(
     }
     let taken =
         "hash IN (SELECT hash FROM other.subjects WHERE subject IN (SELECT subject FROM taken))";
-    let taken = match unknown {
-        true => format!("({taken} OR hash NOT IN (SELECT hash FROM other.subjects))"),
-        false => taken.to_owned(),
+    let taken = if unknown {
+        format!("({taken} OR hash NOT IN (SELECT hash FROM other.subjects))")
+    } else {
+        taken.to_owned()
     };
     let left = format!("SELECT count(*) FROM other.answers WHERE NOT {taken}");
     let left = count(&transaction, &left, &[])?;

@@ -76,9 +76,10 @@ impl Took {
 pub fn read_reply(status: u16, headers: &[Header], body: &[u8]) -> Outcome {
     let is_good = (200..300).contains(&status);
     let Ok(text) = std::str::from_utf8(body) else {
-        return match is_good {
-            true => damaged("the answer is not UTF-8", None),
-            false => failed(status, "", headers, &Value::Null),
+        return if is_good {
+            damaged("the answer is not UTF-8", None)
+        } else {
+            failed(status, "", headers, &Value::Null)
         };
     };
     let text = text.trim_start_matches('\u{feff}').trim();

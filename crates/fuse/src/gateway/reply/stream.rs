@@ -168,9 +168,10 @@ impl Whole {
         let said_all = done || !self.finish.is_null() || !self.error.is_null();
         let body = self.body();
         let ended = said_all || !body["error"].is_null() || !body["done_reason"].is_null();
-        match ended || super::fault::fault(&body).is_some() {
-            true => Ok(body),
-            false => Err(("the stream ended before the answer did".into(), body)),
+        if ended || super::fault::fault(&body).is_some() {
+            Ok(body)
+        } else {
+            Err(("the stream ended before the answer did".into(), body))
         }
     }
 }
