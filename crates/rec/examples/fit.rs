@@ -83,6 +83,7 @@ fn main() -> Result<()> {
                     best = Some((a.hr_at_10, a.ndcg_at_10, epoch));
                 }
             }
+            Progress::Grown { .. } => {}
         }
         clock = Instant::now();
         ControlFlow::Continue(())

@@ -58,6 +58,8 @@ pub enum Progress {
         /// The last epoch, if no later validation is better than the best.
         ends: usize,
     },
+    /// One more tree of a ranker, of at most so many.
+    Grown { trees: usize, max_trees: usize },
 }
 
 /// # Errors

@@ -55,7 +55,6 @@ pub fn build(dataset: &Dataset, config: &SplitConfig) -> Result<Split> {
         fit_before[q.user as usize] = None;
     }
     let catalogue = catalogue(dataset, &fit_before, config.min_item_buyers);
-    let train = training_instances(dataset, &fit_before, &catalogue, config);
     let mut cases: Vec<Case> = asked
         .into_iter()
         .map(|q| Case {
@@ -65,13 +64,26 @@ pub fn build(dataset: &Dataset, config: &SplitConfig) -> Result<Split> {
         })
         .collect();
     cases.extend(simulated_cases(dataset, &simulated, config));
-    Ok(Split {
+    let horizon = match config.kind {
+        SplitKind::GlobalTemporal => Some(i64::from(config.horizon_days) * DAY),
+        SplitKind::LeaveOneOut => None,
+    };
+    let mut split = Split {
         phase: config.phase,
+        horizon,
         fit_before,
         catalogue,
-        train,
+        train: Vec::new(),
         cases,
-    })
+    };
+    // The last period is left to the ranker, which learns there how far to trust a model that did not.
+    let earlier = split.earlier(dataset, 1).fit_before;
+    split.train = training_instances(dataset, &earlier, &split.catalogue, config);
+    if split.train.is_empty() {
+        // A log of hardly more than one period: nothing is left for a ranker, and the model learns all the same.
+        split.train = training_instances(dataset, &split.fit_before, &split.catalogue, config);
+    }
+    Ok(split)
 }
 
 type Cut = (Vec<Option<AsOf>>, Vec<Instance>);
@@ -136,17 +148,17 @@ fn leave_one_out(dataset: &Dataset, phase: Phase) -> Cut {
 }
 
 /// The target events of one timestamp of one user.
-struct Order<'a> {
+pub(super) struct Order<'a> {
     dataset: &'a Dataset,
     events: Vec<&'a Event>,
 }
 
 impl Order<'_> {
-    fn ts(&self) -> i64 {
+    pub fn ts(&self) -> i64 {
         self.events[0].ts
     }
 
-    fn instance(&self, user: UserIdx, as_of: AsOf) -> Instance {
+    pub fn instance(&self, user: UserIdx, as_of: AsOf) -> Instance {
         let targets: BTreeSet<ItemIdx> = self.events.iter().filter_map(|e| e.item).collect();
         Instance {
             user,
@@ -160,13 +172,13 @@ impl Order<'_> {
 }
 
 /// A user's orders, oldest first.
-struct Orders<'a> {
+pub(super) struct Orders<'a> {
     dataset: &'a Dataset,
     events: std::iter::Peekable<std::slice::Iter<'a, Event>>,
 }
 
 impl<'a> Orders<'a> {
-    fn new(dataset: &'a Dataset, events: &'a [Event]) -> Self {
+    pub fn new(dataset: &'a Dataset, events: &'a [Event]) -> Self {
         Self {
             dataset,
             events: events.iter().peekable(),

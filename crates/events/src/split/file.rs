@@ -1,4 +1,4 @@
-//! A split as one JSON file, `{"format_version": 1, "split": …}`, written atomically.
+//! A split as one JSON file, `{"format_version": 2, "split": …}`, written atomically.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use super::Split;
 use crate::atomic;
 use crate::error::{Error, Result};
 
-const FORMAT_VERSION: u32 = 1;
+/// 2: a split knows its horizon.
+const FORMAT_VERSION: u32 = 2;
 
 #[derive(Deserialize)]
 struct VersionOnly {

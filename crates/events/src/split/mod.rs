@@ -2,6 +2,7 @@
 
 mod build;
 mod config;
+mod earlier;
 mod file;
 mod sample;
 
@@ -88,6 +89,8 @@ impl Catalogue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Split {
     pub phase: Phase,
+    /// Seconds that the cases' orders lie after the one cut-off of all users; `None`: leave-one-out.
+    pub horizon: Option<i64>,
     /// By user: nothing at or after this may be learnt from. `None`: held out of all training.
     pub fit_before: Vec<Option<AsOf>>,
     pub catalogue: Catalogue,

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use hkfr_rec::method::System;
 use hkfr_rec::systems::recipe;
 use hkfr_rec::tasks::TASKS as INSTRUCTION_TASKS;
 
-use super::outcome::{LLM_SYSTEMS, SYSTEMS, SystemsConfig, TASKS};
+use super::outcome::{SYSTEMS, SystemsConfig, TASKS};
 use super::{Config, FusionConfig};
 
 /// A value that cannot be meant: where it stands and what to do.
@@ -211,13 +212,10 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             return bad(section, key, "must be a finite number above 0");
         }
     }
-    for (key, value) in [
-        ("evidence_weight", c.recommend.evidence_weight),
-        ("own_weight", c.recommend.own_weight),
-    ] {
-        if !(value.is_finite() && value >= 0.0) {
-            return bad("recommend", key, "must be a finite number, at least 0");
-        }
+    let weight = c.recommend.evidence_weight;
+    if !(weight.is_finite() && weight >= 0.0) {
+        let reason = "must be a finite number, at least 0";
+        return bad("recommend", "evidence_weight", reason);
     }
     for (key, value) in [
         ("warmup_ratio", c.tuning.warmup_ratio),
@@ -283,7 +281,7 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "a simulated history has at least 1 target event",
         );
     }
-    let systems = || SYSTEMS.iter().chain(&LLM_SYSTEMS).copied();
+    let systems = || SYSTEMS.into_iter().chain(System::ALL.map(|s| s.0));
     among("systems", "system", &c.recommend.systems, systems)?;
     among("tasks", "task", &c.recommend.tasks, || {
         TASKS.iter().copied()

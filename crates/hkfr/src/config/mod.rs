@@ -13,6 +13,7 @@ mod outcome;
 
 use std::path::{Path, PathBuf};
 
+use hkfr_rec::method::{Input, Llm, System};
 use serde::{Deserialize, Serialize};
 
 pub use data::{Adapter, DataConfig};
@@ -23,10 +24,7 @@ pub use llm::{
     ItemNames, ModelsConfig, Targets, TuningConfig, TuningMode, model_path,
 };
 pub use load::{ConfigError, load, parse};
-pub use outcome::{
-    EvaluateConfig, LLM_SYSTEMS, RecommendConfig, RepeatPolicy, SYSTEMS, SystemsConfig, TASKS,
-    TUNED_SYSTEMS,
-};
+pub use outcome::{EvaluateConfig, RecommendConfig, RepeatPolicy, SYSTEMS, SystemsConfig, TASKS};
 
 /// The commented file of all defaults: what `hkfr config --defaults` prints.
 pub const DEFAULTS: &str = include_str!("../defaults.toml");
@@ -71,12 +69,50 @@ impl Config {
     /// The systems that rank: those of `[recommend]`, without the tuned ones if `[tuning]` says "none".
     pub fn systems(&self) -> impl Iterator<Item = &str> {
         let tunes = self.tuning.mode == TuningMode::Lora;
-        let tuned = |s: &str| TUNED_SYSTEMS.contains(&s);
+        let needs_tuning = |s: &str| System::named(s).is_some_and(System::needs_tuning);
         self.recommend
             .systems
             .iter()
             .map(String::as_str)
-            .filter(move |s| tunes || !tuned(s))
+            .filter(move |s| tunes || !needs_tuning(s))
+    }
+
+    /// The language model that a system asks; `None`: it asks none, or one that `[tuning]` says is not tuned.
+    pub fn llm(&self, system: &str) -> Option<Llm> {
+        let llm = System::named(system)?.llm()?;
+        (!llm.tuned || self.tuning.mode == TuningMode::Lora).then_some(llm)
+    }
+
+    /// The language models that the systems ask, each once.
+    pub fn llms(&self) -> Vec<Llm> {
+        let mut llms: Vec<Llm> = self.systems().filter_map(|s| self.llm(s)).collect();
+        llms.sort_unstable();
+        llms.dedup();
+        llms
+    }
+
+    /// What they are told; `tuned`: what the tuned ones are told.
+    pub fn inputs(&self, tuned: bool) -> Vec<Input> {
+        let llms = self.llms();
+        let asked = |input: &Input| {
+            llms.iter()
+                .any(|l| l.input == *input && (l.tuned || !tuned))
+        };
+        Input::ALL.into_iter().filter(asked).collect()
+    }
+
+    /// Whether a model ranks items by the user vector.
+    pub fn has_item_head(&self) -> bool {
+        self.inputs(false).into_iter().any(Input::has_item_head)
+    }
+
+    /// How the texts of an input are made; `None`: they are not kept by the stage `fuse`.
+    pub fn fusion_mode(&self, input: Input) -> Option<FusionMode> {
+        match input {
+            Input::Fusion => Some(self.fusion.mode),
+            Input::NoFusion => Some(FusionMode::None),
+            Input::Numbers => None,
+        }
     }
 
     /// `<out>/<name>`: where all stages of this run write.

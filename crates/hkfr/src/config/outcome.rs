@@ -9,31 +9,18 @@ use serde::{Deserialize, Serialize};
 pub use hkfr_rec::baselines::RepeatPolicy;
 pub use hkfr_rec::systems::SYSTEMS;
 
-/// Systems that rank with a language model.
-pub const LLM_SYSTEMS: [&str; 5] = [
-    "llm-untuned",
-    "p5",
-    "hkfr-no-tuning",
-    "hkfr-no-fusion",
-    "hkfr",
-];
-
-/// Those of them that are tuned.
-pub const TUNED_SYSTEMS: [&str; 3] = ["p5", "hkfr-no-fusion", "hkfr"];
-
 /// What is ranked: names of run files and of truths.
 pub const TASKS: [&str; 2] = ["category", "item"];
 
-/// Systems that take seconds, and those with the language model.
-const DEFAULT_SYSTEMS: [&str; 9] = [
+/// Systems that take seconds, and HKFR with and without what the language model says.
+const DEFAULT_SYSTEMS: [&str; 8] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
     "item-knn",
+    "sequential-rules",
     "ease",
-    "llm-untuned",
-    "hkfr-no-tuning",
-    "hkfr-no-fusion",
+    "hkfr-no-semantic",
     "hkfr",
 ];
 
@@ -48,8 +35,10 @@ pub struct RecommendConfig {
     /// config is loaded.
     #[serde(skip_serializing)]
     pub settings: Option<PathBuf>,
+    /// Users whom the language model is asked about for the features of HKFR, those of whom least is known first: so
+    /// many cases, and as many users to learn from. Absent: all.
+    pub llm_users: Option<usize>,
     pub evidence_weight: f32,
-    pub own_weight: f32,
 }
 
 impl Default for RecommendConfig {
@@ -60,8 +49,8 @@ impl Default for RecommendConfig {
             depth: 20,
             repeats: RepeatPolicy::Allow,
             settings: None,
+            llm_users: None,
             evidence_weight: 0.4,
-            own_weight: 1.0,
         }
     }
 }

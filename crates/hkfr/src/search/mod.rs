@@ -22,7 +22,7 @@ use hkfr_rec::baselines::{CHOICES_VERSION, Entities, RepeatPolicy};
 use hkfr_rec::systems::{self, Fitting, Recipe, Settings};
 use serde_json::json;
 
-use crate::config::{LLM_SYSTEMS, SYSTEMS, nearest};
+use crate::config::{SYSTEMS, nearest};
 use crate::progress::{Progress, Unit};
 use crate::stage::{Manifest, peak_mb, reset_peak};
 use crate::stages::{FitWatch, Session, n_threads};
@@ -205,7 +205,7 @@ fn chosen_systems(session: &Session, search: &Search) -> Result<Vec<String>> {
         true => session
             .config
             .systems()
-            .filter(|s| !LLM_SYSTEMS.contains(s))
+            .filter(|s| SYSTEMS.contains(s))
             .map(str::to_owned)
             .collect(),
         false => search.systems.clone(),

@@ -10,11 +10,17 @@ use hkfr_events::{AsOf, Dataset, Split, UserIdx};
 use hkfr_fuse::{COHORT_SLOT, Error, KnowledgeRecord};
 
 use super::histories::instances;
+use crate::config::Config;
 
-pub(super) fn check(dataset: &Dataset, split: &Split, records: &[KnowledgeRecord]) -> Result<()> {
+pub(super) fn check(
+    config: &Config,
+    dataset: &Dataset,
+    split: &Split,
+    records: &[KnowledgeRecord],
+) -> Result<()> {
     // The latest that is asked, by user and cut.
     let mut asked: HashMap<(&str, Option<u32>), i64> = HashMap::new();
-    for instance in instances(split) {
+    for instance in instances(config, dataset, split) {
         let user = dataset.users[instance.user as usize].id.as_str();
         let latest = asked.entry((user, instance.keep_last)).or_insert(i64::MIN);
         *latest = (*latest).max(instance.as_of.seconds());

@@ -31,7 +31,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let dataset = session.dataset()?;
         let split = session.split()?;
         let records = page::knowledge(session)?;
-        cut_offs::check(&dataset, &split, &records)?;
+        cut_offs::check(&session.config, &dataset, &split, &records)?;
         let mut truths = truths(&dataset, &split, session.config.recommend.repeats);
         truths.retain(|t| session.config.recommend.tasks.contains(&t.task));
         for truth in &truths {

@@ -25,6 +25,8 @@ pub struct FitState {
     /// Mean loss of the last epoch.
     pub loss: f64,
     pub validated: Option<Validated>,
+    /// Of a ranker that has fitted its sources: trees, and the most of them.
+    pub trees: Option<(usize, usize)>,
     /// Since the first epoch began.
     pub elapsed: Duration,
 }
@@ -48,6 +50,7 @@ impl FitState {
             max_epochs: 0,
             loss: f64::NAN,
             validated: None,
+            trees: None,
             elapsed: Duration::ZERO,
         }
     }
@@ -65,6 +68,7 @@ impl FitState {
                     self.validated = None;
                 }
                 (self.epoch, self.max_epochs, self.loss) = (epoch, max_epochs, loss);
+                self.trees = None;
                 anew
             }
             Fit::Validated {
@@ -80,6 +84,10 @@ impl FitState {
                     best_epoch,
                     ends,
                 });
+                false
+            }
+            Fit::Grown { trees, max_trees } => {
+                self.trees = Some((trees, max_trees));
                 false
             }
         };
@@ -99,6 +107,10 @@ impl FitState {
 /// it improves, at most 4 minutes left`
 impl fmt::Display for FitState {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if let Some((trees, most)) = self.trees {
+            let (system, task) = (&self.system, &self.task);
+            return write!(f, "{system}, {task}: tree {trees} of at most {most}");
+        }
         let (epoch, most) = (
             HumanCount(self.epoch as u64),
             HumanCount(self.max_epochs as u64),

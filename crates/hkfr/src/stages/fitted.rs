@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use hkfr_rec::method::System;
 use hkfr_rec::systems;
 
 use crate::config::Config;
@@ -16,6 +17,12 @@ pub(super) fn fitted(config: &Config) -> Result<BTreeMap<&str, BTreeMap<&str, sy
             let settings = config.systems.of(task, system);
             let recipe = systems::recipe(system, &settings, config.seed)?;
             of_task.insert(system, recipe.settings());
+        }
+        for system in config.systems() {
+            if let Some(System::Hkfr { without, .. }) = System::named(system) {
+                let hkfr = super::hkfr::settings(config, task, without)?;
+                of_task.insert(system, hkfr.as_settings());
+            }
         }
         fitted.insert(task.as_str(), of_task);
     }

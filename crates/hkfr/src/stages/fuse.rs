@@ -1,6 +1,7 @@
-//! Histories → knowledge: for every training instance and every case, one record a variant.
+//! Histories → knowledge: for every training instance and every case, one record an input of the model.
 
 use anyhow::{Result, bail};
+use hkfr_events::Instance;
 use hkfr_fuse::{Cohorts, FusionMode, KnowledgeStore, Wording};
 use serde_json::json;
 
@@ -11,11 +12,11 @@ use super::refresh::{self, Earlier, Planner};
 use super::service::{self, Service};
 use super::texts::{KNOWLEDGE, Source};
 use super::useful::{self, stored_fault, usefulness};
-use super::variant::{Variant, variants};
 use super::{Session, n_threads};
 use super::{claims, forms};
 use crate::config::Config;
 use crate::stage::{Outcome, Spec, StageContext};
+use hkfr_rec::method::Input;
 
 /// Stays when the stage is made anew: what was paid for, and what may be taken again.
 const KEEP: [&str; 5] = [
@@ -38,7 +39,7 @@ pub(super) fn spec(session: &Session) -> Result<Spec> {
     }
     let asked = variants
         .iter()
-        .any(|v| v.mode(config) == Some(FusionMode::Embedded));
+        .any(|&v| config.fusion_mode(v) == Some(FusionMode::Embedded));
     let mut key = json!({
         "fusion": config.fusion.decisive(),
         "refresh_threshold": config.fusion.refresh_threshold,
@@ -60,9 +61,9 @@ pub(super) fn spec(session: &Session) -> Result<Spec> {
 }
 
 /// The variants whose texts this stage makes.
-fn fused(config: &Config) -> Vec<Variant> {
-    let mut variants = variants(config, false);
-    variants.retain(|v| v.mode(config).is_some());
+fn fused(config: &Config) -> Vec<Input> {
+    let mut variants = config.inputs(false);
+    variants.retain(|&v| config.fusion_mode(v).is_some());
     variants
 }
 
@@ -79,6 +80,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let config = &session.config;
         let (mut jobs, mut n_done) = (Vec::new(), 0);
         let all = instances_of(session, &dataset, &split);
+        let all: Vec<&Instance> = all.iter().collect();
         let planner = Planner {
             config,
             dataset: &dataset,
@@ -93,7 +95,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         };
         let plan = planner.plan(&all, &earlier)?;
         store.put(&plan.taken)?;
-        for mode in variants.iter().filter_map(|v| v.mode(config)) {
+        for mode in variants.iter().filter_map(|&v| config.fusion_mode(v)) {
             let source = Source::new(config, &model, &templates, mode);
             // Behaviour text costs nothing and is always of its own time.
             let wanted = match mode {
@@ -109,7 +111,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         }
         let progress = ctx.progress("fusing", "histories", Some((jobs.len() + n_done) as u64));
         progress.skip(n_done as u64);
-        let serves = |v: &Variant| v.mode(config) == Some(FusionMode::Service);
+        let serves = |v: &Input| config.fusion_mode(*v) == Some(FusionMode::Service);
         let service = match variants.iter().any(serves) {
             true => Some(Service::open(config, &dataset, &ctx.dir, &ctx.stop)?),
             false => None,

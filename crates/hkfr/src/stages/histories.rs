@@ -4,17 +4,14 @@ use std::collections::HashSet;
 
 use hkfr_events::{Dataset, Instance, Split};
 use hkfr_fuse::{CountTokens, FactsConfig, Fusion, Wording};
+use hkfr_rec::method::asked;
 
 use super::Session;
 use crate::config::Config;
 
 /// The instances of the users that the stage `fuse` is about.
-pub(super) fn instances_of<'s>(
-    session: &Session,
-    dataset: &Dataset,
-    split: &'s Split,
-) -> Vec<&'s Instance> {
-    let mut instances = instances(split);
+pub(super) fn instances_of(session: &Session, dataset: &Dataset, split: &Split) -> Vec<Instance> {
+    let mut instances = instances(&session.config, dataset, split);
     if let Some(shard) = session.runner.shard("fuse") {
         instances.retain(|i| shard.holds(&dataset.users[i.user as usize].id));
     }
@@ -22,14 +19,22 @@ pub(super) fn instances_of<'s>(
 }
 
 /// All whose history is written out, without doubles (a case may coincide with a training instance).
-pub(super) fn instances(split: &Split) -> Vec<&Instance> {
+/// Cases whose list the model makes alone are all among them; for the ranker those that [`asked`] names.
+pub(super) fn instances(config: &Config, dataset: &Dataset, split: &Split) -> Vec<Instance> {
+    let asks = |ranker: bool| {
+        let mut systems = config.systems();
+        systems.any(|s| config.llm(s).is_some() && super::hkfr::is_ranker(s) == ranker)
+    };
+    let mut all = split.train.clone();
+    if asks(false) {
+        all.extend(split.cases.iter().map(|c| c.instance.clone()));
+    }
+    if asks(true) {
+        all.extend(asked(dataset, split, config.recommend.llm_users));
+    }
     let mut seen = HashSet::new();
-    let all = split
-        .train
-        .iter()
-        .chain(split.cases.iter().map(|c| &c.instance));
-    all.filter(|i| seen.insert((i.user, i.as_of, i.keep_last)))
-        .collect()
+    all.retain(|i| seen.insert((i.user, i.as_of, i.keep_last)));
+    all
 }
 
 /// What is condensed of a history.

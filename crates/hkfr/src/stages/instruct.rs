@@ -1,4 +1,4 @@
-//! Knowledge and tasks → instruction rows as messages, Alpaca and ShareGPT JSONL, three files a variant;
+//! Knowledge and tasks → instruction rows as messages, Alpaca and ShareGPT JSONL, three files an input;
 //! `report.json`, and what LLaMA-Factory and Axolotl must be told to read them.
 //!
 //! Nothing is written before every row has passed: its input cites events before as-of only, its label is of
@@ -21,10 +21,10 @@ use serde_json::json;
 
 use super::Session;
 use super::texts::Texts;
-use super::variant::{Variant, variants};
 use crate::atomic;
 use crate::config::InstructionsConfig;
 use crate::stage::{Outcome, Spec};
+use hkfr_rec::method::Input;
 
 const REPORT: &str = "report.json";
 const FORMAT_VERSION: u32 = 1;
@@ -53,7 +53,7 @@ struct Checks {
 }
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
-    let variants = variants(&session.config, true);
+    let variants = session.config.inputs(true);
     let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
     let fusion = &session.config.fusion;
     let (tasks, hash) = session.tasks()?;
@@ -61,7 +61,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     if !variants.is_empty() {
         outside.push(session.llm_fingerprint()?);
     }
-    let numbers = variants.contains(&Variant::Numbers);
+    let numbers = variants.contains(&Input::Numbers);
     let spec = Spec {
         name: "instruct",
         inputs: &["ingest", "split", "fuse"],
@@ -92,15 +92,15 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 curate: curate_config(&config, limit),
                 seed: ctx.seed,
             };
-            for variant in &variants {
-                let texts = Texts::open(session, *variant, &dataset, &split)?;
+            for input in &variants {
+                let texts = Texts::open(session, *input, &dataset, &split)?;
                 let (rows, report) = maker.rows(&texts, &|| Ok(ctx.stop.check()?))?;
-                let file = |form: &str| ctx.dir.join(format!("{}.{form}.jsonl", variant.name()));
+                let file = |form: &str| ctx.dir.join(format!("{}.{form}.jsonl", input.name()));
                 write_messages(&file("messages"), &rows)?;
                 write_alpaca(&file("alpaca"), &rows)?;
                 write_sharegpt(&file("sharegpt"), &rows)?;
-                ctx.count(&format!("rows {}", variant.name()), rows.len());
-                reports.insert(variant.name().to_owned(), report);
+                ctx.count(&format!("rows {}", input.name()), rows.len());
+                reports.insert(input.name().to_owned(), report);
             }
             atomic::write_json(&ctx.dir.join("dataset_info.json"), &dataset_info(&names))?;
             let part = axolotl(names[0], limit);

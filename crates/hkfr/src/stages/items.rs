@@ -28,11 +28,7 @@ pub fn item_vectors(session: &mut Session, path: &Path) -> Result<ItemVectors> {
     let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
     let titles = titles(&dataset, &split.catalogue);
     let sentence = if path.exists() {
-        let (mut tensors, _) = load_tensors(path)?;
-        tensors
-            .remove("sentence")
-            .context("the item vectors are damaged; run with --force tune")?
-            .1
+        sentence_vectors(path)?
     } else {
         let encoder =
             Encoder::open_with(&session.encoder_path()?, session.config.models.precision)?;
@@ -72,6 +68,14 @@ pub fn item_vectors(session: &mut Session, path: &Path) -> Result<ItemVectors> {
         &refs,
         sentence,
     ))
+}
+
+/// The sentence embeddings (items, width) that [`item_vectors`] kept in `path`.
+pub fn sentence_vectors(path: &Path) -> Result<Vec<f32>> {
+    let (mut tensors, _) = load_tensors(path)?;
+    let sentence = tensors.remove("sentence");
+    let sentence = sentence.context("the item vectors are damaged; run with --force tune")?;
+    Ok(sentence.1)
 }
 
 /// Choices of each catalogue item in the training histories.

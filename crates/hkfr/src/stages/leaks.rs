@@ -14,7 +14,7 @@ use hkfr_events::{Dataset, mark_future, shuffle_time, store};
 use serde_json::json;
 
 use super::{STAGES, Session, evaluate, read_runs};
-use crate::config::{Config, LLM_SYSTEMS};
+use crate::config::Config;
 use crate::stage::{Manifest, Spec};
 
 /// Decides the order in which visits are shuffled.
@@ -26,7 +26,7 @@ pub fn check(config: Config, open: impl Fn(Config) -> Result<Session>) -> Result
     scratch.out = config.run_dir().join("check-leaks");
     scratch.recommend.systems = config
         .systems()
-        .filter(|s| !LLM_SYSTEMS.contains(s))
+        .filter(|s| config.llm(s).is_none())
         .map(str::to_owned)
         .collect();
     ensure!(

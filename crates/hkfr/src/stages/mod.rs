@@ -10,17 +10,18 @@ mod asking;
 mod claims;
 mod cut_offs;
 mod evaluate;
+mod expectations;
 mod fit_watch;
 mod fitted;
 mod forms;
 mod fuse;
 mod fuse_worker;
 mod histories;
+mod hkfr;
 mod ingest;
 mod instruct;
 pub mod items;
 mod leaks;
-mod llm_ranking;
 mod merge;
 mod model;
 pub mod outstanding;
@@ -34,7 +35,6 @@ mod split;
 pub mod texts;
 mod tune;
 mod useful;
-pub mod variant;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -45,7 +45,7 @@ use hkfr_events::{Dataset, Split};
 use hkfr_fuse::TemplateSet;
 use hkfr_rec::tasks::TaskSet;
 
-use crate::config::{Config, LLM_SYSTEMS};
+use crate::config::Config;
 use crate::digest;
 use crate::fetch::{self, Asset, Fetcher};
 use crate::stage::{Outcome, RunLock, Runner};
@@ -198,12 +198,12 @@ impl Session {
         {
             self.asset_dir(asset).context("stage fetch")?;
         }
-        let ranks_by_llm = self.config.systems().any(|s| LLM_SYSTEMS.contains(&s));
+        let ranks_by_llm = !self.config.llms().is_empty();
         let reaches = |stage| position(until) >= position(stage);
         if ranks_by_llm && reaches("fuse") {
             self.llm_path().context("stage fetch")?;
         }
-        if variant::has_item_head(&self.config) && reaches("tune") {
+        if self.config.has_item_head() && reaches("tune") {
             self.encoder_path().context("stage fetch")?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use hkfr_lm::{Bits, ChatLayout, Gguf, Llama, QuantModel, Tokenizer};
 
 use super::Session;
-use crate::config::{Config, LLM_SYSTEMS, ModelsConfig, model_path};
+use crate::config::{Config, ModelsConfig, model_path};
 use crate::digest;
 use crate::fetch::{self, Asset};
 
@@ -242,10 +242,10 @@ pub fn assets_of<'a>(config: &Config, assets: &'a [Asset]) -> Result<Vec<&'a Ass
     if config.data.path.is_none() {
         names.extend(config.data.adapter.asset());
     }
-    if config.systems().any(|s| LLM_SYSTEMS.contains(&s)) {
+    if !config.llms().is_empty() {
         names.push(&config.models.llm);
     }
-    if super::variant::has_item_head(config) {
+    if config.has_item_head() {
         names.push(&config.models.encoder);
     }
     let names = names.into_iter().filter(|n| model_path(n).is_none());

@@ -20,9 +20,9 @@ use super::n_threads;
 use super::refresh::{self, Earlier, Planner};
 use super::service::{ANSWERS, close_answers, open_answers, pseudonyms, spend_config};
 use super::texts::KNOWLEDGE;
-use super::variant::{Variant, variants};
 use crate::args::ServiceArgs;
 use crate::config::FusionConfig;
+use hkfr_rec::method::Input;
 
 /// OpenAI takes no more in one file.
 const MAX_BATCH: usize = 50_000;
@@ -39,8 +39,8 @@ struct Requests {
 /// With the repeats of the report's sample, and as far as the answers are known with what is asked again.
 /// `made`: a key of pseudonyms is made if there is none.
 fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Result<Requests> {
-    let asks = |v: Variant| v.mode(&session.config) == Some(FusionMode::Service);
-    if !variants(&session.config, false).into_iter().any(asks) {
+    let asks = |v: Input| session.config.fusion_mode(v) == Some(FusionMode::Service);
+    if !session.config.inputs(false).into_iter().any(asks) {
         return Ok(Requests {
             n_histories: 0,
             reused: (0, 0.0),
@@ -52,6 +52,7 @@ fn requests(session: &mut Session, answers: Option<&Answers>, made: bool) -> Res
     let (config, stop) = (&session.config, &session.stop);
     let (dataset, model) = (&*dataset, &*model);
     let all = instances_of(session, dataset, &split);
+    let all: Vec<&Instance> = all.iter().collect();
     let planner = Planner {
         config,
         dataset,

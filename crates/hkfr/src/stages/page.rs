@@ -12,30 +12,30 @@ use serde_json::{Map, Value};
 
 use super::Session;
 use super::texts::KNOWLEDGE;
-use super::variant::Variant;
 use crate::config::Config;
+use hkfr_rec::method::Input;
 
 /// People whose knowledge and recommendations are shown.
 const SAMPLES: usize = 4;
 /// Places of a list that are shown.
 const SHOWN: usize = 10;
 
-/// One curve a loss and variant: tokens of the answers, items of the next order; in nats.
+/// One curve a loss and input: tokens of the answers, items of the next order; in nats.
 pub(super) fn loss_curves(session: &Session) -> Result<Vec<Series>> {
     let mut curves = Vec::new();
-    for variant in Variant::ALL {
-        let path = session.dir("tune").join(variant.name()).join(METRICS);
+    for input in Input::ALL {
+        let path = session.dir("tune").join(input.name()).join(METRICS);
         if !path.exists() {
             continue;
         }
         let steps = read_metrics(&path).context("run with --force tune")?;
         let curve = |name: &str, loss: &str| Series {
-            name: format!("{name}, {}", variant.name()),
+            name: format!("{name}, {}", input.name()),
             train: steps.iter().filter_map(|s| point(s, loss)).collect(),
             ..Series::default()
         };
         curves.push(curve("answer token", "token_loss"));
-        if variant.has_item_head() {
+        if input.has_item_head() {
             curves.push(curve("next items", "item_loss"));
         }
     }

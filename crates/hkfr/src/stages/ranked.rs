@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use hkfr_eval::{RankedList, Run};
-use hkfr_events::{Case, Dataset, Split};
+use hkfr_events::{Dataset, Instance, Split};
 use hkfr_lm::Pool;
 use hkfr_rec::baselines::{Entities, RepeatPolicy, Scorer};
 use hkfr_rec::rank;
@@ -56,9 +56,9 @@ impl<'a> Lists<'a> {
         self.depth
     }
 
-    /// What the policy of the table leaves out of a case's list of items.
-    pub fn excluded(&self, case: &Case) -> Option<Vec<u32>> {
-        let history = case.instance.history(self.dataset);
+    /// What the policy of the table leaves out of a list of items.
+    pub fn excluded(&self, asked: &Instance) -> Option<Vec<u32>> {
+        let history = asked.history(self.dataset);
         self.repeats.excluded(self.dataset, &self.items, &history)
     }
 
@@ -76,7 +76,7 @@ impl<'a> Lists<'a> {
     pub fn rank(&self, task: &str, case: usize, scores: &[f32]) -> Result<Vec<(u32, f32)>> {
         let case = &self.split.cases[case];
         let exclude = match task {
-            "item" => self.excluded(case),
+            "item" => self.excluded(&case.instance),
             _ => None,
         };
         Ok(rank(

@@ -8,21 +8,22 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use hkfr_eval::Run;
 use hkfr_rec::baselines::CHOICES_VERSION;
-use hkfr_rec::systems;
+use hkfr_rec::method::{HkfrRecipe, System};
+use hkfr_rec::systems::{self, Recipe};
 use serde::Serialize;
 use serde_json::json;
 
 use super::Session;
+use super::expectations::Expectations;
 use super::fit_watch::FitWatch;
 use super::fitted::fitted;
-use super::llm_ranking::LlmRanking;
 use super::ranked::Lists;
 use crate::config::TASKS;
 use crate::progress::{Progress, Unit};
 use crate::stage::{Outcome, Spec, StageContext};
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
-    let any_llm = !super::variant::variants(&session.config, false).is_empty();
+    let any_llm = !session.config.inputs(false).is_empty();
     let mut outside = Vec::new();
     if any_llm {
         outside.extend([session.llm_fingerprint()?, session.tasks()?.1]);
@@ -59,15 +60,27 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let (dir, stop, seed) = (ctx.dir.clone(), ctx.stop.clone(), ctx.seed);
         let tasks = &config.recommend.tasks;
         rank_all(ctx, &systems, tasks, |system, task, progress| {
-            if super::variant::system(system).is_some() {
-                let path = LlmRanking::open(system, &dir).finish(session, &lists)?;
+            let method = System::named(system);
+            let expectations = config.llm(system).map(|llm| Expectations::open(llm, &dir));
+            if let Some(expectations) = &expectations {
+                expectations.finish(session, &lists)?;
                 if *task == tasks[0] {
-                    LlmRanking::write_features(&path, system, &lists)?;
+                    expectations.write_features(system, &lists)?;
                 }
-                return LlmRanking::read(&path, system, task, &lists);
+                if !super::hkfr::is_ranker(system) {
+                    return expectations.run(system, task, &lists);
+                }
             }
-            let settings = config.systems.of(task, system);
-            let recipe = systems::recipe(system, &settings, seed)?;
+            let recipe: Box<dyn Recipe> = match method {
+                Some(System::Hkfr { without, .. }) => Box::new(HkfrRecipe {
+                    config: super::hkfr::settings(&config, task, without)?,
+                    expectations: match &expectations {
+                        Some(expectations) => Some(expectations.features(session, &lists)?),
+                        None => None,
+                    },
+                }),
+                _ => systems::recipe(system, &config.systems.of(task, system), seed)?,
+            };
             let from = fittings.iter().find(|f| f.0 == task).map(|f| &f.1);
             let from = from.context("a task of the config")?;
             let started = Instant::now();
@@ -95,7 +108,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             crate::atomic::write_json(&path, &cost)?;
             Ok(run)
         })?;
-        LlmRanking::clean(&dir)
+        Expectations::clean(&dir)
     })
 }
 

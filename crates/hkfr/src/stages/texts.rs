@@ -1,4 +1,4 @@
-//! The texts that the variants are told, out of the store of the stage `fuse` where they are kept there.
+//! The texts that the models are told, out of the store of the stage `fuse` where they are kept there.
 
 use std::rc::Rc;
 
@@ -7,14 +7,14 @@ use hkfr_events::{Dataset, Instance, Split};
 use hkfr_fuse::{COHORT_SLOT, FusionMode, KnowledgeKey, KnowledgeStore, Known, TemplateSet};
 use hkfr_rec::llm::Numbers;
 
-use super::variant::Variant;
 use super::{Model, Session};
 use crate::config::Config;
+use hkfr_rec::method::Input;
 
 /// The database in the directory of the stage `fuse`.
 pub const KNOWLEDGE: &str = "knowledge.sqlite";
 
-/// The models of which the knowledge of a variant may be, each of which is in its key.
+/// The models of which the knowledge of an input may be, each of which is in its key.
 pub fn knowledge_models(mode: FusionMode, config: &Config, model: &Model) -> Vec<String> {
     match mode {
         FusionMode::Embedded => vec![model.llama.name.clone()],
@@ -94,13 +94,13 @@ impl Source {
     }
 }
 
-/// Gives the input texts of a variant.
+/// Gives the texts of an input.
 pub struct Texts<'a> {
     dataset: &'a Dataset,
-    from: Input<'a>,
+    from: From<'a>,
 }
 
-enum Input<'a> {
+enum From<'a> {
     Stored {
         store: KnowledgeStore,
         source: Source,
@@ -115,17 +115,17 @@ enum Input<'a> {
 impl<'a> Texts<'a> {
     pub fn open(
         session: &mut Session,
-        variant: Variant,
+        input: Input,
         dataset: &'a Dataset,
         split: &'a Split,
     ) -> Result<Self> {
         let model = session.model()?;
-        let from = match variant.mode(&session.config) {
-            Some(mode) => Input::Stored {
+        let from = match session.config.fusion_mode(input) {
+            Some(mode) => From::Stored {
                 store: KnowledgeStore::open(&session.dir("fuse").join(KNOWLEDGE))?,
                 source: Source::new(&session.config, &model, &session.templates()?, mode),
             },
-            None => Input::Numbers {
+            None => From::Numbers {
                 numbers: Numbers::new(dataset, &split.catalogue, session.config.seed),
                 model,
                 budget: session.config.fusion.knowledge_tokens as usize,
@@ -134,17 +134,17 @@ impl<'a> Texts<'a> {
         Ok(Self { dataset, from })
     }
 
-    /// Of the variant [`Variant::Numbers`].
+    /// Of [`Input::Numbers`].
     pub fn numbers(&self) -> Option<&Numbers<'a>> {
         match &self.from {
-            Input::Numbers { numbers, .. } => Some(numbers),
-            Input::Stored { .. } => None,
+            From::Numbers { numbers, .. } => Some(numbers),
+            From::Stored { .. } => None,
         }
     }
 
     pub fn of(&self, instance: &Instance) -> Result<String> {
         match &self.from {
-            Input::Numbers {
+            From::Numbers {
                 numbers,
                 model,
                 budget,
@@ -153,9 +153,21 @@ impl<'a> Texts<'a> {
                 let count = |text: &str| model.tokenizer.count(text);
                 Ok(numbers.input(&history, &count, *budget))
             }
-            Input::Stored { store, source } => {
+            From::Stored { store, source } => {
                 let known = source.of(store, self.dataset, instance)?;
                 Ok(known.into_record().text)
+            }
+        }
+    }
+
+    /// The text of an instance, and what its claims are about.
+    pub fn told(&self, instance: &Instance) -> Result<(String, Vec<String>)> {
+        match &self.from {
+            From::Numbers { .. } => Ok((self.of(instance)?, Vec::new())),
+            From::Stored { store, source } => {
+                let record = source.of(store, self.dataset, instance)?.into_record();
+                let own = record.claims.into_iter().filter(|c| c.slot != COHORT_SLOT);
+                Ok((record.text, own.map(|c| c.value).collect()))
             }
         }
     }
@@ -164,8 +176,8 @@ impl<'a> Texts<'a> {
     /// held to its cut-off by [`super::cut_offs`].)
     pub fn cited(&self, instance: &Instance) -> Result<Vec<u32>> {
         match &self.from {
-            Input::Numbers { .. } => Ok(Vec::new()),
-            Input::Stored { store, source } => {
+            From::Numbers { .. } => Ok(Vec::new()),
+            From::Stored { store, source } => {
                 let record = source.of(store, self.dataset, instance)?.into_record();
                 let own = record.claims.into_iter().filter(|c| c.slot != COHORT_SLOT);
                 Ok(own.flat_map(|c| c.evidence).collect())

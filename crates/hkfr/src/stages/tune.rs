@@ -1,4 +1,4 @@
-//! Instruction rows → a PEFT adapter directory and an item head, one a variant.
+//! Instruction rows → a PEFT adapter directory and an item head, one an input.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,24 +15,24 @@ use hkfr_rec::tasks::{InstructionRow, read_messages};
 use serde_json::json;
 
 use super::items::{item_vectors, popularity};
-use super::variant::{Variant, variants};
 use super::{Model, Session, n_threads};
 use crate::config::TuningConfig;
 use crate::stage::{Outcome, Spec};
+use hkfr_rec::method::Input;
 
 /// Sentence embeddings of the catalogue, in the directory of this stage.
 pub const ITEMS: &str = "items.safetensors";
 const HEAD: &str = "item_head.safetensors";
 
 pub(super) fn run(session: &mut Session) -> Result<Outcome> {
-    let variants = variants(&session.config, true);
-    let names: Vec<_> = variants.iter().map(|v| v.name()).collect();
-    let any_llm = !super::variant::variants(&session.config, false).is_empty();
+    let inputs = session.config.inputs(true);
+    let names: Vec<_> = inputs.iter().map(|v| v.name()).collect();
+    let any_llm = !session.config.inputs(false).is_empty();
     let mut outside = Vec::new();
     if any_llm {
         outside.extend([session.llm_fingerprint()?, session.tasks()?.1]);
     }
-    let has_item_head = super::variant::has_item_head(&session.config);
+    let has_item_head = session.config.has_item_head();
     if has_item_head {
         outside.push(session.encoder_fingerprint()?);
     }
@@ -57,12 +57,17 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             .then(|| item_vectors(session, &ctx.dir.join(ITEMS)))
             .transpose()?;
         let (dataset, split, model) = (session.dataset()?, session.split()?, session.model()?);
-        super::cut_offs::check(&dataset, &split, &super::page::knowledge(session)?)?;
+        super::cut_offs::check(
+            &session.config,
+            &dataset,
+            &split,
+            &super::page::knowledge(session)?,
+        )?;
         let instruction = session.tasks()?.0.instruction("next_item")?;
         let config = tune_config(&session.config.tuning, ctx.seed);
-        for variant in &variants {
-            let dir = ctx.dir.join(variant.name());
-            let done = match variant.has_item_head() {
+        for input in &inputs {
+            let dir = ctx.dir.join(input.name());
+            let done = match input.has_item_head() {
                 true => HEAD,
                 false => ADAPTER_CONFIG,
             };
@@ -73,10 +78,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             let rows = read_messages(
                 &session
                     .dir("instruct")
-                    .join(format!("{}.messages.jsonl", variant.name())),
+                    .join(format!("{}.messages.jsonl", input.name())),
             )?;
             let mut examples = examples(&dataset, &split, rows)?;
-            let items = vectors.as_ref().filter(|_| variant.has_item_head());
+            let items = vectors.as_ref().filter(|_| input.has_item_head());
             if items.is_none() {
                 examples.iter_mut().for_each(|e| e.targets.clear());
             }
@@ -90,7 +95,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
             let mut on_step = |e: &TuneEvent| {
                 let bar = progress.get_or_insert_with(|| {
                     let bar = ctx.progress(
-                        &format!("tuning {}", variant.name()),
+                        &format!("tuning {}", input.name()),
                         "steps",
                         Some(e.n_steps as u64),
                     );
@@ -98,7 +103,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                     bar
                 });
                 bar.inc(1);
-                bar.note(match variant.has_item_head() {
+                bar.note(match input.has_item_head() {
                     true => format!("loss {:.3}, items {:.3}", e.token_loss, e.item_loss),
                     false => format!("loss {:.3}", e.token_loss),
                 });
@@ -128,7 +133,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 &model.llama.config,
                 &session.base_model()?,
             )?;
-            // Last: it marks this variant as done.
+            // Last: it marks this input as done.
             if let Some(head) = outcome.head {
                 let tensor = ("head".into(), vec![head.params.len()], &head.params[..]);
                 save_tensors(&dir.join(HEAD), &[tensor], HashMap::new())?;
@@ -137,8 +142,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 fs_err::remove_file(&checkpoint)?;
             }
             let tokens: usize = outcome.steps.iter().map(|s| s.n_tokens).sum();
-            ctx.count(&format!("steps {}", variant.name()), outcome.steps.len());
-            ctx.count(&format!("tokens {}", variant.name()), tokens);
+            ctx.count(&format!("steps {}", input.name()), outcome.steps.len());
+            ctx.count(&format!("tokens {}", input.name()), tokens);
         }
         Ok(())
     })
@@ -190,17 +195,14 @@ fn tune_config(c: &TuningConfig, seed: u64) -> TuneConfig {
     }
 }
 
-/// The adapter of a variant, as [`run`] left it.
-pub(super) fn load_lora(dir: &Path, variant: Variant, model: &Model) -> Result<Lora> {
-    Ok(load_adapter(
-        &dir.join(variant.name()),
-        &model.llama.config,
-    )?)
+/// The adapter of an input, as [`run`] left it.
+pub(super) fn load_lora(dir: &Path, input: Input, model: &Model) -> Result<Lora> {
+    Ok(load_adapter(&dir.join(input.name()), &model.llama.config)?)
 }
 
-/// The item head of a variant, as [`run`] left it.
-pub(super) fn load_head(dir: &Path, variant: Variant, vectors: &ItemVectors) -> Result<ItemHead> {
-    let path = dir.join(variant.name()).join(HEAD);
+/// The item head of an input, as [`run`] left it.
+pub(super) fn load_head(dir: &Path, input: Input, vectors: &ItemVectors) -> Result<ItemHead> {
+    let path = dir.join(input.name()).join(HEAD);
     let (mut tensors, _) = load_tensors(&path)?;
     let head = tensors.remove("head").map(|t| ItemHead { params: t.1 });
     let head = head.filter(|h| h.params.len() == ItemHead::untuned(vectors).params.len());

@@ -4,7 +4,7 @@ use hkfr_events::{Catalogue, Dataset, Event, History, ItemIdx};
 use serde::{Deserialize, Serialize};
 
 /// A view of a data set in which an event is about at most one entity.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entities {
     ids: Vec<String>,
     of_item: Vec<Option<u32>>,
@@ -45,6 +45,11 @@ impl Entities {
             of_item: (0..ds.n_items() as ItemIdx).map(position).collect(),
             of_categories: true,
         }
+    }
+
+    /// Whether entities are categories, and not items.
+    pub fn are_categories(&self) -> bool {
+        self.of_categories
     }
 
     pub fn n(&self) -> usize {

@@ -46,8 +46,7 @@ pub use lightgcn::{LightGcnConfig, LightGcnTrainer};
 pub use pairwise::{Choices, HeldOut, PairwiseConfig, Triple};
 pub(crate) use pairwise::{Pairwise, PairwiseScorer};
 pub use popularity::{
-    OwnChoices, OwnFrequency, OwnFrequencyConfig, Popularity, RecentPopularity,
-    RecentPopularityConfig,
+    OwnFrequency, OwnFrequencyConfig, Popularity, RecentPopularity, RecentPopularityConfig,
 };
 pub use sequential_rules::{SequentialRules, SequentialRulesConfig};
 pub use spd_inverse::spd_inverse;

@@ -146,7 +146,7 @@ impl OwnFrequencyConfig {
 }
 
 /// A user's own choices, halved every half-life before the history's as-of.
-pub struct OwnChoices {
+struct OwnChoices {
     entities: Entities,
     half_life_days: f32,
 }

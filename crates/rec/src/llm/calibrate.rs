@@ -6,13 +6,9 @@
 //!
 //! `score(c) = ln n(c) + w·e(c)`, `score(i) = item head(i) + w·e(category of i)`:
 //!
-//! Bayes' rule with the popularity as the prior, and for items p(i | u) = p(c | u) p(i | c). To this expectation
-//! [`Posterior`] adds what the user chose before.
-
-use hkfr_events::{Dataset, History};
+//! Bayes' rule with the popularity as the prior, and for items p(i | u) = p(c | u) p(i | c).
 
 use super::case_scores::CaseScores;
-use crate::baselines::OwnChoices;
 
 pub struct Calibration {
     /// ln p̄ and ln n, by category.
@@ -62,34 +58,6 @@ impl Calibration {
         }
         for ((score, prior), e) in scores.categories.iter_mut().zip(&self.prior).zip(evidence) {
             *score = prior + e;
-        }
-    }
-}
-
-/// A user's own choices beside what is expected of the user: who chose little gets what is expected, who chose much
-/// gets that again. In the terms of Bayes: shares whose Dirichlet prior is the calibrated expectation, after `own`
-/// was seen.
-pub struct Posterior {
-    pub categories: OwnChoices,
-    pub items: OwnChoices,
-    /// Of one choice, where the highest expectation is 1.
-    pub weight: f32,
-}
-
-impl Posterior {
-    /// `score(e) = ln(exp(score(e) − highest score) + weight · own(e))`, own choices halved by age.
-    pub fn apply(&self, ds: &Dataset, history: &History, scores: &mut CaseScores) {
-        for (own, scores) in [
-            (&self.categories, &mut scores.categories),
-            (&self.items, &mut scores.items),
-        ] {
-            let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            scores.iter_mut().for_each(|s| *s = (*s - top).exp());
-            own.add(ds, history, self.weight, scores);
-            // What is expected of nothing underflows: all below it are level, and none is infinite.
-            scores
-                .iter_mut()
-                .for_each(|s| *s = s.max(f32::MIN_POSITIVE).ln());
         }
     }
 }

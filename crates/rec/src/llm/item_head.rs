@@ -103,14 +103,13 @@ impl ItemHead {
         hidden.iter().map(|h| h * v.h_scale).collect()
     }
 
-    /// A score for every catalogue position.
-    pub fn scores(&self, v: &ItemVectors, hidden: &[f32]) -> Vec<f32> {
-        let h = Self::scaled(v, hidden);
+    /// A score for every catalogue position. `h`: the user vector ([`CaseScores::user_vector`](super::CaseScores)).
+    pub fn scores(&self, v: &ItemVectors, h: &[f32]) -> Vec<f32> {
         let (tau, w, b) = self.parts(v);
         let mut scores = b.to_vec();
-        product(&mut scores, 1.0, tau, &v.title, &h, v.n_items, v.d_h);
+        product(&mut scores, 1.0, tau, &v.title, h, v.n_items, v.d_h);
         let mut u = vec![0.0; v.d_m];
-        product(&mut u, 0.0, v.w_scale(), w, &h, v.d_m, v.d_h);
+        product(&mut u, 0.0, v.w_scale(), w, h, v.d_m, v.d_h);
         product(&mut scores, 1.0, 1.0, &v.sentence, &u, v.n_items, v.d_m);
         scores
     }

@@ -9,7 +9,7 @@ mod pack;
 mod recommend;
 mod tune;
 
-pub use calibrate::{Calibration, Posterior};
+pub use calibrate::Calibration;
 pub use case_scores::CaseScores;
 pub use embedded::EmbeddedScorer;
 pub use item_head::{ItemHead, ItemVectors};

@@ -82,8 +82,9 @@ impl Ranker<'_> {
         session.prefill(self.model, self.lora, &tree);
         let mut hidden = Vec::new();
         session.hidden(self.model, &[tree.rows(question).end - 1], &mut hidden);
+        let user_vector = user_vector(self.model, &hidden);
         let items = match self.items {
-            ItemScores::Head(vectors, head) => head.scores(vectors, &hidden),
+            ItemScores::Head(vectors, head) => head.scores(vectors, &user_vector),
             ItemScores::Names(names) => {
                 self.by_name(session, &mut tree, question, names, asker.top)
             }
@@ -100,7 +101,7 @@ impl Ranker<'_> {
         let mut scores = CaseScores {
             categories: category_scores,
             items,
-            user_vector: user_vector(self.model, &hidden),
+            user_vector,
             prompt_tokens: asked.shared.len() + asked.own.iter().map(Vec::len).sum::<usize>(),
         };
         if let Some(calibration) = &self.calibration {

@@ -6,6 +6,7 @@
 //! | `item-knn` `ease` `ials` `bpr-mf` `lightgcn` | who chose what | [`crate::baselines`] |
 //! | `sequential-rules` `vsknn` `stan` | the order of choices, by counting | [`crate::baselines`] |
 //! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
+//! | `hkfr` | all of these, and what is known of items and users | [`crate::method`] |
 //! | `sasrec-bce` `sasrec-softmax` | `sasrec` with one loss, which a search leaves as it is | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
@@ -22,18 +23,19 @@ mod sequence;
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
-use hkfr_events::{Dataset, Split};
+use hkfr_events::{Dataset, Item, Split};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::baselines::{
     BprConfig, BprTrainer, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
-    ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnChoices, OwnFrequency, OwnFrequencyConfig,
-    Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer, SequentialRules,
+    ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnFrequency, OwnFrequencyConfig, Popularity,
+    RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer, SequentialRules,
     SequentialRulesConfig, Stan, StanConfig, Vsknn, VsknnConfig,
 };
 use crate::error::{Error, Result};
+use crate::method::{HkfrConfig, HkfrRecipe};
 use crate::sequence::{
     Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, Orders, SasRec, TransformerConfig,
     training_orders,
@@ -43,7 +45,7 @@ pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 18] = [
+pub const SYSTEMS: [&str; 19] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
@@ -62,6 +64,7 @@ pub const SYSTEMS: [&str; 18] = [
     "bert4rec",
     "gru4rec",
     "caser",
+    "hkfr",
 ];
 
 /// Keys of a system and their values; a key that is absent has its default.
@@ -104,6 +107,22 @@ impl<'a> Fitting<'a> {
     pub fn interactions(&self) -> &Interactions {
         self.interactions
             .get_or_init(|| Interactions::fit(self.ds, self.split, self.entities))
+    }
+
+    /// By entity its category, `u32::MAX` if it has none; empty where entities are categories.
+    pub fn category_of(&self) -> Vec<u32> {
+        if self.entities.are_categories() {
+            return Vec::new();
+        }
+        let of = self.split.catalogue.category_of.iter();
+        of.map(|c| c.unwrap_or(u32::MAX)).collect()
+    }
+
+    /// The entities as items; `None` where they are categories.
+    pub fn items(&self) -> Option<Vec<&'a Item>> {
+        let items = self.split.catalogue.items.iter();
+        let items = items.map(|&i| &self.ds.items[i as usize]);
+        (!self.entities.are_categories()).then(|| items.collect())
     }
 
     /// What each user may teach, order by order; made once.
@@ -179,6 +198,10 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         "bert4rec" => sequence::read::<Bert4RecSettings, _>(s, seed, Bert4RecSettings::build)?,
         "gru4rec" => sequence::read(s, seed, |c, _| Gru4Rec::new(c))?,
         "caser" => sequence::read(s, seed, |c, _| Caser::new(c))?,
+        "hkfr" => Box::new(HkfrRecipe {
+            config: HkfrConfig::read(s, seed)?,
+            expectations: None,
+        }),
         _ => {
             return Err(Error::Config(format!(
                 "there is no system {system:?}; the systems are {}",
@@ -197,16 +220,6 @@ fn with_loss(system: &str, settings: &Settings, loss: &str) -> Result<Settings> 
         ))),
         _ => Ok(settings),
     }
-}
-
-/// The choices that the system "own-frequency" of these settings counts, without its prior.
-///
-/// # Errors
-/// An unknown key; a value of the wrong type or out of its range.
-pub fn own_choices(settings: &Settings, entities: &Entities) -> Result<OwnChoices> {
-    let config: OwnFrequencyConfig = read(settings, 0)?;
-    config.check()?;
-    Ok(OwnChoices::new(entities, &config))
 }
 
 /// A [`TransformerConfig`] whose feed-forward layer is as wide as eSASRec's by default.
@@ -312,7 +325,10 @@ where
 }
 
 /// Settings over the defaults of `C`.
-fn read<C: Default + Serialize + DeserializeOwned>(settings: &Settings, seed: u64) -> Result<C> {
+pub(crate) fn read<C: Default + Serialize + DeserializeOwned>(
+    settings: &Settings,
+    seed: u64,
+) -> Result<C> {
     let mut all = as_settings(&C::default());
     if let Some(value) = all.get_mut("seed") {
         *value = seed.into();
@@ -321,7 +337,7 @@ fn read<C: Default + Serialize + DeserializeOwned>(settings: &Settings, seed: u6
     serde_json::from_value(Value::Object(all)).map_err(|e| Error::Config(e.to_string()))
 }
 
-fn as_settings(config: &impl Serialize) -> Settings {
+pub(crate) fn as_settings(config: &impl Serialize) -> Settings {
     match serde_json::to_value(config) {
         Ok(Value::Object(map)) => map,
         _ => unreachable!("a config is a struct"),

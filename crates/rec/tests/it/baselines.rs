@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use hkfr_events::{AsOf, Dataset, Event, Phase, Split};
 use hkfr_rec::baselines::{Entities, Interactions, RepeatPolicy, Scorer, spd_inverse};
-use hkfr_rec::llm::{CaseScores, Posterior};
-use hkfr_rec::systems::{Fitting, SYSTEMS, Settings, own_choices, recipe};
+use hkfr_rec::systems::{Fitting, SYSTEMS, Settings, recipe};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -143,8 +142,6 @@ proptest! {
         let dot = |i: usize, j: usize| x.iter().map(|row| row[i] * row[j]).sum::<f64>();
         let gram: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| dot(i, j) + if i == j { 60.0 } else { 0.0 }).collect()).collect();
         let p = direct_inverse(&gram);
-        let own = || own_choices(&Settings::new(), &entities).unwrap();
-        let posterior = Posterior { categories: own(), items: own(), weight: 0.5 };
         for user in 0..ds.n_users() as u32 {
             let history = ds.history(user, cut);
             let score = |system: &dyn Scorer| { let mut out = vec![f32::NAN; n]; system.score(&ds, &history, &mut out); out };
@@ -152,13 +149,6 @@ proptest! {
             prop_assert!(close(&score(&*fitted[1]), &count(&|c| c.3 * half_life(c.2, 14.0)), 1e-5));
             let max = popularity.iter().copied().fold(1e-30, f64::max);
             let mut own = count(&|c| if c.0 == user { c.3 * half_life(c.2, 90.0) } else { 0.0 });
-            let expected: Vec<f64> = (0..n).map(|e| f64::from((e as u32 * 7 + user) % 5)).collect();
-            let top = expected.iter().copied().fold(0.0, f64::max);
-            let with_own: Vec<f64> = own.iter().zip(&expected).map(|(o, e)| ((e - top).exp() + 0.5 * o).ln()).collect();
-            let expected: Vec<f32> = expected.iter().map(|&e| e as f32).collect();
-            let mut scores = CaseScores { categories: expected.clone(), items: expected, user_vector: Vec::new(), prompt_tokens: 0 };
-            posterior.apply(&ds, &history, &mut scores);
-            prop_assert!(close(&scores.categories, &with_own, 1e-5) && scores.items == scores.categories);
             own.iter_mut().zip(&popularity).for_each(|(o, p)| *o += 0.1 * p / max);
             prop_assert!(close(&score(&*fitted[2]), &own, 1e-5));
 

@@ -516,6 +516,7 @@ fn progress_is_told_and_a_refit_learns_as_long_as_was_best() {
                                 best = (accuracy.ndcg_at_10, epoch);
                             }
                         }
+                        Progress::Grown { .. } => unreachable!("no trees here"),
                     }
                     ControlFlow::Continue(())
                 })

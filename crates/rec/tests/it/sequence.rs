@@ -536,6 +536,7 @@ fn a_fit_ends_when_it_said() {
                     assert_eq!((b, best_epoch), best);
                     assert_eq!(ends, said);
                 }
+                Progress::Grown { .. } => unreachable!("no trees here"),
             }
             ControlFlow::Continue(())
         };

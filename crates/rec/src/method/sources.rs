@@ -1,0 +1,150 @@
+//! Other rankers as sources: of candidates, and of features.
+//!
+//! Of a source that scores the catalogue with s, a candidate e has four features:
+//!
+//! ```text
+//! s_e                          the score itself
+//! (s_e − mean s) / deviation   its place in the catalogue, as other sources would say it
+//! ln p_e                       p: shares of the sum where no score is below 0, else a softmax
+//! 1 / rank of e                among the candidates, equal scores sharing the best
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::features::{Feature, Group, Rows};
+use super::{Fitting, Settings, Watch};
+use crate::baselines::Scorer;
+use crate::error::Result;
+use crate::systems;
+
+/// A ranker that is asked for candidates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// How the features call it.
+    pub name: String,
+    pub system: String,
+    pub group: Group,
+    #[serde(default)]
+    pub settings: Settings,
+}
+
+impl SourceConfig {
+    pub fn new(name: &str, system: &str, group: Group) -> Self {
+        Self {
+            name: name.into(),
+            system: system.into(),
+            group,
+            settings: Settings::new(),
+        }
+    }
+}
+
+/// Fitted, in the order of the config.
+pub(super) struct Sources {
+    all: Vec<(SourceConfig, Box<dyn Scorer>)>,
+}
+
+/// Columns of a source.
+const WIDTH: usize = 4;
+
+impl Sources {
+    pub fn fit(from: &Fitting, configs: &[SourceConfig], seed: u64, watch: Watch) -> Result<Self> {
+        let mut all = Vec::with_capacity(configs.len());
+        for config in configs {
+            let recipe = systems::recipe(&config.system, &config.settings, seed)?;
+            all.push((config.clone(), recipe.fit(from, watch)?));
+        }
+        Ok(Self { all })
+    }
+
+    pub fn table(&self) -> Vec<Feature> {
+        let of = |config: &SourceConfig| {
+            ["score", "place", "ln p", "1 / rank"].map(|what| Feature {
+                name: format!("{}: {what}", config.name),
+                group: config.group,
+            })
+        };
+        self.all.iter().flat_map(|(config, _)| of(config)).collect()
+    }
+
+    /// By source the scores of all entities.
+    pub fn score(&self, user: &super::Context, n: usize, out: &mut Vec<Vec<f32>>) {
+        out.resize_with(self.all.len(), Vec::new);
+        for ((_, scorer), out) in self.all.iter().zip(out) {
+            out.resize(n, 0.0);
+            scorer.score(user.ds, user.history, out);
+        }
+    }
+
+    /// Fills the columns of [`table`](Self::table) from `rows.column` on.
+    pub fn fill(&self, scores: &[Vec<f32>], candidates: &[u32], rows: &mut Rows) {
+        let mut order: Vec<(f32, usize)> = Vec::with_capacity(candidates.len());
+        let mut ranks = vec![0.0; candidates.len()];
+        for scores in scores {
+            let scale = Scale::of(scores);
+            order.clear();
+            let of = candidates.iter().map(|&e| scores[e as usize]);
+            order.extend(of.zip(0..));
+            order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            let mut rank = 1;
+            for (place, &(score, i)) in (1..).zip(&order) {
+                if place > 1 && score < order[place - 2].0 {
+                    rank = place;
+                }
+                ranks[i] = 1.0 / rank as f32;
+            }
+            for (i, &candidate) in candidates.iter().enumerate() {
+                let s = scores[candidate as usize];
+                let place = (s - scale.mean) / scale.deviation;
+                rows.set(i, &[s, place, scale.ln_p(s), ranks[i]]);
+            }
+            rows.column += WIDTH;
+        }
+    }
+}
+
+struct Scale {
+    mean: f32,
+    deviation: f32,
+    /// Of the softmax, or of the sum.
+    ln_total: f32,
+    is_share: bool,
+}
+
+impl Scale {
+    fn of(scores: &[f32]) -> Self {
+        let n = scores.len() as f64;
+        let (mut sum, mut squares) = (0.0, 0.0);
+        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
+        for &s in scores {
+            sum += f64::from(s);
+            squares += f64::from(s) * f64::from(s);
+            least = least.min(s);
+            most = most.max(s);
+        }
+        let mean = sum / n;
+        let deviation = (squares / n - mean * mean).max(1e-18).sqrt();
+        let is_share = least >= 0.0;
+        let ln_total = if is_share {
+            (sum as f32).max(f32::MIN_POSITIVE).ln()
+        } else {
+            let exps: f32 = scores.iter().map(|s| (s - most).exp()).sum();
+            most + exps.ln()
+        };
+        Self {
+            mean: mean as f32,
+            deviation: deviation as f32,
+            ln_total,
+            is_share,
+        }
+    }
+
+    fn ln_p(&self, score: f32) -> f32 {
+        if self.is_share {
+            score.max(1e-12).ln() - self.ln_total
+        } else {
+            score - self.ln_total
+        }
+    }
+}
