@@ -9,6 +9,7 @@
 pub mod baselines;
 mod error;
 pub mod llm;
+pub mod method;
 mod scores;
 pub mod sequence;
 pub mod systems;

@@ -7,6 +7,7 @@ mod choices_golden;
 mod fixtures;
 mod gru4rec;
 mod matrix;
+mod method;
 mod numbers;
 mod orders;
 mod ranking;
