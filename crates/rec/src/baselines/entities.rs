@@ -55,6 +55,11 @@ impl Entities {
         &self.ids[entity as usize]
     }
 
+    /// Whether an entity is a category rather than an item.
+    pub fn are_categories(&self) -> bool {
+        self.of_categories
+    }
+
     pub fn of_item(&self, item: ItemIdx) -> Option<u32> {
         self.of_item[item as usize]
     }

@@ -5,6 +5,7 @@
 //! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
 //! | `item-knn` `ease` `ials` `bpr-mf` `lightgcn` | who chose what | [`crate::baselines`] |
 //! | `sequential-rules` `vsknn` `stan` | the order of choices, by counting | [`crate::baselines`] |
+//! | `text-knn` | what the catalogue says of what was chosen | [`crate::baselines`] |
 //! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
 //! | `sasrec-bce` `sasrec-softmax` | `sasrec` with one loss, which a search leaves as it is | [`crate::sequence`] |
 //!
@@ -31,19 +32,20 @@ use crate::baselines::{
     BprConfig, BprTrainer, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
     ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnChoices, OwnFrequency, OwnFrequencyConfig,
     Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer, SequentialRules,
-    SequentialRulesConfig, Stan, StanConfig, Vsknn, VsknnConfig,
+    SequentialRulesConfig, Stan, StanConfig, TextKnn, TextKnnConfig, Vsknn, VsknnConfig,
 };
 use crate::error::{Error, Result};
 use crate::sequence::{
     Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, Orders, SasRec, TransformerConfig,
     training_orders,
 };
+use crate::text::EntityTexts;
 
 pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 18] = [
+pub const SYSTEMS: [&str; 19] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
@@ -51,6 +53,7 @@ pub const SYSTEMS: [&str; 18] = [
     "sequential-rules",
     "vsknn",
     "stan",
+    "text-knn",
     "ease",
     "ials",
     "bpr-mf",
@@ -79,6 +82,7 @@ pub struct Fitting<'a> {
     pub n_threads: usize,
     interactions: OnceLock<Interactions>,
     orders: OnceLock<Vec<Orders>>,
+    texts: OnceLock<EntityTexts>,
 }
 
 impl<'a> Fitting<'a> {
@@ -97,6 +101,7 @@ impl<'a> Fitting<'a> {
             n_threads,
             interactions: OnceLock::new(),
             orders: OnceLock::new(),
+            texts: OnceLock::new(),
         }
     }
 
@@ -110,6 +115,12 @@ impl<'a> Fitting<'a> {
     pub fn orders(&self) -> &[Orders] {
         self.orders
             .get_or_init(|| training_orders(self.ds, self.split, self.entities))
+    }
+
+    /// What the catalogue says of each entity; made once.
+    pub fn texts(&self) -> &EntityTexts {
+        self.texts
+            .get_or_init(|| EntityTexts::new(self.ds, self.entities))
     }
 }
 
@@ -162,6 +173,9 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         })?,
         "stan" => plain(s, seed, StanConfig::check, |c, f| {
             Ok(Box::new(Stan::fit(f.ds, f.split, f.entities, c)))
+        })?,
+        "text-knn" => plain(s, seed, TextKnnConfig::check, |c, f| {
+            Ok(Box::new(TextKnn::fit(f.entities, f.texts(), f.orders(), c)))
         })?,
         "ease" => plain(s, seed, EaseConfig::check, |c, f| {
             Ok(Box::new(Ease::fit(f.entities, f.interactions(), c)))

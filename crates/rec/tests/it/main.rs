@@ -16,3 +16,4 @@ mod sequence_golden;
 mod session_knn;
 mod systems;
 mod tasks;
+mod text;
