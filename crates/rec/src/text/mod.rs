@@ -2,10 +2,10 @@
 //!
 //! | module | in → out |
 //! |---|---|
-//! | [`tokens`] | title, categories, attributes → tokens of each entity |
+//! | [`tokens`](tokens()) | title, categories, attributes → tokens of each entity |
 //! | [`tfidf`](EntityTexts) | tokens → sparse rows, and cosines to a weighted history |
 //! | [`lsa`](EntityTexts::lsa) | sparse rows → dense rows (truncated SVD; Deerwester et al., JASIS 1990) |
-//! | [`whiten`] | dense rows → rows without correlation between their elements (arXiv 2103.15316) |
+//! | [`whiten`](whiten()) | dense rows → rows without correlation between their elements (arXiv 2103.15316) |
 //!
 //! What an entity says of itself is there before anybody chose it: its row needs no history.
 
