@@ -7,6 +7,7 @@
 //! | `sequential-rules` `vsknn` `stan` | the order of choices, by counting | [`crate::baselines`] |
 //! | `text-knn` | what the catalogue says of what was chosen | [`crate::baselines`] |
 //! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
+//! | `sasrec-text` | `sasrec` that reads texts and attributes of the items | [`crate::sequence::Described`] |
 //! | `sasrec-bce` `sasrec-softmax` | `sasrec` with one loss, which a search leaves as it is | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
@@ -16,6 +17,7 @@
 //! cut-off decides anything.
 
 mod accuracy;
+mod features;
 mod hold_out;
 mod pairwise;
 mod sequence;
@@ -45,7 +47,7 @@ pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 19] = [
+pub const SYSTEMS: [&str; 20] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
@@ -61,6 +63,7 @@ pub const SYSTEMS: [&str; 19] = [
     "sasrec",
     "sasrec-bce",
     "sasrec-softmax",
+    "sasrec-text",
     "esasrec",
     "bert4rec",
     "gru4rec",
@@ -189,6 +192,7 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, |c, _| SasRec::new(c))?,
         "sasrec-bce" => recipe("sasrec", &with_loss(system, s, "bce")?, seed)?,
         "sasrec-softmax" => recipe("sasrec", &with_loss(system, s, "softmax")?, seed)?,
+        "sasrec-text" => recipe("sasrec", &with_features(s)?, seed)?,
         "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c, _| ESasRec::new(c.0))?,
         "bert4rec" => sequence::read::<Bert4RecSettings, _>(s, seed, Bert4RecSettings::build)?,
         "gru4rec" => sequence::read(s, seed, |c, _| Gru4Rec::new(c))?,
@@ -211,6 +215,21 @@ fn with_loss(system: &str, settings: &Settings, loss: &str) -> Result<Settings> 
         ))),
         _ => Ok(settings),
     }
+}
+
+/// The settings of "sasrec-text", which reads both texts and attributes.
+fn with_features(settings: &Settings) -> Result<Settings> {
+    let mut settings = settings.clone();
+    let defaults = [("text_dim", Value::from(128)), ("attributes", true.into())];
+    for (key, default) in defaults {
+        let value = settings.entry(key).or_insert(default);
+        if *value == 0 || *value == false {
+            return Err(Error::Config(format!(
+                "{key} = {value}: \"sasrec-text\" reads texts and attributes; leave the key out, or set it for \"sasrec\""
+            )));
+        }
+    }
+    Ok(settings)
 }
 
 /// The choices that the system "own-frequency" of these settings counts, without its prior.

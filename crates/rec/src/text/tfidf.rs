@@ -81,6 +81,15 @@ impl EntityTexts {
         self.rows.row(entity as usize)
     }
 
+    /// What an entity shares with others, as numbers from 0: its categories and attributes.
+    pub fn attributes(&self, entity: u32) -> impl Iterator<Item = u32> {
+        // They stand together, as all that begins with "@".
+        let first = self.vocabulary.partition_point(|t| t.as_str() < "@") as u32;
+        let is_attribute = |&c: &u32| self.vocabulary[c as usize].starts_with('@');
+        let columns = self.row(entity).map(|x| x.0);
+        columns.filter(is_attribute).map(move |c| c - first)
+    }
+
     /// `out_e = Σ_j a_j cos(j, e)` for the entities j of weights `a`: what is written like them.
     pub fn similar(&self, weights: &[(u32, f32)], out: &mut [f32]) {
         let mut query = vec![0f32; self.vocabulary.len()];
