@@ -40,6 +40,10 @@ pub struct Event {
     pub row: u32,
 }
 
+/// The attribute of an item that holds the id it had where the file's makers took it from. Like [`Item::id`] it says
+/// which item it is, and nothing of what it is.
+pub const SOURCE_ID: &str = "source id";
+
 /// One thing that can be recommended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {

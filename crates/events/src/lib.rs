@@ -20,7 +20,8 @@ pub mod store;
 
 pub use altered::{MARKER, mark_future, shuffle_time};
 pub use dataset::{
-    Dataset, DatasetBuilder, DatasetInfo, Event, Item, ItemIdx, Kind, KindIdx, Profile, UserIdx,
+    Dataset, DatasetBuilder, DatasetInfo, Event, Item, ItemIdx, Kind, KindIdx, Profile, SOURCE_ID,
+    UserIdx,
 };
 pub use error::{Error, Result};
 pub use history::{AsOf, History};

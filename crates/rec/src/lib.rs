@@ -1,7 +1,7 @@
 //! What should this user see next? Instruction tasks, tuning recipes, rankers and baselines.
 //!
 //! [`baselines`] learn scores from training histories, [`sequence`] models from their order;
-//! [`systems`] has both by name, with their settings;
+//! [`text`] makes vectors of what the catalogue says of an item; [`systems`] has all rankers by name, with their settings;
 //! [`tasks`] turn training instances into instruction rows; [`llm`] tunes on those rows and scores
 //! with a language model. Every ranker's scores become a list by the one [`rank`], so that ties are
 //! broken alike for all systems.
@@ -14,6 +14,7 @@ mod scores;
 pub mod sequence;
 pub mod systems;
 pub mod tasks;
+pub mod text;
 mod validation;
 
 pub use error::{Error, Result};

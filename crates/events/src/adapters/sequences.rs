@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::join::{self, Indexed};
 use super::sink::Sink;
 use super::text::lines::Lines;
-use crate::dataset::{Dataset, DatasetInfo, Event};
+use crate::dataset::{Dataset, DatasetInfo, Event, SOURCE_ID};
 use crate::error::Result;
 use crate::report::IngestReport;
 
@@ -163,8 +163,7 @@ fn items(sink: &mut Sink, path: &Path, config: &SequencesConfig) -> Result<()> {
         let item = sink.builder.item_mut(index);
         item.title = title;
         item.categories = categories;
-        item.attributes
-            .insert("source id".into(), source.to_owned());
+        item.attributes.insert(SOURCE_ID.into(), source.to_owned());
         if let Some(brand) = brand.into_iter().next() {
             item.attributes.insert("brand".into(), brand);
         }

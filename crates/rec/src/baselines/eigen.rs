@@ -9,7 +9,7 @@ const MAX_STEPS: usize = 60;
 const NOTHING: f64 = 1e-18;
 
 /// Eigenvalues (n) of `a` (n, n), and its eigenvectors as rows (n, n), in no order.
-pub(super) fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut vectors = vec![0.0; n * n];
     vectors.iter_mut().step_by(n + 1).for_each(|v| *v = 1.0);
     let largest = a.iter().fold(0.0, |m: f64, x| m.max(x.abs()));

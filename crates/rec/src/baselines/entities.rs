@@ -47,17 +47,17 @@ impl Entities {
         }
     }
 
-    /// Whether entities are categories, and not items.
-    pub fn are_categories(&self) -> bool {
-        self.of_categories
-    }
-
     pub fn n(&self) -> usize {
         self.ids.len()
     }
 
     pub fn id(&self, entity: u32) -> &str {
         &self.ids[entity as usize]
+    }
+
+    /// Whether an entity is a category rather than an item.
+    pub fn are_categories(&self) -> bool {
+        self.of_categories
     }
 
     pub fn of_item(&self, item: ItemIdx) -> Option<u32> {

@@ -9,6 +9,7 @@
 //! | [`SequentialRules`] | how often e came after what u chose, and how soon |
 //! | [`Vsknn`] | similarity to u of those who chose e, the latest choices counting most |
 //! | [`Stan`] | the same, with decays by age of choice, of neighbour, and by distance |
+//! | [`TextKnn`] | how much e is written like what u chose |
 //! | [`Ease`] | linear autoencoder of u's choices, closed form |
 //! | [`Ials`] | matrix factorisation of all pairs, by least squares |
 //! | [`BprTrainer`] | matrix factorisation, by comparing pairs |
@@ -32,12 +33,14 @@ mod sequential_rules;
 mod sessions;
 mod spd_inverse;
 mod stan;
+mod text_knn;
 mod vsknn;
 
 use hkfr_events::{Dataset, History};
 
 pub use bpr::{BprConfig, BprTrainer};
 pub use ease::{Ease, EaseConfig};
+pub(crate) use eigen::symmetric_eigen;
 pub use entities::{CHOICES_VERSION, Choice, Entities, RepeatPolicy};
 pub use ials::{FixedSide, Ials, IalsConfig};
 pub use interactions::Interactions;
@@ -51,6 +54,7 @@ pub use popularity::{
 pub use sequential_rules::{SequentialRules, SequentialRulesConfig};
 pub use spd_inverse::spd_inverse;
 pub use stan::{Stan, StanConfig};
+pub use text_knn::{TextKnn, TextKnnConfig};
 pub use vsknn::{Decay, Vsknn, VsknnConfig};
 
 /// A fitted ranker.

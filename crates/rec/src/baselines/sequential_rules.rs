@@ -209,16 +209,9 @@ impl Scorer for SequentialRules {
         if orders.n() == 0 {
             return popular(&self.counts, out);
         }
-        let mut weights: Vec<(u32, f32)> = Vec::with_capacity(orders.items().len());
-        for (age, items) in (0i32..).zip(orders.each().rev()) {
-            let weight = self.history_decay.powi(age);
-            weights.extend(items.iter().map(|&j| (j, weight)));
-        }
-        weights.sort_unstable_by_key(|w| w.0);
         out.fill(0.0);
-        for places in weights.chunk_by(|a, b| a.0 == b.0) {
-            let weight: f32 = places.iter().map(|p| p.1).sum();
-            for &(e, rule) in &self.successors[places[0].0 as usize] {
+        for (j, weight) in orders.decayed(self.history_decay) {
+            for &(e, rule) in &self.successors[j as usize] {
                 out[e as usize] += weight * rule;
             }
         }

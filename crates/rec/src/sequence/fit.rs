@@ -65,8 +65,7 @@ impl Sequences {
     }
 }
 
-/// The model of the epoch with the best validation NDCG@10, and that epoch; without validation
-/// queries, of the last one. The same seed gives the same model on any number of threads.
+/// [`train`] of a new model. The same seed gives the same model on any number of threads.
 ///
 /// # Errors
 /// A setting out of its range; an item that is not below `n_items`; [`crate::Error::Interrupted`] if
@@ -79,13 +78,28 @@ pub fn fit<N: Network>(
     n_threads: usize,
     on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(SequenceModel<N>, usize)> {
-    let mut trainer = Trainer::new(
+    let trainer = Trainer::new(
         network,
         data.n_items,
         &data.train,
         config.clone(),
         n_threads,
     )?;
+    train(trainer, data, exclude_seen, on_progress)
+}
+
+/// The model of the epoch with the best validation NDCG@10, and that epoch; without validation
+/// queries, of the last one. `trainer` is of the same sequences.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`] if `on_progress` says so.
+pub fn train<N: Network>(
+    mut trainer: Trainer<N>,
+    data: &Sequences,
+    exclude_seen: bool,
+    on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(SequenceModel<N>, usize)> {
+    let config = trainer.config.clone();
     let teaches = |&u: &usize| match config.targets {
         Targets::NextOrder => data.train[u].n() > 1,
         Targets::NextChoice => data.train[u].items().len() > 1,

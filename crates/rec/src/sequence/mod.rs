@@ -12,7 +12,8 @@
 //! A [`Network`] turns item vectors into hidden states, forward and backward; [`Trainer`] and [`fit`]
 //! give it batches, a [`Loss`], negatives, Adam and early stopping. The item vectors are the output
 //! layer too. Histories lie packed, without padding: the work is that of the real items. What was chosen at one
-//! time has no order of its own ([`Orders`]).
+//! time has no order of its own ([`Orders`]). With [`ItemFeatures`] an item's vector says what the item is, too
+//! ([`Described`]).
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -35,6 +36,8 @@ mod attention;
 mod bert4rec;
 mod block;
 mod caser;
+mod described;
+mod features;
 mod feed_forward;
 mod file;
 mod fit;
@@ -46,6 +49,7 @@ mod layout;
 mod ligr;
 mod loss;
 mod model;
+mod moments;
 mod negatives;
 mod network;
 mod orders;
@@ -60,8 +64,10 @@ pub use crate::validation::{Accuracy, Progress, Query};
 pub use bert4rec::{Bert4Rec, Bert4RecConfig};
 pub use block::{Activation, Block, TransformerConfig};
 pub use caser::{Caser, CaserConfig};
+pub use described::Described;
+pub use features::ItemFeatures;
 pub use file::{Saved, SavedModel};
-pub use fit::{Sequences, fit};
+pub use fit::{Sequences, fit, train};
 pub use gru4rec::{Gru4Rec, Gru4RecConfig};
 pub use layers::{Dropout, Pass};
 pub(crate) use layout::Init;

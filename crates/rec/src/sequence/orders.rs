@@ -57,6 +57,20 @@ impl Orders {
         (0..self.n()).map(|i| &self.items[self.range(i)])
     }
 
+    /// `Σ decay^age` of each item, over the orders that hold it, age 0 the latest; items ascending.
+    pub fn decayed(&self, decay: f32) -> Vec<(u32, f32)> {
+        let mut weights: Vec<(u32, f32)> = Vec::with_capacity(self.items.len());
+        for (age, items) in (0i32..).zip(self.each().rev()) {
+            let weight = decay.powi(age);
+            weights.extend(items.iter().map(|&j| (j, weight)));
+        }
+        weights.sort_unstable_by_key(|w| w.0);
+        let places = weights.chunk_by(|a, b| a.0 == b.0);
+        places
+            .map(|p| (p[0].0, p.iter().map(|p| p.1).sum()))
+            .collect()
+    }
+
     /// As if each item had been chosen at a time of its own.
     pub fn one_by_one(self) -> Self {
         self.items.into()

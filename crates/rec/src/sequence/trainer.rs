@@ -5,19 +5,25 @@
 //! so that a batch sees many while each product stays small. Lanes are added in their order: threads
 //! only decide who computes a lane, and a seed gives the same bytes on any number of them.
 //!
-//! A lane's gradient of the item vectors is a list of rows. Adam is dense, as in the references: a row
+//! A lane's gradient of the item vectors is a list of rows; with [`ItemFeatures`] the vectors are sums, and their
+//! gradients go on to what they are summed of. Adam is dense, as in the references: a row
 //! without a gradient still moves by its momentum. Adding and updating pass over the table once.
+
+use std::sync::Arc;
 
 use hkfr_lm::{AdamStep, Pool, adam};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::described::Described;
+use super::features::ItemFeatures;
 use super::item_table::ItemTable;
 use super::layers::{Dropout, add};
 use super::layout::Init;
 use super::loss::{Head, Loss};
 use super::model::SequenceModel;
+use super::moments::{Moments, chunks};
 use super::negatives::{Negatives, Sampling};
 use super::network::Network;
 use super::orders::{Orders, Targets};
@@ -136,24 +142,11 @@ impl<N: Network> Lane<N> {
     }
 }
 
-/// Adam's moments.
-struct Moments {
-    m: Vec<f32>,
-    v: Vec<f32>,
-}
-
-impl Moments {
-    fn new(n: usize) -> Self {
-        Self {
-            m: vec![0.0; n],
-            v: vec![0.0; n],
-        }
-    }
-}
-
 pub struct Trainer<N: Network> {
     pub model: SequenceModel<N>,
-    config: TrainConfig,
+    /// What the model's item vectors are summed of, if items have features.
+    pub described: Option<Described>,
+    pub(super) config: TrainConfig,
     negatives: Negatives,
     pool: Pool,
     lanes: Vec<Lane<N>>,
@@ -210,7 +203,8 @@ impl<N: Network> Trainer<N> {
             items: Moments::new(items.len()),
             item_grads: vec![0.0; items.len()],
             stamps: vec![0; rows],
-            negatives: Negatives::new(sampling, &counts),
+            negatives: Negatives::new(sampling, &counts, false),
+            described: None,
             model: SequenceModel {
                 network,
                 n_items,
@@ -223,6 +217,32 @@ impl<N: Network> Trainer<N> {
             config,
             step: 0,
         })
+    }
+
+    /// Item vectors that are summed of the items' features and of a vector of their own. An item that is in no
+    /// training sequence has none of its own, and is no negative: what it says of itself counts.
+    ///
+    /// # Errors
+    /// Features of another number of items.
+    pub fn with_features(mut self, features: Arc<ItemFeatures>) -> Result<Self> {
+        let counts = &self.model.counts;
+        if features.n_items() != counts.len() {
+            return Err(Error::Config(format!(
+                "features of {} items, the data have {}",
+                features.n_items(),
+                counts.len()
+            )));
+        }
+        self.negatives = Negatives::new(self.negatives.sampling, counts, true);
+        let d = self.model.network.dim();
+        let mut own = self.model.items.clone();
+        for (row, _) in own.chunks_exact_mut(d).zip(counts).filter(|x| *x.1 == 0) {
+            row.fill(0.0);
+        }
+        let described = Described::new(features, own, d, self.config.seed);
+        described.rows(&mut self.model.items, &mut self.pool);
+        self.described = Some(described);
+        Ok(self)
     }
 
     pub fn pool(&mut self) -> (&SequenceModel<N>, &mut Pool) {
@@ -335,7 +355,11 @@ impl<N: Network> Trainer<N> {
         let rows = self.stamps.len().div_ceil(self.pool.size()).max(1);
         let grads = self.item_grads.chunks_mut(rows * d);
         let grads = grads.zip(self.stamps.chunks_mut(rows));
-        let parts = chunks(rows * d, &mut self.model.items, &mut self.items).zip(grads);
+        let table = match &mut self.described {
+            Some(described) => &mut described.own,
+            None => &mut self.model.items,
+        };
+        let parts = chunks(rows * d, table, &mut self.items).zip(grads);
         let zeros = vec![0.0; d];
         self.pool
             .each(parts.collect(), |((first, p, m, v), (grads, stamps))| {
@@ -364,25 +388,13 @@ impl<N: Network> Trainer<N> {
                     adam(p, m, v, if *stamp == step { grad } else { &zeros }, rate);
                 }
             });
+        if let Some(described) = &mut self.described {
+            let stamps = &self.stamps;
+            described.step(&self.item_grads, |row| stamps[row] == step, rate);
+            described.rows(&mut self.model.items, &mut self.pool);
+        }
         loss
     }
-}
-
-type Chunk<'a> = (usize, &'a mut [f32], &'a mut [f32], &'a mut [f32]);
-
-/// Parameters with their moments, `n` at a time, and where each chunk begins.
-fn chunks<'a>(
-    n: usize,
-    params: &'a mut [f32],
-    moments: &'a mut Moments,
-) -> impl Iterator<Item = Chunk<'a>> {
-    let m = moments.m.chunks_mut(n);
-    let v = moments.v.chunks_mut(n);
-    let moments = m.zip(v);
-    let params = (0..).step_by(n).zip(params.chunks_mut(n));
-    params
-        .zip(moments)
-        .map(|((first, p), (m, v))| (first, p, m, v))
 }
 
 /// Longest first, `most` items being read at most, each to the lane with the fewest items so far; the heaviest

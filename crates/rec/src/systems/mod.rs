@@ -5,7 +5,9 @@
 //! | `popularity` `recent-popularity` `own-frequency` | counts | [`crate::baselines`] |
 //! | `item-knn` `ease` `ials` `bpr-mf` `lightgcn` | who chose what | [`crate::baselines`] |
 //! | `sequential-rules` `vsknn` `stan` | the order of choices, by counting | [`crate::baselines`] |
+//! | `text-knn` | what the catalogue says of what was chosen | [`crate::baselines`] |
 //! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
+//! | `sasrec-text` | `sasrec` that reads texts and attributes of the items | [`crate::sequence::Described`] |
 //! | `hkfr` | all of these, and what is known of items and users | [`crate::method`] |
 //! | `sasrec-bce` `sasrec-softmax` | `sasrec` with one loss, which a search leaves as it is | [`crate::sequence`] |
 //!
@@ -16,6 +18,7 @@
 //! cut-off decides anything.
 
 mod accuracy;
+mod features;
 mod hold_out;
 mod pairwise;
 mod sequence;
@@ -32,7 +35,7 @@ use crate::baselines::{
     BprConfig, BprTrainer, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
     ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnFrequency, OwnFrequencyConfig, Popularity,
     RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer, SequentialRules,
-    SequentialRulesConfig, Stan, StanConfig, Vsknn, VsknnConfig,
+    SequentialRulesConfig, Stan, StanConfig, TextKnn, TextKnnConfig, Vsknn, VsknnConfig,
 };
 use crate::error::{Error, Result};
 use crate::method::{HkfrConfig, HkfrRecipe};
@@ -40,12 +43,13 @@ use crate::sequence::{
     Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, Orders, SasRec, TransformerConfig,
     training_orders,
 };
+use crate::text::EntityTexts;
 
 pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
 /// The names of all systems.
-pub const SYSTEMS: [&str; 19] = [
+pub const SYSTEMS: [&str; 21] = [
     "popularity",
     "recent-popularity",
     "own-frequency",
@@ -53,6 +57,7 @@ pub const SYSTEMS: [&str; 19] = [
     "sequential-rules",
     "vsknn",
     "stan",
+    "text-knn",
     "ease",
     "ials",
     "bpr-mf",
@@ -60,6 +65,7 @@ pub const SYSTEMS: [&str; 19] = [
     "sasrec",
     "sasrec-bce",
     "sasrec-softmax",
+    "sasrec-text",
     "esasrec",
     "bert4rec",
     "gru4rec",
@@ -82,6 +88,7 @@ pub struct Fitting<'a> {
     pub n_threads: usize,
     interactions: OnceLock<Interactions>,
     orders: OnceLock<Vec<Orders>>,
+    texts: OnceLock<EntityTexts>,
 }
 
 impl<'a> Fitting<'a> {
@@ -100,6 +107,7 @@ impl<'a> Fitting<'a> {
             n_threads,
             interactions: OnceLock::new(),
             orders: OnceLock::new(),
+            texts: OnceLock::new(),
         }
     }
 
@@ -129,6 +137,12 @@ impl<'a> Fitting<'a> {
     pub fn orders(&self) -> &[Orders] {
         self.orders
             .get_or_init(|| training_orders(self.ds, self.split, self.entities))
+    }
+
+    /// What the catalogue says of each entity; made once.
+    pub fn texts(&self) -> &EntityTexts {
+        self.texts
+            .get_or_init(|| EntityTexts::new(self.ds, self.entities))
     }
 }
 
@@ -182,6 +196,9 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         "stan" => plain(s, seed, StanConfig::check, |c, f| {
             Ok(Box::new(Stan::fit(f.ds, f.split, f.entities, c)))
         })?,
+        "text-knn" => plain(s, seed, TextKnnConfig::check, |c, f| {
+            Ok(Box::new(TextKnn::fit(f.entities, f.texts(), f.orders(), c)))
+        })?,
         "ease" => plain(s, seed, EaseConfig::check, |c, f| {
             Ok(Box::new(Ease::fit(f.entities, f.interactions(), c)))
         })?,
@@ -194,6 +211,7 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         "sasrec" => sequence::read::<TransformerConfig, _>(s, seed, |c, _| SasRec::new(c))?,
         "sasrec-bce" => recipe("sasrec", &with_loss(system, s, "bce")?, seed)?,
         "sasrec-softmax" => recipe("sasrec", &with_loss(system, s, "softmax")?, seed)?,
+        "sasrec-text" => recipe("sasrec", &with_features(s)?, seed)?,
         "esasrec" => sequence::read::<ESasRecDefaults, _>(s, seed, |c, _| ESasRec::new(c.0))?,
         "bert4rec" => sequence::read::<Bert4RecSettings, _>(s, seed, Bert4RecSettings::build)?,
         "gru4rec" => sequence::read(s, seed, |c, _| Gru4Rec::new(c))?,
@@ -220,6 +238,21 @@ fn with_loss(system: &str, settings: &Settings, loss: &str) -> Result<Settings> 
         ))),
         _ => Ok(settings),
     }
+}
+
+/// The settings of "sasrec-text", which reads both texts and attributes.
+fn with_features(settings: &Settings) -> Result<Settings> {
+    let mut settings = settings.clone();
+    let defaults = [("text_dim", Value::from(128)), ("attributes", true.into())];
+    for (key, default) in defaults {
+        let value = settings.entry(key).or_insert(default);
+        if *value == 0 || *value == false {
+            return Err(Error::Config(format!(
+                "{key} = {value}: \"sasrec-text\" reads texts and attributes; leave the key out, or set it for \"sasrec\""
+            )));
+        }
+    }
+    Ok(settings)
 }
 
 /// A [`TransformerConfig`] whose feed-forward layer is as wide as eSASRec's by default.

@@ -1,17 +1,27 @@
 //! Sequence models as systems.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use super::features::FeatureConfig;
 use super::hold_out::{Stopped, Training};
 use super::{Fitting, Recipe, Settings, Watch};
 use crate::baselines::{HeldOut, Scorer};
 use crate::error::Result;
-use crate::sequence::{Network, SequenceScorer, TrainConfig, fit};
+use crate::sequence::{Network, SequenceScorer, TrainConfig, Trainer, train};
 
 struct SequenceRecipe<C, N> {
-    settings: Stopped<C, TrainConfig>,
+    settings: Stopped<Described<C>, TrainConfig>,
     build: Build<C, N>,
+}
+
+/// A network's settings and those of what it reads of the catalogue, one flat table.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Described<C> {
+    #[serde(flatten)]
+    network: C,
+    #[serde(flatten)]
+    features: FeatureConfig,
 }
 
 /// A network of these settings for so many items.
@@ -28,9 +38,10 @@ where
     C: Clone + Default + Serialize + DeserializeOwned + 'static,
     N: Network + 'static,
 {
-    let settings: Stopped<C, TrainConfig> = Stopped::read(settings, seed)?;
+    let settings: Stopped<Described<C>, TrainConfig> = Stopped::read(settings, seed)?;
     // Refuses what no data could make right.
-    build(settings.model.clone(), 1)?;
+    build(settings.model.network.clone(), 1)?;
+    settings.model.features.check()?;
     Ok(Box::new(SequenceRecipe { settings, build }))
 }
 
@@ -50,16 +61,23 @@ impl Training for TrainConfig {
 
 impl<C, N> Recipe for SequenceRecipe<C, N>
 where
-    C: Clone + Serialize,
+    C: Clone + Default + Serialize + DeserializeOwned,
     N: Network + 'static,
 {
     fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>> {
-        let model = self.settings.fit(from, |held_out: &HeldOut, train| {
-            let network = (self.build)(self.settings.model.clone(), from.entities.n())?;
+        let Described { network, features } = &self.settings.model;
+        let features = features.read(|| from.texts(), self.settings.train.seed)?;
+        let model = self.settings.fit(from, |held_out: &HeldOut, config| {
+            let network = (self.build)(network.clone(), from.entities.n())?;
             let HeldOut {
                 data, exclude_seen, ..
             } = *held_out;
-            fit(network, data, train, exclude_seen, from.n_threads, watch)
+            let (n, config) = (data.n_items, config.clone());
+            let mut trainer = Trainer::new(network, n, &data.train, config, from.n_threads)?;
+            if let Some(features) = &features {
+                trainer = trainer.with_features(features.clone())?;
+            }
+            train(trainer, data, exclude_seen, watch)
         })?;
         Ok(Box::new(SequenceScorer::new(from.entities.clone(), model)))
     }

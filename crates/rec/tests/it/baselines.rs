@@ -316,8 +316,8 @@ fn who_chose_nothing_is_shown_what_is_popular() {
     let nothing = ds.history(8, split.fit_before[8].unwrap());
     let best = |system: &str| {
         let settings = match system {
-            "sasrec" | "sasrec-bce" | "sasrec-softmax" | "esasrec" | "bert4rec" | "gru4rec"
-            | "caser" | "bpr-mf" | "lightgcn" => {
+            "sasrec" | "sasrec-bce" | "sasrec-softmax" | "sasrec-text" | "esasrec" | "bert4rec"
+            | "gru4rec" | "caser" | "bpr-mf" | "lightgcn" => {
                 json!({ "max_epochs": 1 })
             }
             _ => json!({}),

@@ -55,6 +55,16 @@ fn settings_that_cannot_be_name_the_key() {
         json!({ "loss": "softmax" }),
         "the loss of \"sasrec-bce\" is \"bce\"; leave the key out",
     );
+    about(
+        "sasrec",
+        json!({ "text_dim": 5000 }),
+        "text_dim = 5000: at most 4096",
+    );
+    about(
+        "sasrec-text",
+        json!({ "attributes": false }),
+        "attributes = false: \"sasrec-text\" reads texts and attributes; leave the key out",
+    );
     about("popularity", json!({ "k": 1 }), "unknown field `k`");
     about("sasrex", json!({}), "there is no system \"sasrex\"");
 }
@@ -159,7 +169,7 @@ fn what_stops_by_the_last_orders_learns_from_them_too_unless_told_otherwise() {
             all.contains_key("refit")
         })
         .collect();
-    assert_eq!(stopped.len(), 9, "{stopped:?}");
+    assert_eq!(stopped.len(), 10, "{stopped:?}");
     for system in stopped {
         assert_eq!(learnt(system, Some(false)), 0.0, "{system}");
         assert_eq!(learnt(system, None), 20.0, "{system}");
