@@ -6,6 +6,8 @@
 //! ([`beyond`]) → [`Report`] → a terminal, Markdown or LaTeX table ([`table`]) or one
 //! self-contained page ([`html`]).
 //!
+//! Probabilities of single pairs (AUC, log-loss, calibration) are judged by [`binary`].
+//!
 //! Nothing here knows a model: cases and items are strings, so that the lists of any other tool
 //! ([`trec`], [`parquet`]) are scored by the same code. Scores of a whole catalogue that are in
 //! memory need no lists: [`dense`].
@@ -44,6 +46,7 @@
 //! ```
 
 pub mod beyond;
+pub mod binary;
 pub mod bootstrap;
 pub mod checks;
 mod compare;

@@ -1,6 +1,7 @@
 //! Tests of the evaluator, in one binary.
 
 mod beyond;
+mod binary;
 mod bootstrap;
 mod dense;
 mod evaluate;
