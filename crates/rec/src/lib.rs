@@ -3,10 +3,11 @@
 //! [`baselines`] learn scores from training histories, [`sequence`] models from their order;
 //! [`text`] makes vectors of what the catalogue says of an item; [`systems`] has all rankers by name, with their settings;
 //! [`tasks`] turn training instances into instruction rows; [`llm`] tunes on those rows and scores
-//! with a language model. Every ranker's scores become a list by the one [`rank`], so that ties are
+//! with a language model; [`ctr`] has models of single pairs on the features of [`method`]. Every ranker's scores become a list by the one [`rank`], so that ties are
 //! broken alike for all systems.
 
 pub mod baselines;
+pub mod ctr;
 mod error;
 pub mod llm;
 pub mod method;

@@ -4,6 +4,7 @@ mod baselines;
 mod bert4rec;
 mod caser;
 mod choices_golden;
+mod ctr;
 mod described;
 mod fixtures;
 mod gru4rec;
