@@ -85,6 +85,11 @@ pub enum Command {
     CheckLeaks(StageArgs),
     /// Measure what knowledge is worth where it is old, or where little is known; no model is asked
     Measure(MeasureArgs),
+    /// Write the features of HKFR's ranker as Parquet, with labels and a schema, for any other ranker
+    Features(FeaturesArgs),
+    /// Fit logistic regression and DCN-v2 to what `hkfr features` wrote, with and without groups of features: AUC,
+    /// log-loss and calibration by segment
+    Ctr(CtrArgs),
     /// Compare runs: one table, which differences are significant, and a report
     Compare(CompareArgs),
     /// Take a user out of a run, and keep the user out
@@ -275,6 +280,37 @@ pub enum ListsFormat {
     Json,
     Table,
     Report,
+}
+
+#[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub options: StageOptions,
+    #[command(flatten)]
+    pub what: FeaturesOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct FeaturesOptions {
+    /// What is ranked [default: each task of the config]
+    #[arg(long, value_name = "TASK", value_parser = PossibleValuesParser::new(crate::config::TASKS))]
+    pub task: Option<String>,
+    /// Keep so many candidates of a list that were not chosen, picked by a hash, in both parts [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub negatives: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct CtrArgs {
+    /// The config of the run, a TOML file
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub options: StageOptions,
+    /// Read so many candidates of a list that were not chosen, at most, picked by a hash
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub negatives: u32,
 }
 
 #[derive(Debug, Args)]

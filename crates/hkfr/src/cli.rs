@@ -211,6 +211,21 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
             print!("{}", measured.table);
             json.map_or(Ok(()), |path| measured.write(&path))
         }
+        Command::Features(args) => {
+            let config = read(&args.config, &args.options)?;
+            let mut session = session(global, config, stop, &args.options.force)?;
+            if stages::features(&mut session, &args.what)? == Outcome::UpToDate {
+                eprintln!("features: up to date");
+            }
+            println!("features: {}", session.dir("features").display());
+            Ok(())
+        }
+        Command::Ctr(args) => {
+            let config = read(&args.config, &args.options)?;
+            let mut session = session(global, config, stop, &args.options.force)?;
+            print!("{}", stages::ctr(&mut session, args.negatives as usize)?);
+            Ok(())
+        }
         Command::Compare(args) => {
             print!("{}", compare::run(&args)?);
             Ok(())

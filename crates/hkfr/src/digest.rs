@@ -22,6 +22,18 @@ pub fn of_file(path: &Path) -> std::io::Result<String> {
     }
 }
 
+/// The same number for the same texts on every machine.
+pub fn number(seed: u64, texts: &[&str]) -> u64 {
+    let mut hasher = Sha256::new();
+    hasher.update(seed.to_le_bytes());
+    for text in texts {
+        hasher.update(text.as_bytes());
+        hasher.update([0]);
+    }
+    let digest = hasher.finalize();
+    digest.iter().take(8).fold(0, |n, &b| n << 8 | u64::from(b))
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut s, b| {

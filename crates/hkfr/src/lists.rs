@@ -213,15 +213,8 @@ pub fn read_run(path: &Path, truth: &Truth) -> Result<Run> {
 pub fn export(run_dir: &Path, tasks: &[String], dir: &Path) -> Result<()> {
     let runs = read_runs(&run_dir.join("recommend"))?;
     for task in tasks {
-        let mut truth = Truth::read(&run_dir.join(format!("evaluate/truth.{task}.jsonl")))?;
-        let n_cases = truth.cases.len();
-        truth.cases.retain(|c| c.in_overall);
-        let left_out = n_cases - truth.cases.len();
-        if left_out > 0 {
-            eprintln!(
-                "{task}: {left_out} simulated cold starts are left out; qrels cannot say that they do not count among all cases"
-            );
-        }
+        let truth = Truth::read(&run_dir.join(format!("evaluate/truth.{task}.jsonl")))?;
+        let truth = write_truth(truth, dir)?;
         let asked: HashSet<&str> = truth.cases.iter().map(|c| c.case.as_str()).collect();
         for run in runs.iter().filter(|r| r.task == *task) {
             let mut run = run.clone();
@@ -234,35 +227,47 @@ pub fn export(run_dir: &Path, tasks: &[String], dir: &Path) -> Result<()> {
                 |path| parquet::write_run(&run, path),
             )?;
         }
-        let qrels = |what: &str, truth: &Truth| {
-            let stem = format!("{what}.{task}.qrels");
-            write(
-                dir,
-                &stem,
-                |path| trec::write_qrels(truth, path),
-                |path| parquet::write_qrels(truth, path),
-            )
-        };
-        qrels("truth", &truth)?;
-        let consumed = |c: &TruthCase| TruthCase {
-            case: c.case.clone(),
-            targets: c.consumed.clone(),
-            ..TruthCase::default()
-        };
-        let consumed: Vec<TruthCase> = truth.cases.iter().map(consumed).collect();
-        let consumed = Truth {
-            cases: consumed
-                .into_iter()
-                .filter(|c| !c.targets.is_empty())
-                .collect(),
-            ..Truth::default()
-        };
-        if !consumed.cases.is_empty() {
-            qrels("consumed", &consumed)?;
-        }
     }
     eprintln!("lists: {}", dir.display());
     Ok(())
+}
+
+/// Writes `truth.TASK.qrels` and, of what was consumed before, `consumed.TASK.qrels`; the truth without the simulated
+/// cold starts, which qrels cannot tell apart.
+pub fn write_truth(mut truth: Truth, dir: &Path) -> Result<Truth> {
+    let task = truth.task.clone();
+    let n_cases = truth.cases.len();
+    truth.cases.retain(|c| c.in_overall);
+    let left_out = n_cases - truth.cases.len();
+    if left_out > 0 {
+        eprintln!(
+            "{task}: {left_out} simulated cold starts are left out; qrels cannot say that they do not count among all cases"
+        );
+    }
+    let qrels = |what: &str, truth: &Truth| {
+        let stem = format!("{what}.{task}.qrels");
+        write(
+            dir,
+            &stem,
+            |path| trec::write_qrels(truth, path),
+            |path| parquet::write_qrels(truth, path),
+        )
+    };
+    qrels("truth", &truth)?;
+    let consumed = |c: &TruthCase| TruthCase {
+        case: c.case.clone(),
+        targets: c.consumed.clone(),
+        ..TruthCase::default()
+    };
+    let consumed = truth.cases.iter().map(consumed);
+    let consumed = Truth {
+        cases: consumed.filter(|c| !c.targets.is_empty()).collect(),
+        ..Truth::default()
+    };
+    if !consumed.cases.is_empty() {
+        qrels("consumed", &consumed)?;
+    }
+    Ok(truth)
 }
 
 fn write(

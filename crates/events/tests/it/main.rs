@@ -6,6 +6,7 @@ mod features;
 mod field;
 mod fixtures;
 mod forget;
+mod frame;
 mod generate;
 mod golden;
 mod leak;

@@ -52,13 +52,14 @@ fn tells_of_others(fuse: &Manifest) -> bool {
     !fuse.config["fusion"]["cohort"].is_null()
 }
 
-/// Prompts, and shards of stages: what can be made again from the log, and holds everybody.
+/// Prompts, features, what was learnt from them, and shards of stages: what can be made again from the log, and holds everybody.
 fn beside_the_stages(run_dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs_err::read_dir(run_dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_dir() && (name == "prompts" || name.contains("-shard-")) {
+        let is_beside = ["prompts", "features", "ctr"].contains(&name.as_str());
+        if entry.path().is_dir() && (is_beside || name.contains("-shard-")) {
             names.push(name);
         }
     }

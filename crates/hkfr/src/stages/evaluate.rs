@@ -101,7 +101,7 @@ pub fn segment_order() -> Vec<String> {
 }
 
 /// The name of a segment in runs, tables and reports.
-fn segment_name(segment: Segment) -> String {
+pub(super) fn segment_name(segment: Segment) -> String {
     match segment {
         Segment::ColdStart => "cold-start".into(),
         Segment::Warm => "warm".into(),

@@ -308,6 +308,12 @@ impl Expectations {
         Ok(all)
     }
 
+    /// The user vectors of all that were asked, by (user, as-of, cut of the history).
+    pub fn vectors(&self) -> Result<HashMap<Key, Vec<f32>>> {
+        let lines = self.read_lines()?.into_iter();
+        Ok(lines.map(|(key, line)| (key, line.vector)).collect())
+    }
+
     /// Writes the user vectors of the cases as `<system>.features.parquet`.
     pub fn write_features(&self, system: &str, lists: &Lists) -> Result<()> {
         let mut lines = self.read_lines()?;

@@ -8,9 +8,11 @@
 
 mod asking;
 mod claims;
+mod ctr;
 mod cut_offs;
 mod evaluate;
 mod expectations;
+mod features;
 mod fit_watch;
 mod fitted;
 mod forms;
@@ -51,8 +53,10 @@ use crate::fetch::{self, Asset, Fetcher};
 use crate::stage::{Outcome, RunLock, Runner};
 use crate::stop::Stop;
 
+pub use ctr::ctr;
 pub use evaluate::{REPORT, segment_order};
 pub(crate) use evaluate::{eval_config, truths};
+pub use features::features;
 pub use fit_watch::{FitState, FitWatch, Validated};
 pub use histories::{facts_config, fusion};
 pub use instruct::recount_rows;

@@ -4,6 +4,7 @@ mod cli;
 mod compare;
 mod config;
 mod docs;
+mod features;
 mod fetch;
 mod forget;
 mod instruct;

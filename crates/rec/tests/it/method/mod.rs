@@ -1,2 +1,3 @@
 mod planted;
+mod table;
 mod trees;
