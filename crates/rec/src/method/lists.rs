@@ -38,6 +38,13 @@ pub(super) fn learn(
     watch: Watch,
 ) -> Result<Trees> {
     let least = least_users(from);
+    // Lists are learnt about such users as are asked about: to know nothing of a user is another question.
+    let cases = from
+        .split
+        .cases
+        .iter()
+        .map(|c| n_choices(from, &c.instance));
+    let least_choices = cases.min().unwrap_or(0).min(1);
     let mut known = Known::default();
     for back in 1..=config.windows {
         let split = from.split.earlier(from.ds, back);
@@ -46,7 +53,7 @@ pub(super) fn learn(
         }
         let window = Fitting::new(from.ds, &split, from.entities, from.repeats, from.n_threads);
         let stage = Stage::fit(&window, config, expectations, watch)?;
-        let asked = asked(&window, &split, config);
+        let asked = asked(&window, &split, config, least_choices);
         // What the window's catalogue would not have held: that it is in the later one says that it was chosen since.
         let users = window.interactions().counts(window.entities.n());
         let unborn: Vec<u32> = (0u32..)
@@ -70,16 +77,23 @@ pub(super) fn learn(
     known.fit(&trees, from.n_threads, watch)
 }
 
+fn n_choices(from: &Fitting, asked: &Instance) -> usize {
+    let history = asked.history(from.ds);
+    let chosen = history.events().iter();
+    chosen.filter(|e| from.ds.is_target(e)).count()
+}
+
 /// The fewest users who chose an entity of the catalogue.
 fn least_users(from: &Fitting) -> u32 {
     let counts = from.interactions().counts(from.entities.n());
     counts.into_iter().min().unwrap_or(0)
 }
 
-/// A sample of the window's questions, and some of them again with cut histories.
-fn asked(from: &Fitting, split: &Split, config: &HkfrConfig) -> Vec<Instance> {
+/// A sample of the window's questions about users with `least` choices, and some of them again with cut histories.
+fn asked(from: &Fitting, split: &Split, config: &HkfrConfig, least: usize) -> Vec<Instance> {
     let key = |q: &Instance| mix(hash(config.seed, &from.ds.users[q.user as usize].id));
     let mut all: Vec<Instance> = split.cases.iter().map(|c| c.instance.clone()).collect();
+    all.retain(|q| n_choices(from, q) >= least);
     if config.window_users < all.len() {
         all.sort_by_key(key);
         all.truncate(config.window_users);

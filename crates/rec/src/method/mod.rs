@@ -72,27 +72,17 @@ impl Default for HkfrConfig {
 
 /// Those that are fitted in seconds.
 fn default_sources() -> Vec<SourceConfig> {
-    let mut last = SourceConfig::new("last", "sequential-rules", Group::Order);
-    for (key, value) in [
-        ("window", 3.0),
-        ("distance_power", 1.0),
-        ("shrinkage", 5.0),
-        ("history_decay", 0.0),
-    ] {
-        let value = if key == "window" {
-            (value as u64).into()
-        } else {
-            value.into()
-        };
-        last.settings.insert(key.into(), value);
-    }
-    vec![
-        SourceConfig::new("rules", "sequential-rules", Group::Order),
-        last,
-        SourceConfig::new("stan", "stan", Group::Order),
-        SourceConfig::new("knn", "item-knn", Group::Neighbours),
-        SourceConfig::new("vsknn", "vsknn", Group::Neighbours),
+    [
+        "sequential-rules",
+        "last-rules",
+        "stan",
+        "vsknn",
+        "item-knn",
+        "text-knn",
+        "last-text",
     ]
+    .map(SourceConfig::named)
+    .to_vec()
 }
 
 impl HkfrConfig {
@@ -124,7 +114,12 @@ impl HkfrConfig {
 
     fn sources(&self) -> Vec<SourceConfig> {
         let kept = |s: &&SourceConfig| !self.without.contains(&s.group);
-        self.sources.iter().filter(kept).cloned().collect()
+        let kept = self.sources.iter().filter(kept).cloned();
+        if self.without.contains(&Group::Text) {
+            kept.map(SourceConfig::without_text).collect()
+        } else {
+            kept.collect()
+        }
     }
 }
 

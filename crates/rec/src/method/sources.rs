@@ -17,26 +17,106 @@ use crate::baselines::Scorer;
 use crate::error::Result;
 use crate::systems;
 
-/// A ranker that is asked for candidates.
+/// A ranker that is asked for candidates. In a config a name is enough: of a system, `last-rules` or `last-text`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Form")]
 pub struct SourceConfig {
     /// How the features call it.
     pub name: String,
     pub system: String,
     pub group: Group,
-    #[serde(default)]
     pub settings: Settings,
 }
 
+/// As it is written in a config.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Form {
+    Name(String),
+    #[serde(rename_all = "kebab-case")]
+    Whole {
+        name: String,
+        system: String,
+        group: Group,
+        #[serde(default)]
+        settings: Settings,
+    },
+}
+
+impl From<Form> for SourceConfig {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Name(name) => Self::named(&name),
+            Form::Whole {
+                name,
+                system,
+                group,
+                settings,
+            } => Self {
+                name,
+                system,
+                group,
+                settings,
+            },
+        }
+    }
+}
+
 impl SourceConfig {
-    pub fn new(name: &str, system: &str, group: Group) -> Self {
+    /// | name | system | settings |
+    /// |---|---|---|
+    /// | `last-rules` | `sequential-rules` | the last choice alone, three orders ahead at most |
+    /// | `last-text` | `text-knn` | the last choice alone |
+    /// | of a system | itself | its own |
+    pub fn named(name: &str) -> Self {
+        let (system, settings): (&str, &[(&str, f64)]) = match name {
+            "last-rules" => (
+                "sequential-rules",
+                &[
+                    ("distance_power", 1.0),
+                    ("shrinkage", 5.0),
+                    ("history_decay", 0.0),
+                ],
+            ),
+            "last-text" => ("text-knn", &[("history_decay", 0.0)]),
+            name => (name, &[]),
+        };
+        let mut settings: Settings = settings
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.into()))
+            .collect();
+        if name == "last-rules" {
+            settings.insert("window".into(), 3.into());
+        }
         Self {
             name: name.into(),
             system: system.into(),
-            group,
-            settings: Settings::new(),
+            group: group(system),
+            settings,
         }
+    }
+
+    /// Without what it reads of texts and attributes.
+    pub(super) fn without_text(mut self) -> Self {
+        if self.system == READS_TEXT {
+            self.system = "sasrec".into();
+        }
+        self.settings.remove("text_dim");
+        self.settings.remove("attributes");
+        self
+    }
+}
+
+/// SASRec whose item vectors read texts: it learns from order too.
+const READS_TEXT: &str = "sasrec-text";
+
+fn group(system: &str) -> Group {
+    match system {
+        "popularity" | "recent-popularity" => Group::Counts,
+        "own-frequency" => Group::Own,
+        "text-knn" => Group::Text,
+        "item-knn" | "ease" | "ials" | "bpr-mf" | "lightgcn" => Group::Neighbours,
+        _ => Group::Order,
     }
 }
 
