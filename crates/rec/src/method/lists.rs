@@ -1,17 +1,11 @@
 //! Lists whose answers are known, and the trees that learn from them.
 
-use hkfr_events::{Instance, Split};
-use hkfr_lm::Pool;
-
-use super::features::Context;
+use super::labelled::{self, Fitted};
 use super::trees::{Lists, Trees, TreesConfig};
-use super::{Expectation, Fitting, HkfrConfig, Scratch, Stage, Watch};
+use super::{Expectation, Fitting, HkfrConfig, Watch};
 use crate::error::{Error, Result};
 use crate::scores::{hash, mix};
 use crate::systems::Progress;
-
-/// Choices to which a history is cut.
-const CUTS: [u32; 3] = [1, 3, 5];
 
 /// Rounds between two looks at the lists that were held out.
 const STEP: usize = 10;
@@ -37,33 +31,11 @@ pub(super) fn learn(
     expectations: Option<&[Expectation]>,
     watch: Watch,
 ) -> Result<Trees> {
-    let least = least_users(from);
-    // Lists are learnt about such users as are asked about: to know nothing of a user is another question.
-    let cases = from
-        .split
-        .cases
-        .iter()
-        .map(|c| n_choices(from, &c.instance));
-    let least_choices = cases.min().unwrap_or(0).min(1);
     let mut known = Known::default();
-    for back in 1..=config.windows {
-        let split = from.split.earlier(from.ds, back);
-        if split.cases.is_empty() {
-            break;
-        }
-        let window = Fitting::new(from.ds, &split, from.entities, from.repeats, from.n_threads);
-        let stage = Stage::fit(&window, config, expectations, watch)?;
-        let asked = asked(&window, &split, config, least_choices);
-        // What the window's catalogue would not have held: that it is in the later one says that it was chosen since.
-        let users = window.interactions().counts(window.entities.n());
-        let unborn: Vec<u32> = (0u32..)
-            .zip(&users)
-            .filter(|u| *u.1 < least)
-            .map(|u| u.0)
-            .collect();
-        known.n_features = stage.table().len();
-        known.add(&window, &stage, &asked, config.candidates, &unborn);
-    }
+    labelled::windows(from, config, expectations, watch, |_, window, _| {
+        known.n_features = window.stage.table().len();
+        known.add(window)
+    })?;
     if known.sizes.is_empty() {
         return Err(Error::Config(
             "no user has an order to learn a ranking from: HKFR needs two orders of a user before the split's cut-off".into(),
@@ -75,41 +47,6 @@ pub(super) fn learn(
     trees.min_rows = trees.min_rows.min(known.labels.len() / 50).max(1);
     trees.rounds = known.best_rounds(&trees, from.n_threads, watch)?;
     known.fit(&trees, from.n_threads, watch)
-}
-
-fn n_choices(from: &Fitting, asked: &Instance) -> usize {
-    let history = asked.history(from.ds);
-    let chosen = history.events().iter();
-    chosen.filter(|e| from.ds.is_target(e)).count()
-}
-
-/// The fewest users who chose an entity of the catalogue.
-fn least_users(from: &Fitting) -> u32 {
-    let counts = from.interactions().counts(from.entities.n());
-    counts.into_iter().min().unwrap_or(0)
-}
-
-/// A sample of the window's questions about users with `least` choices, and some of them again with cut histories.
-fn asked(from: &Fitting, split: &Split, config: &HkfrConfig, least: usize) -> Vec<Instance> {
-    let key = |q: &Instance| mix(hash(config.seed, &from.ds.users[q.user as usize].id));
-    let mut all: Vec<Instance> = split.cases.iter().map(|c| c.instance.clone()).collect();
-    all.retain(|q| n_choices(from, q) >= least);
-    if config.window_users < all.len() {
-        all.sort_by_key(key);
-        all.truncate(config.window_users);
-        all.sort_by_key(|q| q.user);
-    }
-    let cut: Vec<Instance> = all
-        .iter()
-        .filter(|q| (key(q) >> 40) as f32 / (1u64 << 24) as f32 <= config.cut_share)
-        .filter(|_| config.cut_share > 0.0)
-        .map(|q| Instance {
-            keep_last: Some(CUTS[(key(q) % 3) as usize]),
-            ..q.clone()
-        })
-        .collect();
-    all.extend(cut);
-    all
 }
 
 impl Known {
@@ -191,54 +128,18 @@ impl Known {
         sum / self.sizes.len().max(1) as f64
     }
 
-    /// Adds the lists of `asked` that hold an answer.
-    fn add(&mut self, from: &Fitting, stage: &Stage, asked: &[Instance], n: usize, unborn: &[u32]) {
-        let share = asked.len().div_ceil(4 * from.n_threads.max(1)).max(1);
-        let mut parts: Vec<Self> = asked.chunks(share).map(|_| Self::default()).collect();
-        let jobs = asked.chunks(share).zip(&mut parts).collect();
-        Pool::new(from.n_threads).each(jobs, |(asked, known): (&[Instance], &mut Self)| {
-            let mut scratch = Scratch::default();
-            for question in asked {
-                known.list(from, stage, question, n, unborn, &mut scratch);
+    /// Adds the lists of a window that hold an answer.
+    fn add(&mut self, window: &Fitted) -> Result<()> {
+        window.each_list(|number, list| {
+            if list.labels.contains(&1) {
+                let user = window.questions[number].user;
+                let id = &window.from.ds.users[user as usize].id;
+                self.held_out.push(hash(1, id).is_multiple_of(5));
+                self.sizes.push(list.labels.len() as u32);
+                self.rows.extend(list.rows);
+                self.labels.extend(list.labels);
             }
-        });
-        for part in parts {
-            self.rows.extend(part.rows);
-            self.labels.extend(part.labels);
-            self.sizes.extend(part.sizes);
-            self.held_out.extend(part.held_out);
-        }
-    }
-
-    fn list(
-        &mut self,
-        from: &Fitting,
-        stage: &Stage,
-        question: &Instance,
-        n: usize,
-        unborn: &[u32],
-        scratch: &mut Scratch,
-    ) {
-        let entities = from.entities;
-        let targets = question.targets.iter();
-        let mut targets: Vec<u32> = targets.filter_map(|&i| entities.of_item(i)).collect();
-        targets.sort_unstable();
-        let history = question.history(from.ds);
-        let user = Context::new(from.ds, entities, &history);
-        let mut excluded = from
-            .repeats
-            .excluded(from.ds, entities, &history)
-            .unwrap_or_default();
-        excluded.extend(unborn);
-        excluded.sort_unstable();
-        let candidates = stage.rows(&user, entities, n, &excluded, scratch);
-        let label = |e: &u32| u8::from(targets.binary_search(e).is_ok());
-        if candidates.iter().any(|e| label(e) == 1) {
-            self.rows.extend(&scratch.rows);
-            self.labels.extend(candidates.iter().map(label));
-            self.sizes.push(candidates.len() as u32);
-            self.held_out
-                .push(hash(1, &history.profile().id).is_multiple_of(5));
-        }
+            Ok(())
+        })
     }
 }

@@ -16,9 +16,11 @@
 mod asked;
 mod candidates;
 pub mod features;
+mod labelled;
 mod lists;
 mod sources;
 mod system;
+mod table;
 pub mod trees;
 
 use hkfr_events::{Dataset, History};
@@ -26,10 +28,11 @@ use serde::{Deserialize, Serialize};
 
 pub use asked::asked;
 use features::{Context, FeatureConfig, Features, Rows};
-pub use features::{Expectation, Feature, Group};
+pub use features::{Expectation, Feature, Group, Scope};
 pub use sources::SourceConfig;
 use sources::Sources;
 pub use system::{Input, Llm, System};
+pub use table::{Column, LabelledList, Part, Visit, Window, each_list};
 use trees::{Trees, TreesConfig};
 
 use crate::baselines::{Entities, RepeatPolicy, Scorer};
@@ -137,15 +140,19 @@ struct Scratch {
 }
 
 impl Stage {
+    /// `actions`: [`features::actions`] of the split that is asked in the end, so that the columns of every window are
+    /// the same.
     fn fit(
         from: &Fitting,
         config: &HkfrConfig,
         expectations: Option<&[Expectation]>,
+        actions: &[String],
         watch: Watch,
     ) -> Result<Self> {
         let features = FeatureConfig {
             without: &config.without,
             expectations,
+            actions,
         };
         Ok(Self {
             sources: Sources::fit(from, &config.sources(), config.seed, watch)?,
@@ -227,7 +234,8 @@ impl Hkfr {
         watch: Watch,
     ) -> Result<Self> {
         let trees = lists::learn(from, config, expectations, watch)?;
-        let stage = Stage::fit(from, config, expectations, watch)?;
+        let actions = features::actions(from);
+        let stage = Stage::fit(from, config, expectations, &actions, watch)?;
         Ok(Self {
             entities: from.entities.clone(),
             stage,

@@ -148,6 +148,28 @@ impl Sources {
         self.all.iter().flat_map(|(config, _)| of(config)).collect()
     }
 
+    /// By column of [`table`](Self::table).
+    pub fn meanings(&self) -> Vec<String> {
+        let table = self.table();
+        let names = table.iter().map(|f| f.name.split(": ").next());
+        let of = |(i, name): (usize, Option<&str>)| {
+            let name = name.unwrap_or_default();
+            match i % WIDTH {
+                0 => format!("score by the ranker {name}"),
+                1 => format!(
+                    "score by {name}, less its mean over the catalogue, over its standard deviation"
+                ),
+                2 => format!(
+                    "ln of the candidate's share of the scores of {name} over the catalogue, of their softmax if some are below 0"
+                ),
+                _ => format!(
+                    "1 / rank among the candidates by {name}, equal scores sharing the best"
+                ),
+            }
+        };
+        names.enumerate().map(of).collect()
+    }
+
     /// By source the scores of all entities.
     pub fn score(&self, user: &super::Context, n: usize, out: &mut Vec<Vec<f32>>) {
         out.resize_with(self.all.len(), Vec::new);

@@ -28,6 +28,7 @@ use own::Own;
 use people::People;
 pub use semantic::{Expectation, Semantic};
 use shown::Shown;
+pub(super) use shown::actions;
 use traits::Traits;
 
 /// What an ablation leaves out.
@@ -67,6 +68,18 @@ impl Group {
 pub struct Feature {
     pub name: String,
     pub group: Group,
+}
+
+/// What a column is the same for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// All candidates of a list.
+    User,
+    /// All lists of a window.
+    Item,
+    /// Nothing else.
+    Pair,
 }
 
 /// The user's side, made once for all candidates.
@@ -141,6 +154,8 @@ pub struct FeatureConfig<'a> {
     pub without: &'a [Group],
     /// What the language model says of users; absent: it was not asked.
     pub expectations: Option<&'a [Expectation]>,
+    /// [`actions`] of the split that is asked in the end.
+    pub actions: &'a [String],
 }
 
 impl Features {
@@ -150,7 +165,7 @@ impl Features {
             own: with(Group::Own).then(|| Own::fit(from)),
             people: with(Group::Counts).then(|| People::fit(from)),
             traits: with(Group::Text).then(|| Traits::fit(from)),
-            shown: with(Group::Behaviours).then(|| Shown::fit(from)),
+            shown: with(Group::Behaviours).then(|| Shown::fit(from, config.actions)),
             semantic: config
                 .expectations
                 .filter(|_| with(Group::Semantic))
@@ -182,6 +197,32 @@ impl Features {
             self.semantic.as_ref().map_or(vec![], |_| Semantic::names()),
         );
         table
+    }
+
+    /// By column of [`table`](Self::table) what it is the same for, and how it is computed.
+    pub fn meanings(&self) -> Vec<(Scope, String)> {
+        let mut all = self.own.as_ref().map_or(vec![], Own::meanings);
+        let mut add = |scope, meanings: Vec<String>| {
+            all.extend(meanings.into_iter().map(|m| (scope, m)));
+        };
+        add(
+            Scope::Item,
+            self.people.as_ref().map_or(vec![], |_| People::meanings()),
+        );
+        let pairs = [
+            self.traits.as_ref().map(Traits::meanings),
+            self.shown.as_ref().map(Shown::meanings),
+            self.semantic.as_ref().map(|_| Semantic::meanings()),
+        ];
+        for meanings in pairs.into_iter().flatten() {
+            add(Scope::Pair, meanings);
+        }
+        all
+    }
+
+    /// The columns of [`Scope::Item`], (entities, columns); empty without the group `counts`.
+    pub fn of_entities(&self) -> &[f32] {
+        self.people.as_ref().map_or(&[], People::values)
     }
 
     /// Fills the columns of [`table`](Self::table) from `rows.column` on.

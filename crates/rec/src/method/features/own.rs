@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Rows};
+use super::{Context, Rows, Scope};
 use crate::method::Fitting;
 
 /// Half-lives in visits.
@@ -72,6 +72,46 @@ impl Own {
         ];
         names.extend(user.map(|name| format!("user {name}")));
         names
+    }
+
+    /// By column.
+    pub fn meanings(&self) -> Vec<(Scope, String)> {
+        let of = |what: &str| {
+            let sum = |h: f32, unit: &str| {
+                format!(
+                    "sum over the user's choices of the {what} of 2^(-a / {h}), a {unit} before as-of"
+                )
+            };
+            let visits = VISITS.map(|h| sum(h, "visits"));
+            let days = DAYS.map(|h| sum(h, "days"));
+            let rest = [
+                "times the user chose the @",
+                "choices of the @ / visits of the user",
+                "visits of the user since the last choice of the @",
+                "days from the last choice of the @ to as-of",
+                "mean days between two choices of the @; missing below two",
+                "mean visits between two choices of the @; missing below two",
+                "days since the last choice of the @ / mean interval in days (at least 0.5): above 1 it is due",
+                "visits since the last choice of the @ / mean interval in visits (at least 0.5)",
+            ];
+            let rest = rest.map(|meaning| meaning.replace('@', what));
+            visits.into_iter().chain(days).chain(rest)
+        };
+        let mut pairs: Vec<String> = of("candidate").collect();
+        if !self.category_of.is_empty() {
+            pairs.extend(of("candidate's category"));
+        }
+        let user = [
+            "moments at which the user chose something",
+            "choices of the user",
+            "different things the user chose",
+            "days from the user's last visit to as-of",
+            "mean days between two visits of the user; missing below two",
+            "choices a visit",
+        ];
+        let user = user.map(|meaning| (Scope::User, meaning.to_owned()));
+        let pairs = pairs.into_iter().map(|meaning| (Scope::Pair, meaning));
+        pairs.chain(user).collect()
     }
 
     pub fn fill(&self, user: &Context, candidates: &[u32], rows: &mut Rows) {

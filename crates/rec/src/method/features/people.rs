@@ -41,6 +41,24 @@ impl People {
         names.map(|n| format!("all: {n}")).to_vec()
     }
 
+    /// By column.
+    pub fn meanings() -> Vec<String> {
+        let meanings = [
+            "ln(1 + choices of the candidate by all users)",
+            "ln(1 + choices in the last 28 days)",
+            "choices in the last 28 days / all choices",
+            "ln(1 + users who chose it)",
+            "share of its users who chose it more than once",
+            "mean days between two choices by one user",
+        ];
+        meanings.map(String::from).to_vec()
+    }
+
+    /// (entities, [`Self::names`]).
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     pub fn fit(from: &Fitting) -> Self {
         let cuts = from.split.fit_before.iter().flatten();
         let cut = cuts.max().map_or(0, |t| t.seconds());

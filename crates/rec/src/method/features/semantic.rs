@@ -101,6 +101,18 @@ impl Semantic {
         names.map(|n| format!("semantic: {n}")).to_vec()
     }
 
+    /// By column.
+    pub fn meanings() -> Vec<String> {
+        let meanings = [
+            "what the language model scores the candidate: of a category its log-probability, of an item the item head's score",
+            "what the language model scores the candidate's category, a log-probability; missing where categories are ranked",
+            "cosine of the user's knowledge and the item's text, as sentence vectors",
+            "claims of the user's knowledge that name the candidate, its category or an attribute of it",
+            "days from the time the model was asked to as-of",
+        ];
+        meanings.map(String::from).to_vec()
+    }
+
     pub(super) fn new(from: &Fitting, all: &[Expectation]) -> Self {
         let category_of = from.category_of();
         let names = names(from);

@@ -21,22 +21,28 @@ pub(super) struct Shown {
     entities: Entities,
 }
 
-impl Shown {
-    pub fn fit(from: &Fitting) -> Self {
-        let mut counts = std::collections::BTreeMap::<&str, usize>::new();
-        for user in 0..from.ds.n_users() as u32 {
-            let history = from.split.training_history(from.ds, user);
-            for event in history.iter().flat_map(|h| h.events()) {
-                let about = event.item.and_then(|i| from.entities.of_item(i));
-                if about.is_some() && !from.ds.is_target(event) {
-                    *counts.entry(&from.ds.kind(event).action).or_default() += 1;
-                }
+/// The actions that are no choices of which training histories hold most, most first.
+pub fn actions(from: &Fitting) -> Vec<String> {
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for user in 0..from.ds.n_users() as u32 {
+        let history = from.split.training_history(from.ds, user);
+        for event in history.iter().flat_map(|h| h.events()) {
+            let about = event.item.and_then(|i| from.entities.of_item(i));
+            if about.is_some() && !from.ds.is_target(event) {
+                *counts.entry(&from.ds.kind(event).action).or_default() += 1;
             }
         }
-        let mut counts: Vec<_> = counts.into_iter().collect();
-        counts.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
-        counts.truncate(MOST);
-        let actions: Vec<String> = counts.iter().map(|c| c.0.to_owned()).collect();
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
+    counts.truncate(MOST);
+    counts.iter().map(|c| c.0.to_owned()).collect()
+}
+
+impl Shown {
+    /// `actions`: those that have columns.
+    pub fn fit(from: &Fitting, actions: &[String]) -> Self {
+        let actions = actions.to_vec();
         let of_kind = from.ds.kinds.iter().map(|k| {
             let at = actions.iter().position(|a| *a == k.action);
             at.map(|at| at as u8)
@@ -50,6 +56,19 @@ impl Shown {
 
     pub fn names(&self) -> Vec<String> {
         let of = |a: &String| [format!("{a}, half-life 14 days"), format!("days since {a}")];
+        self.actions.iter().flat_map(of).collect()
+    }
+
+    /// By column.
+    pub fn meanings(&self) -> Vec<String> {
+        let of = |a: &String| {
+            [
+                format!(
+                    "sum over the user's \"{a}\" of the candidate of 2^(-d / 14), d days before as-of"
+                ),
+                format!("days from the user's last \"{a}\" of the candidate to as-of"),
+            ]
+        };
         self.actions.iter().flat_map(of).collect()
     }
 

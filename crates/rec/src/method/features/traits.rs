@@ -76,6 +76,22 @@ impl Traits {
         same.chain(priced).collect()
     }
 
+    /// By column.
+    pub fn meanings(&self) -> Vec<String> {
+        let same = self.values.iter().map(|(name, _)| {
+            format!("share of the user's choices, halved every 5 visits, whose {name} is the candidate's")
+        });
+        let price = [
+            "ln(price / mean price of what the user chose)",
+            "ln(price / mean price of what the user chose of the candidate's category)",
+        ];
+        let priced = price
+            .into_iter()
+            .map(String::from)
+            .filter(|_| !self.prices.is_empty());
+        same.chain(priced).collect()
+    }
+
     pub fn fill(&self, user: &Context, candidates: &[u32], rows: &mut Rows) {
         let weights: Vec<(u32, f32)> = user
             .choices
