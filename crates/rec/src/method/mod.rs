@@ -22,6 +22,7 @@ mod sources;
 mod system;
 mod table;
 pub mod trees;
+mod with_own;
 
 use hkfr_events::{Dataset, History};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ use sources::Sources;
 pub use system::{Input, Llm, System};
 pub use table::{Column, LabelledList, Part, Visit, Window, each_list};
 use trees::{Trees, TreesConfig};
+pub(crate) use with_own::recipe as with_own_recipe;
+pub use with_own::{WITH_OWN, WithOwnConfig, rival as rival_with_own};
 
 use crate::baselines::{Entities, RepeatPolicy, Scorer};
 use crate::error::{Result, at_least, at_most};
@@ -44,6 +47,9 @@ use crate::systems::{self, Fitting, Recipe, Settings, Watch};
 pub struct HkfrConfig {
     /// What is left out: an ablation.
     pub without: Vec<Group>,
+    /// The features of one group, and those of all sources whatever their group: for `RIVAL+own`, no key of a config.
+    #[serde(skip)]
+    pub only: Option<Group>,
     /// Candidates of each source.
     pub candidates: usize,
     /// How many times the split is cut earlier to learn from. All are fitted once for each.
@@ -62,6 +68,7 @@ impl Default for HkfrConfig {
     fn default() -> Self {
         Self {
             without: Vec::new(),
+            only: None,
             candidates: 100,
             windows: 1,
             window_users: 50_000,
@@ -115,6 +122,14 @@ impl HkfrConfig {
         systems::as_settings(self)
     }
 
+    /// The groups whose features are left out.
+    fn without_features(&self) -> Vec<Group> {
+        match self.only {
+            Some(only) => Group::ALL.into_iter().filter(|g| *g != only).collect(),
+            None => self.without.clone(),
+        }
+    }
+
     fn sources(&self) -> Vec<SourceConfig> {
         let kept = |s: &&SourceConfig| !self.without.contains(&s.group);
         let kept = self.sources.iter().filter(kept).cloned();
@@ -149,8 +164,9 @@ impl Stage {
         actions: &[String],
         watch: Watch,
     ) -> Result<Self> {
+        let without = config.without_features();
         let features = FeatureConfig {
-            without: &config.without,
+            without: &without,
             expectations,
             actions,
         };

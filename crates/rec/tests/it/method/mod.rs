@@ -1,2 +1,3 @@
 mod planted;
 mod trees;
+mod with_own;
