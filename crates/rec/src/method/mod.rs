@@ -129,6 +129,7 @@ impl HkfrConfig {
 }
 
 /// What scores a candidate, fitted as-of one split.
+#[derive(Serialize, Deserialize)]
 struct Stage {
     sources: Sources,
     features: Features,
@@ -214,7 +215,9 @@ impl Recipe for HkfrRecipe {
 }
 
 /// Fitted.
+#[derive(Serialize, Deserialize)]
 pub struct Hkfr {
+    #[serde(skip)]
     entities: Entities,
     stage: Stage,
     trees: Trees,
@@ -281,5 +284,11 @@ impl Scorer for Hkfr {
         for (&candidate, &score) in candidates.iter().zip(&scores) {
             out[candidate as usize] = score;
         }
+    }
+
+    fn bind(&mut self, ds: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
+        self.stage.sources.bind(ds, entities);
+        self.stage.features.bind(ds, entities);
     }
 }
