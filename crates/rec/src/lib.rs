@@ -19,5 +19,5 @@ pub mod text;
 mod validation;
 
 pub use error::{Error, Result};
-pub use ranker::{About, Ranker};
+pub use ranker::{About, Ranker, training_hash};
 pub use scores::rank;

@@ -8,6 +8,7 @@
 
 mod encode;
 mod file;
+mod training;
 
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use hkfr_events::{Dataset, History};
 use serde::{Deserialize, Serialize};
 
 pub use encode::Encode;
+pub use training::training_hash;
 
 use crate::baselines::{Entities, RepeatPolicy, Scorer};
 use crate::error::{Error, Result};
@@ -27,7 +29,7 @@ pub struct About {
     pub system: String,
     /// What is ranked, "item" or "category".
     pub task: String,
-    /// Hash of what it was fitted on, as the caller has it.
+    /// Hash of what it was fitted on, such as [`training_hash`].
     pub fitted_on: String,
     /// Whether [`Ranker::rank_one`] leaves out what the user chose before.
     pub repeats: RepeatPolicy,
