@@ -3,10 +3,11 @@
 //!
 //! `cargo run --release -p hkfr-rec --example fit -- DIR SYSTEM [key=value …]`, DIR with `sequential_data.txt`
 //! and `items.tsv`; keys: those of the system's settings, each value as JSON, and `threads`, `repeats`
-//! (allow, exclude), `seed` and `ranker`, a file to save the fitted ranker in. Prints every epoch and, as the last line, a JSON object: median seconds of an
-//! epoch and of a validation, seconds of the fit, accuracy on validation (the best epoch) and test, and `curve`:
-//! seconds since the fit began and NDCG@10, a pair a validation; `ranker`: size, seconds to save and to load it, and
-//! milliseconds that the loaded one takes to rank a user, alone (median and longest of 1,000).
+//! (allow, exclude), `seed` and `ranker`, a file to save the fitted ranker in. Prints every epoch and, as the last
+//! line, a JSON object: median seconds of an epoch and of a validation, seconds of the fit, accuracy on validation
+//! (the best epoch) and test, and `curve`: seconds since the fit began and NDCG@10, a pair a validation; `ranker`:
+//! size, seconds to save and to load it, and milliseconds that the loaded one takes to rank a user alone (median and
+//! longest of 1,000).
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -94,7 +94,8 @@ impl Ranker {
     fn encode(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
         let entities = (self.entities.are_categories(), self.entities.ids());
         (&self.about, entities, self.scorer.name()).encode(out)?;
-        self.scorer.encode(out)
+        // The scorer itself: a box of one is encoded with its name, for a ranker within another.
+        (*self.scorer).encode(out)
     }
 
     /// Reads a ranker, to be asked with `ds`.

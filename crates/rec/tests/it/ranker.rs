@@ -137,10 +137,11 @@ fn survives_its_file(recipe: &dyn Recipe, system: &str, from: &Fitting, others: 
     assert_eq!(loaded.entities(), from.entities);
     let n = from.entities.n();
     let expected = scores(from.ds, n, fitted.scorer());
-    assert!(
-        expected.iter().any(|s| s.1 != expected[0].1) || system.contains("popularity"),
-        "{system}: all users have the same scores"
-    );
+    // Texts of categories have no word in common.
+    let same_for_all =
+        system.contains("popularity") || (system == "text-knn" && from.entities.are_categories());
+    let differ = expected.iter().any(|s| s.1 != expected[0].1);
+    assert!(differ != same_for_all, "{system}");
     assert_eq!(scores(from.ds, n, loaded.scorer()), expected, "{system}");
     let elsewhere = Ranker::load(&path, others).unwrap();
     assert_eq!(scores(others, n, elsewhere.scorer()), expected, "{system}");
@@ -174,6 +175,11 @@ fn what_is_loaded_scores_as_what_was_fitted() {
 }
 
 fn saved(dir: &Path, system: &str) -> Dataset {
+    save(&dir.join("a.ranker"), system);
+    world(false)
+}
+
+fn save(path: &Path, system: &str) {
     let ds = world(false);
     let test = split(&ds, Phase::Test, 28).unwrap();
     let entities = Entities::items(&ds, &test.catalogue);
@@ -181,8 +187,33 @@ fn saved(dir: &Path, system: &str) -> Dataset {
     let recipe = recipe(system, &small(system), 1).unwrap();
     let scorer = recipe.fit(&from, &mut go_on).unwrap();
     let ranker = Ranker::new(about(system), &entities, scorer);
-    ranker.save(&dir.join("a.ranker")).unwrap();
-    ds
+    ranker.save(path).unwrap();
+}
+
+/// A file of today must be read by the programs that call its format version theirs. Where this fails because a fitted
+/// type holds something else than before, raise `VERSION` in `src/ranker/file.rs`, delete the files and run it again.
+#[test]
+fn files_of_this_format_version_can_be_read() {
+    let ds = world(false);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rankers");
+    let temp = tempfile::tempdir().unwrap();
+    let mut made = Vec::new();
+    // Those whose names say their loss are kept as "sasrec".
+    for system in SYSTEMS.iter().filter(|s| !s.starts_with("sasrec-")) {
+        let path = golden.join(format!("{system}.ranker"));
+        if !path.exists() {
+            std::fs::create_dir_all(&golden).unwrap();
+            save(&path, system);
+            made.push(path);
+            continue;
+        }
+        let ranker = Ranker::load(&path, &ds).unwrap_or_else(|e| panic!("{e}"));
+        let again = temp.path().join("again.ranker");
+        ranker.save(&again).unwrap();
+        let same = std::fs::read(&again).unwrap() == std::fs::read(&path).unwrap();
+        assert!(same, "{system}: another file comes of it");
+    }
+    assert!(made.is_empty(), "made, to be committed: {made:?}");
 }
 
 #[test]
@@ -243,6 +274,6 @@ fn a_ranker_of_another_catalogue_is_refused() {
     (0..20).for_each(|i| drop(b.item(&format!("i{i}"))));
     let found = Ranker::load(&dir.path().join("a.ranker"), &b.build());
     let text = found.err().unwrap().to_string();
-    let part = "of its 24 entities the data set lacks 4, such as \"i20\"";
+    let part = "of its 22 entities the data set lacks 3, such as \"i20\"";
     assert!(text.contains(part), "{text}");
 }
