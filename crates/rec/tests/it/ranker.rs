@@ -271,7 +271,9 @@ fn a_ranker_of_another_catalogue_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     saved(dir.path(), "popularity");
     let mut b = builder();
-    (0..20).for_each(|i| drop(b.item(&format!("i{i}"))));
+    for i in 0..20 {
+        b.item(&format!("i{i}"));
+    }
     let found = Ranker::load(&dir.path().join("a.ranker"), &b.build());
     let text = found.err().unwrap().to_string();
     let part = "of its 22 entities the data set lacks 3, such as \"i20\"";
