@@ -40,8 +40,9 @@ fn a_kept_ranker_makes_the_lists_of_its_run() {
                 let best = ranker.rank_one(&ds, &history, lists.depth).unwrap();
                 let ids: Vec<&str> = best.iter().map(|b| ranker.entities().id(b.0)).collect();
                 assert_eq!(ids, list.items, "{name}, {}", case.case_id);
-                let scores: Vec<f64> = best.iter().map(|b| b.1.into()).collect();
-                assert_eq!(scores, list.scores, "{name}, {}", case.case_id);
+                let scores: Vec<f32> = best.iter().map(|b| b.1).collect();
+                let listed: Vec<f32> = list.scores.iter().map(|&s| s as f32).collect();
+                assert_eq!(scores, listed, "{name}, {}", case.case_id);
             }
             assert!(asked > 5, "{asked}");
             let cost = std::fs::read(out.join(format!("recommend/{name}.cost.json"))).unwrap();
