@@ -12,6 +12,7 @@ mod lists;
 mod models;
 mod order;
 mod progress;
+mod rankers;
 mod refresh;
 mod replies;
 mod scale;

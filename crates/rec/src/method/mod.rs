@@ -142,6 +142,7 @@ impl HkfrConfig {
 }
 
 /// What scores a candidate, fitted as-of one split.
+#[derive(Serialize, Deserialize)]
 struct Stage {
     sources: Sources,
     features: Features,
@@ -232,7 +233,9 @@ impl Recipe for HkfrRecipe {
 }
 
 /// Fitted.
+#[derive(Serialize, Deserialize)]
 pub struct Hkfr {
+    #[serde(skip)]
     entities: Entities,
     stage: Stage,
     trees: Trees,
@@ -300,5 +303,11 @@ impl Scorer for Hkfr {
         for (&candidate, &score) in candidates.iter().zip(&scores) {
             out[candidate as usize] = score;
         }
+    }
+
+    fn bind(&mut self, ds: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
+        self.stage.sources.bind(ds, entities);
+        self.stage.features.bind(ds, entities);
     }
 }

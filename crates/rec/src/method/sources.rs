@@ -9,11 +9,12 @@
 //! 1 / rank of e                among the candidates, equal scores sharing the best
 //! ```
 
+use hkfr_events::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::features::{Feature, Group, Rows};
 use super::{Fitting, Settings, Watch};
-use crate::baselines::Scorer;
+use crate::baselines::{Entities, Scorer};
 use crate::error::Result;
 use crate::systems;
 
@@ -121,8 +122,16 @@ fn group(system: &str) -> Group {
 }
 
 /// Fitted, in the order of the config.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Sources {
-    all: Vec<(SourceConfig, Box<dyn Scorer>)>,
+    all: Vec<Source>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Source {
+    name: String,
+    group: Group,
+    scorer: Box<dyn Scorer>,
 }
 
 /// Columns of a source.
@@ -133,19 +142,30 @@ impl Sources {
         let mut all = Vec::with_capacity(configs.len());
         for config in configs {
             let recipe = systems::recipe(&config.system, &config.settings, seed)?;
-            all.push((config.clone(), recipe.fit(from, watch)?));
+            all.push(Source {
+                name: config.name.clone(),
+                group: config.group,
+                scorer: recipe.fit(from, watch)?,
+            });
         }
         Ok(Self { all })
     }
 
     pub fn table(&self) -> Vec<Feature> {
-        let of = |config: &SourceConfig| {
+        let of = |source: &Source| {
             ["score", "place", "ln p", "1 / rank"].map(|what| Feature {
-                name: format!("{}: {what}", config.name),
-                group: config.group,
+                name: format!("{}: {what}", source.name),
+                group: source.group,
             })
         };
-        self.all.iter().flat_map(|(config, _)| of(config)).collect()
+        self.all.iter().flat_map(of).collect()
+    }
+
+    /// [`Scorer::bind`] of each.
+    pub fn bind(&mut self, ds: &Dataset, entities: &Entities) {
+        for source in &mut self.all {
+            source.scorer.bind(ds, entities);
+        }
     }
 
     /// By column of [`table`](Self::table).
@@ -173,9 +193,9 @@ impl Sources {
     /// By source the scores of all entities.
     pub fn score(&self, user: &super::Context, n: usize, out: &mut Vec<Vec<f32>>) {
         out.resize_with(self.all.len(), Vec::new);
-        for ((_, scorer), out) in self.all.iter().zip(out) {
+        for (source, out) in self.all.iter().zip(out) {
             out.resize(n, 0.0);
-            scorer.score(user.ds, user.history, out);
+            source.scorer.score(user.ds, user.history, out);
         }
     }
 

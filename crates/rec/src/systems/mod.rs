@@ -34,15 +34,16 @@ use serde_json::Value;
 
 use crate::baselines::{
     BprConfig, BprTrainer, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
-    ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnFrequency, OwnFrequencyConfig, Popularity,
-    RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer, SequentialRules,
-    SequentialRulesConfig, Stan, StanConfig, TextKnn, TextKnnConfig, Vsknn, VsknnConfig,
+    ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnFrequency, OwnFrequencyConfig,
+    PairwiseScorer, Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
+    SequentialRules, SequentialRulesConfig, Stan, StanConfig, TextKnn, TextKnnConfig, Vsknn,
+    VsknnConfig,
 };
 use crate::error::{Error, Result};
-use crate::method::{HkfrConfig, HkfrRecipe, WITH_OWN, rival_with_own, with_own_recipe};
+use crate::method::{Hkfr, HkfrConfig, HkfrRecipe, WITH_OWN, rival_with_own, with_own_recipe};
 use crate::sequence::{
-    Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, Orders, SasRec, TransformerConfig,
-    training_orders,
+    Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, Orders, SasRec, SequenceScorer,
+    TransformerConfig, training_orders,
 };
 use crate::text::EntityTexts;
 
@@ -239,6 +240,42 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
             )));
         }
     })
+}
+
+/// A fitted ranker of a [`Scorer::name`], not yet bound to a data set; `None`: there is none of this name.
+pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<postcard::Result<Box<dyn Scorer>>> {
+    fn of<S: Scorer + DeserializeOwned + 'static>(
+        bytes: &[u8],
+    ) -> postcard::Result<Box<dyn Scorer>> {
+        let (scorer, rest) = postcard::take_from_bytes::<S>(bytes)?;
+        if rest.is_empty() {
+            Ok(Box::new(scorer))
+        } else {
+            Err(postcard::Error::DeserializeBadEncoding)
+        }
+    }
+    let decode = match name {
+        "popularity" => of::<Popularity>,
+        "recent-popularity" => of::<RecentPopularity>,
+        "own-frequency" => of::<OwnFrequency>,
+        "item-knn" => of::<ItemKnn>,
+        "sequential-rules" => of::<SequentialRules>,
+        "vsknn" => of::<Vsknn>,
+        "stan" => of::<Stan>,
+        "text-knn" => of::<TextKnn>,
+        "ease" => of::<Ease>,
+        "ials" => of::<Ials>,
+        "bpr-mf" => of::<PairwiseScorer<BprTrainer>>,
+        "lightgcn" => of::<PairwiseScorer<LightGcnTrainer>>,
+        "sasrec" => of::<SequenceScorer<SasRec>>,
+        "esasrec" => of::<SequenceScorer<ESasRec>>,
+        "bert4rec" => of::<SequenceScorer<Bert4Rec>>,
+        "gru4rec" => of::<SequenceScorer<Gru4Rec>>,
+        "caser" => of::<SequenceScorer<Caser>>,
+        "hkfr" => of::<Hkfr>,
+        _ => return None,
+    };
+    Some(decode(bytes))
 }
 
 /// The settings of a system whose name says its loss.
