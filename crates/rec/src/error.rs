@@ -52,6 +52,27 @@ pub enum Error {
         found: String,
         expected: &'static str,
     },
+    /// The file is no fitted ranker, or a damaged one.
+    #[error("{path}: {reason}")]
+    BadRanker { path: PathBuf, reason: String },
+    #[error(
+        "{path}: format version {found}, this program reads {supported}: fit the ranker again, or use the program that wrote it"
+    )]
+    RankerVersion {
+        path: PathBuf,
+        found: u32,
+        supported: u32,
+    },
+    /// The ranker was fitted on another catalogue than that of the data set at hand.
+    #[error(
+        "{path}: of its {n} entities the data set lacks {missing}, such as {example:?}: give the data set it was fitted on, or fit the ranker again"
+    )]
+    OtherCatalogue {
+        path: PathBuf,
+        missing: usize,
+        n: usize,
+        example: String,
+    },
     #[error(transparent)]
     Lm(#[from] hkfr_lm::Error),
     #[error(transparent)]

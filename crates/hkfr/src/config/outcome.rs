@@ -39,6 +39,8 @@ pub struct RecommendConfig {
     /// many cases, and as many users to learn from. Absent: all.
     pub llm_users: Option<usize>,
     pub evidence_weight: f32,
+    /// MB (10⁶ bytes) of a fitted ranker that is kept in `recommend/models/`, at most; 0: none is.
+    pub max_ranker_mb: u32,
 }
 
 impl Default for RecommendConfig {
@@ -51,6 +53,7 @@ impl Default for RecommendConfig {
             settings: None,
             llm_users: None,
             evidence_weight: 0.4,
+            max_ranker_mb: 500,
         }
     }
 }

@@ -6,7 +6,8 @@
 //! Killed anywhere in between, the same command goes on: every step may be done twice.
 //!
 //! What stays up to date: events, split, knowledge and instructions, without the user. What was fitted on
-//! the user (adapters, lists, report) cannot be mended, and is made anew by the next `hkfr run`; so are knowledge
+//! the user (adapters, rankers, lists, report) cannot be mended, and is made anew by the next `hkfr run`, rankers being
+//! removed at once, since some of them hold histories as they are; so are knowledge
 //! and instructions that tell users of their cohort, which counted the user (paid answers stay).
 //!
 //! A user whom the data set no longer holds may still be in paid answers, prompts and shards: that goes too.
@@ -173,6 +174,12 @@ fn take_out(run_dir: &Path, id: &str, plan: &Plan, subject: &str) -> Result<()> 
         }
         for path in files(&dir)?.iter().filter(|p| !p.ends_with(ANSWERS)) {
             who.take_out(path)?;
+        }
+    }
+    for ranker in &plan.rankers {
+        match fs_err::remove_file(run_dir.join(ranker)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
         }
     }
     let instruct = run_dir.join("instruct");

@@ -15,6 +15,7 @@ use super::rows::{Who, files};
 use super::tombstones::{Adapter, Tombstone};
 use crate::config::Config;
 use crate::stage::{MANIFEST, Manifest};
+use crate::stages::rankers::MODELS;
 use crate::stages::service::ANSWERS;
 use crate::stages::{ORDER, SPLIT_FILE};
 use crate::{digest, sealed};
@@ -38,6 +39,9 @@ pub struct Plan {
     /// Directories that are emptied: what is made of all users at once, or unfinished.
     pub cleared: Vec<String>,
     pub adapters: Vec<Adapter>,
+    /// Files of fitted rankers, below the run's directory, which go: nobody can be taken out of one.
+    #[serde(default)]
+    pub rankers: Vec<PathBuf>,
     /// What lies outside of the run, or cannot be told.
     pub notes: Vec<String>,
 }
@@ -99,6 +103,7 @@ impl Plan {
             fresh: Vec::new(),
             cleared: Vec::new(),
             adapters: Vec::new(),
+            rankers: Vec::new(),
             notes: Vec::new(),
         };
         if let Some(found) = found {
@@ -185,17 +190,38 @@ impl Plan {
                 self.removed.push((stage.into(), what));
             }
             ("tune", _) => self.adapters(run_dir, who)?,
-            _ if has_rows(stage) => {
-                for path in files(&dir)?.iter().filter(|p| !p.ends_with(ANSWERS)) {
-                    let n = who.count(path)?;
-                    let name = path.strip_prefix(&dir).unwrap_or(path).display();
-                    if n > 0 {
-                        self.removed
-                            .push((stage.into(), format!("{name}: {n} rows")));
-                    }
+            ("recommend", user) => {
+                // Those that are up to date without the user were fitted without the user.
+                if user.is_some() || !is_fresh {
+                    self.rankers(run_dir, &dir)?;
                 }
+                self.rows(stage, &dir, who)?;
             }
+            _ if has_rows(stage) => self.rows(stage, &dir, who)?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, stage: &str, dir: &Path, who: &Who) -> Result<()> {
+        for path in files(dir)?.iter().filter(|p| !p.ends_with(ANSWERS)) {
+            let n = who.count(path)?;
+            let name = path.strip_prefix(dir).unwrap_or(path).display();
+            if n > 0 {
+                self.removed
+                    .push((stage.into(), format!("{name}: {n} rows")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Neighbourhoods hold histories as they are; all others were counted or learnt from all users at once.
+    fn rankers(&mut self, run_dir: &Path, recommend: &Path) -> Result<()> {
+        let models = recommend.join(MODELS);
+        if models.exists() {
+            let all = files(&models)?.into_iter();
+            let below = |p: PathBuf| p.strip_prefix(run_dir).map_or(p.clone(), Path::to_owned);
+            self.rankers.extend(all.map(below));
         }
         Ok(())
     }
@@ -342,6 +368,14 @@ impl Plan {
             let _ = writeln!(out, "`hkfr run CONFIG` makes anew: {}", anew.join(", "));
         }
         out += &adapters(run_dir, &self.adapters);
+        if let Some(dir) = self.rankers.first().and_then(|r| r.parent()) {
+            let _ = writeln!(
+                out,
+                "fitted on all users: {} rankers in {}, which go too; delete every copy, `hkfr run CONFIG` fits them anew",
+                self.rankers.len(),
+                run_dir.join(dir).display()
+            );
+        }
         for note in &self.notes {
             let _ = writeln!(out, "left: {note}");
         }

@@ -30,6 +30,7 @@ pub mod outstanding;
 mod page;
 mod prompts;
 mod ranked;
+pub mod rankers;
 mod recommend;
 mod refresh;
 pub mod service;

@@ -1,5 +1,5 @@
 //! Every system ranks the catalogue for every case: one run file a system and task, and beside it
-//! what it cost.
+//! what it cost and the fitted ranker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +10,7 @@ use hkfr_eval::Run;
 use hkfr_rec::baselines::CHOICES_VERSION;
 use hkfr_rec::method::{HkfrRecipe, System};
 use hkfr_rec::systems::{self, Recipe};
+use hkfr_rec::{About, Ranker, training_hash};
 use serde::Serialize;
 use serde_json::json;
 
@@ -18,6 +19,7 @@ use super::expectations::Expectations;
 use super::fit_watch::FitWatch;
 use super::fitted::fitted;
 use super::ranked::Lists;
+use super::rankers;
 use crate::config::TASKS;
 use crate::progress::{Progress, Unit};
 use crate::stage::{Outcome, Spec, StageContext};
@@ -57,6 +59,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let config = session.config.clone();
         let lists = Lists::new(&dataset, &split, &config.recommend, ctx.seed);
         let fittings = TASKS.map(|task| (task, lists.fitting(task)));
+        let fitted_on = training_hash(&dataset, &split);
         let (dir, stop, seed) = (ctx.dir.clone(), ctx.stop.clone(), ctx.seed);
         let tasks = &config.recommend.tasks;
         rank_all(ctx, &systems, tasks, |system, task, progress| {
@@ -93,15 +96,23 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                 watch.hear(at)
             });
             stop.check()?;
-            let scorer = scorer?;
+            let about = About {
+                system: system.into(),
+                task: task.into(),
+                fitted_on: fitted_on.clone(),
+                repeats: from.repeats,
+                seed,
+            };
+            let ranker = Ranker::new(about, from.entities, scorer?);
             let fit_seconds = started.elapsed().as_secs_f64();
             let started = Instant::now();
-            let run = lists.of_scorer(system, task, &*scorer, &stop)?;
+            let run = lists.of_scorer(system, task, ranker.scorer(), &stop)?;
             let cost = Cost {
                 fit_seconds,
                 score_seconds: started.elapsed().as_secs_f64(),
                 peak_mb: crate::stage::peak_mb(),
                 epochs,
+                ranker_mb: rankers::save(&dir, &ranker, config.recommend.max_ranker_mb)?,
                 settings: recipe.settings(),
             };
             let path = dir.join(format!("{system}.{task}.cost.json"));
@@ -122,6 +133,8 @@ struct Cost {
     peak_mb: Option<f64>,
     /// Of the last fit: those that were best if it is a refit, else up to where it stopped.
     epochs: Option<usize>,
+    /// Of the fitted ranker's file, which is as much as it takes in memory; `None`: it was too large to be kept.
+    ranker_mb: Option<f64>,
     settings: systems::Settings,
 }
 

@@ -131,6 +131,7 @@ fn nothing_is_left_of_a_user_who_was_forgotten() {
         "instruct/fusion.alpaca.jsonl",
         "recommend/hkfr.item.jsonl",
         "recommend/hkfr.features.parquet",
+        "recommend/models/hkfr.item.ranker",
         "evaluate/truth.item.jsonl",
     ] {
         assert!(held.iter().any(|h| h == file), "{file} is not of {held:?}");
@@ -160,12 +161,15 @@ fn nothing_is_left_of_a_user_who_was_forgotten() {
         "up to date without the user: ingest, split, fuse, instruct\n",
         "`hkfr run CONFIG` makes anew: tune, recommend, evaluate\n",
         "tuned on the user: out/toy/tune/fusion, on ",
+        "fitted on all users: 4 rankers in out/toy/recommend/models, which go too",
         "left: logs: the logs hold the user",
     ] {
         assert!(out.contains(part), "{out} does not say {part}");
     }
     assert!(!out.contains(MARK), "{out}");
     assert_eq!(holding(dir), Vec::<PathBuf>::new());
+    let rankers = || std::fs::read_dir(dir.join("out/toy/recommend/models"));
+    assert_eq!(rankers().unwrap().count(), 0);
     verified(dir);
 
     // Again, it says so, and names the adapters that are still the old ones.
@@ -187,6 +191,7 @@ fn nothing_is_left_of_a_user_who_was_forgotten() {
     }
     assert_eq!(server.total(), asked);
     assert_eq!(holding(dir), Vec::<PathBuf>::new());
+    assert_eq!(rankers().unwrap().count(), 4);
     verified(dir);
     let (_, out, _) = forget(dir, &[]);
     assert!(

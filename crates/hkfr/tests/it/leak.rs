@@ -4,16 +4,24 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hkfr::config::{LLM_SYSTEMS, SYSTEMS, TASKS};
+use hkfr::config::{SYSTEMS, TASKS};
+use hkfr_rec::method::System;
 use hkfr_rec::systems::{Settings, recipe};
 use serde_json::Value;
 
 use crate::models::{change, prepare};
 use crate::walk::run;
 
-/// Whoever is in the tables of systems, in small: two epochs, vectors of eight.
+/// Whoever is in the tables of systems.
+fn names() -> Vec<&'static str> {
+    let asked = System::ALL.map(|s| s.0).into_iter();
+    let asked = asked.filter(|name| !SYSTEMS.contains(name));
+    SYSTEMS.into_iter().chain(asked).collect()
+}
+
+/// All of them, in small: two epochs, vectors of eight.
 fn systems() -> (String, String) {
-    let all: Vec<&str> = SYSTEMS.into_iter().chain(LLM_SYSTEMS).collect();
+    let all = names();
     let mut small = String::new();
     for task in TASKS {
         small += &format!("\n[systems.{task}]\n");
@@ -118,11 +126,7 @@ fn check(kind: &str, future: usize, strangers: bool) {
     });
     let logged = std::fs::read_to_string(dir.join("logs/log.csv")).unwrap();
     let before = walk(dir);
-    for (system, task) in SYSTEMS
-        .iter()
-        .chain(&LLM_SYSTEMS)
-        .flat_map(|s| TASKS.map(|t| (s, t)))
-    {
+    for (system, task) in names().iter().flat_map(|s| TASKS.map(|t| (s, t))) {
         let lists = format!("out/toy/recommend/{system}.{task}.jsonl");
         assert!(before.contains_key(&lists), "no {lists}");
     }

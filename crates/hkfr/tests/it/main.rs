@@ -13,6 +13,7 @@ mod lists;
 mod models;
 mod order;
 mod progress;
+mod rankers;
 mod refresh;
 mod replies;
 mod scale;

@@ -131,6 +131,7 @@ impl Pairwise for BprTrainer {
 }
 
 /// What BPR-MF is served from.
+#[derive(Serialize, Deserialize)]
 pub struct Bpr {
     config: BprConfig,
     seed: u64,

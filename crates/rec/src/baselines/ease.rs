@@ -41,7 +41,9 @@ impl EaseConfig {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct Ease {
+    #[serde(skip)]
     entities: Entities,
     /// By entity: its row in `b`, if it is modelled.
     modelled: Vec<Option<u32>>,
@@ -115,5 +117,9 @@ impl Scorer for Ease {
         out.iter_mut()
             .zip(&self.modelled)
             .for_each(|(o, m)| *o = m.map_or(below, |row| scores[row as usize]));
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }

@@ -1,12 +1,19 @@
 //! What is ranked: the catalogue's items, or its categories, as dense positions `0..n`.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use hkfr_events::{Catalogue, Dataset, Event, History, ItemIdx};
 use serde::{Deserialize, Serialize};
 
-/// A view of a data set in which an event is about at most one entity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entities {
+/// A view of a data set in which an event is about at most one entity. A clone shares the table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Entities(Arc<Table>);
+
+#[derive(Debug, Default, PartialEq)]
+struct Table {
     ids: Vec<String>,
+    /// By item of the data set; what was added to it later is no entity.
     of_item: Vec<Option<u32>>,
     of_categories: bool,
 }
@@ -18,7 +25,7 @@ impl Entities {
         for (position, &item) in (0u32..).zip(&catalogue.items) {
             of_item[item as usize] = Some(position);
         }
-        Self {
+        Self(Arc::new(Table {
             ids: catalogue
                 .items
                 .iter()
@@ -26,7 +33,7 @@ impl Entities {
                 .collect(),
             of_item,
             of_categories: false,
-        }
+        }))
     }
 
     /// Entity = category; position in [`Catalogue::categories`]; id = name. Items outside the
@@ -40,36 +47,66 @@ impl Entities {
                 .ok()
                 .map(|p| p as u32)
         };
-        Self {
+        Self(Arc::new(Table {
             ids: catalogue.categories.clone(),
             of_item: (0..ds.n_items() as ItemIdx).map(position).collect(),
             of_categories: true,
+        }))
+    }
+
+    /// Entities of these ids, in this order, in a data set that may number its items otherwise than the one they come
+    /// from.
+    ///
+    /// # Errors
+    /// The entities that no item of the data set is.
+    pub(crate) fn find(
+        ds: &Dataset,
+        ids: Vec<String>,
+        of_categories: bool,
+    ) -> Result<Self, Vec<String>> {
+        let positions: HashMap<&str, u32> = ids.iter().map(String::as_str).zip(0..).collect();
+        let position = |item| positions.get(name(ds, item, of_categories)?).copied();
+        let of_item: Vec<Option<u32>> = (0..ds.n_items() as ItemIdx).map(position).collect();
+        let mut found = vec![false; ids.len()];
+        for &entity in of_item.iter().flatten() {
+            found[entity as usize] = true;
         }
+        if found.contains(&false) {
+            let all = ids.into_iter().zip(found);
+            return Err(all.filter(|(_, found)| !found).map(|(id, _)| id).collect());
+        }
+        Ok(Self(Arc::new(Table {
+            ids,
+            of_item,
+            of_categories,
+        })))
+    }
+
+    /// By position.
+    pub fn ids(&self) -> &[String] {
+        &self.0.ids
     }
 
     pub fn n(&self) -> usize {
-        self.ids.len()
+        self.0.ids.len()
     }
 
     pub fn id(&self, entity: u32) -> &str {
-        &self.ids[entity as usize]
+        &self.0.ids[entity as usize]
     }
 
     /// Whether an entity is a category rather than an item.
     pub fn are_categories(&self) -> bool {
-        self.of_categories
+        self.0.of_categories
     }
 
     pub fn of_item(&self, item: ItemIdx) -> Option<u32> {
-        self.of_item[item as usize]
+        self.0.of_item.get(item as usize).copied().flatten()
     }
 
     /// What an item is called as a target, in the catalogue or not: its id, or its category, if it has one.
     pub fn name<'a>(&self, ds: &'a Dataset, item: ItemIdx) -> Option<&'a str> {
-        match self.of_categories {
-            true => ds.category(item),
-            false => Some(&ds.items[item as usize].id),
-        }
+        name(ds, item, self.0.of_categories)
     }
 
     /// What a history chose, by time and then by entity, each entity once a time: five yogurts in an order choose the
@@ -109,6 +146,14 @@ impl Entities {
         } else {
             None
         }
+    }
+}
+
+fn name(ds: &Dataset, item: ItemIdx, of_categories: bool) -> Option<&str> {
+    if of_categories {
+        ds.category(item)
+    } else {
+        Some(&ds.items[item as usize].id)
     }
 }
 

@@ -76,6 +76,7 @@ impl IalsConfig {
 
 /// The side that is held fixed while the other one is solved: vectors (n, d) in a basis in which their
 /// Gram matrix is diagonal.
+#[derive(Serialize, Deserialize)]
 pub struct FixedSide {
     vectors: Vec<f32>,
     gram: Vec<f32>,
@@ -246,7 +247,9 @@ fn cholesky_solve(a: &mut [f64], x: &mut [f64]) {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct Ials {
+    #[serde(skip)]
     entities: Entities,
     config: IalsConfig,
     items: FixedSide,
@@ -319,5 +322,9 @@ impl Scorer for Ials {
         let mut w = vec![0.0; d];
         Solver::default().solve(&self.items, &chosen, &self.config, &mut w);
         linear(out, 0.0, &w, &self.items.vectors, 1, d, self.entities.n());
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }

@@ -41,7 +41,9 @@ impl ItemKnnConfig {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct ItemKnn {
+    #[serde(skip)]
     entities: Entities,
     /// By entity j: its neighbours e with sim(j, e).
     neighbours: Vec<Vec<(u32, f32)>>,
@@ -113,5 +115,9 @@ impl Scorer for ItemKnn {
                 out[e as usize] += x * sim;
             }
         }
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }

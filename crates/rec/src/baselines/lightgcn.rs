@@ -281,6 +281,7 @@ impl Pairwise for LightGcnTrainer {
 }
 
 /// What LightGCN is served from.
+#[derive(Serialize, Deserialize)]
 pub struct LightGcn {
     /// F (entities, dim).
     items: Vec<f32>,

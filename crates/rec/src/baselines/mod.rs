@@ -38,6 +38,8 @@ mod vsknn;
 
 use hkfr_events::{Dataset, History};
 
+use crate::ranker::Encode;
+
 pub use bpr::{BprConfig, BprTrainer};
 pub use ease::{Ease, EaseConfig};
 pub(crate) use eigen::symmetric_eigen;
@@ -57,10 +59,15 @@ pub use stan::{Stan, StanConfig};
 pub use text_knn::{TextKnn, TextKnnConfig};
 pub use vsknn::{Decay, Vsknn, VsknnConfig};
 
-/// A fitted ranker.
-pub trait Scorer: Send + Sync {
+/// A fitted ranker. What it derives with serde is what [`Ranker`](crate::Ranker) keeps of it.
+pub trait Scorer: Encode + Send + Sync {
+    /// By this name [`crate::systems`] decodes it again.
     fn name(&self) -> &str;
 
     /// Writes a score for every entity; `out` has as many elements as there are entities.
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]);
+
+    /// Takes over numbers of a data set: of items, through `entities`, and of kinds of behaviour. They are not encoded,
+    /// since another data set may number the same things otherwise.
+    fn bind(&mut self, ds: &Dataset, entities: &Entities);
 }

@@ -13,6 +13,7 @@ use hkfr_lm::{Pool, linear};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Scorer;
@@ -159,7 +160,7 @@ pub(crate) trait Pairwise {
 }
 
 /// Vectors whose products are the scores: of the entities, and of whoever chose some of them.
-pub(crate) trait FoldIn: Send + Sync {
+pub(crate) trait FoldIn: Serialize + DeserializeOwned + Send + Sync {
     /// (entities, d).
     fn items(&self) -> &[f32];
 
@@ -177,7 +178,10 @@ pub struct HeldOut<'a> {
 }
 
 /// A trained model of entities and of those who chose them.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
 pub(crate) struct PairwiseScorer<T: Pairwise> {
+    #[serde(skip)]
     entities: Entities,
     served: T::Served,
     /// Users by entity.
@@ -225,6 +229,10 @@ impl<T: Pairwise> Scorer for PairwiseScorer<T> {
         let mut user = vec![0.0; items.len() / n];
         self.served.user_vector(&chosen, &mut user);
         linear(out, 0.0, &user, items, 1, user.len(), n);
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }
 

@@ -39,6 +39,7 @@ fn counts(
 }
 
 /// `pop(e)` = summed strength of all training choices of e. Nothing to tune.
+#[derive(Serialize, Deserialize)]
 pub struct Popularity {
     counts: Vec<f32>,
 }
@@ -64,6 +65,8 @@ impl Scorer for Popularity {
     fn score(&self, _: &Dataset, _: &History, out: &mut [f32]) {
         out.copy_from_slice(&self.counts);
     }
+
+    fn bind(&mut self, _: &Dataset, _: &Entities) {}
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +93,7 @@ impl RecentPopularityConfig {
 }
 
 /// Popularity in which a choice counts half after each half-life before the last fit cut-off.
+#[derive(Serialize, Deserialize)]
 pub struct RecentPopularity {
     counts: Vec<f32>,
 }
@@ -115,6 +119,8 @@ impl Scorer for RecentPopularity {
     fn score(&self, _: &Dataset, _: &History, out: &mut [f32]) {
         out.copy_from_slice(&self.counts);
     }
+
+    fn bind(&mut self, _: &Dataset, _: &Entities) {}
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,7 +152,9 @@ impl OwnFrequencyConfig {
 }
 
 /// A user's own choices, halved every half-life before the history's as-of.
+#[derive(Serialize, Deserialize)]
 struct OwnChoices {
+    #[serde(skip)]
     entities: Entities,
     half_life_days: f32,
 }
@@ -169,6 +177,7 @@ impl OwnChoices {
 }
 
 /// [`OwnChoices`] plus `prior · pop(e) / max pop`, so that what the user never chose is ordered too.
+#[derive(Serialize, Deserialize)]
 pub struct OwnFrequency {
     own: OwnChoices,
     prior: Vec<f32>,
@@ -198,6 +207,10 @@ impl Scorer for OwnFrequency {
     fn score(&self, ds: &Dataset, history: &History, out: &mut [f32]) {
         out.copy_from_slice(&self.prior);
         self.own.add(ds, history, 1.0, out);
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.own.entities = entities.clone();
     }
 }
 

@@ -89,7 +89,9 @@ impl SequentialRulesConfig {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct SequentialRules {
+    #[serde(skip)]
     entities: Entities,
     /// By entity j: its successors e with S_je.
     successors: Vec<Vec<(u32, f32)>>,
@@ -215,5 +217,9 @@ impl Scorer for SequentialRules {
                 out[e as usize] += weight * rule;
             }
         }
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }

@@ -5,11 +5,13 @@
 //! of equally recent ones a hash decides, since the order of users in a file may say something.
 
 use hkfr_events::{Dataset, History, Split, UserIdx};
+use serde::{Deserialize, Serialize};
 
 use super::entities::Entities;
 use crate::scores::mix;
 
 /// What a user chose.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Session {
     /// When something was chosen last, seconds since 1970.
     pub ts: i64,
@@ -54,6 +56,7 @@ impl Session {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub(super) struct Sessions {
     /// Latest first.
     pub all: Vec<Session>,

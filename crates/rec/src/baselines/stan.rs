@@ -73,7 +73,9 @@ fn decay(distance: f32, lambda: f32) -> f32 {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct Stan {
+    #[serde(skip)]
     entities: Entities,
     sessions: Sessions,
     counts: Vec<u32>,
@@ -124,5 +126,9 @@ impl Scorer for Stan {
                 out[e as usize] += neighbour.similarity * decay(distance, c.lambda_distance);
             }
         }
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }

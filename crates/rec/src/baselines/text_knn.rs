@@ -36,7 +36,9 @@ impl TextKnnConfig {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct TextKnn {
+    #[serde(skip)]
     entities: Entities,
     texts: EntityTexts,
     counts: Vec<u32>,
@@ -73,5 +75,9 @@ impl Scorer for TextKnn {
         if out.iter().all(|&s| s == 0.0) {
             popular(&self.counts, out);
         }
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }

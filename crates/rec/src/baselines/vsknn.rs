@@ -94,7 +94,9 @@ impl VsknnConfig {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct Vsknn {
+    #[serde(skip)]
     entities: Entities,
     sessions: Sessions,
     counts: Vec<u32>,
@@ -155,5 +157,9 @@ impl Scorer for Vsknn {
         out.iter_mut()
             .zip(&self.rarity)
             .for_each(|(score, rarity)| *score *= rarity);
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }

@@ -52,6 +52,13 @@ pub(super) fn windows<E: From<crate::Error>>(
 ) -> std::result::Result<(), E> {
     let least = least_users(from);
     let actions = super::features::actions(from);
+    // Lists are learnt about such users as are asked about: to know nothing of a user is another question.
+    let cases = from
+        .split
+        .cases
+        .iter()
+        .map(|c| n_choices(from, &c.instance));
+    let least_choices = cases.min().unwrap_or(0).min(1);
     for back in 1..=config.windows {
         let split = from.split.earlier(from.ds, back);
         if split.cases.is_empty() {
@@ -64,7 +71,7 @@ pub(super) fn windows<E: From<crate::Error>>(
         let unborn = (0u32..).zip(&users).filter(|u| *u.1 < least);
         let fitted = Fitted {
             stage,
-            questions: questions(&window, &split, config),
+            questions: questions(&window, &split, config, least_choices),
             unborn: unborn.map(|u| u.0).collect(),
             candidates: config.candidates,
             from: &window,
@@ -80,10 +87,17 @@ fn least_users(from: &Fitting) -> u32 {
     counts.into_iter().min().unwrap_or(0)
 }
 
-/// A sample of the window's questions, and some of them again with cut histories.
-fn questions(from: &Fitting, split: &Split, config: &HkfrConfig) -> Vec<Instance> {
+fn n_choices(from: &Fitting, asked: &Instance) -> usize {
+    let history = asked.history(from.ds);
+    let chosen = history.events().iter();
+    chosen.filter(|e| from.ds.is_target(e)).count()
+}
+
+/// A sample of the window's questions about users with `least` choices, and some of them again with cut histories.
+fn questions(from: &Fitting, split: &Split, config: &HkfrConfig, least: usize) -> Vec<Instance> {
     let key = |q: &Instance| mix(hash(config.seed, &from.ds.users[q.user as usize].id));
     let mut all: Vec<Instance> = split.cases.iter().map(|c| c.instance.clone()).collect();
+    all.retain(|q| n_choices(from, q) >= least);
     if config.window_users < all.len() {
         all.sort_by_key(key);
         all.truncate(config.window_users);

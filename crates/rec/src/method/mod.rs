@@ -22,6 +22,7 @@ mod sources;
 mod system;
 mod table;
 pub mod trees;
+mod with_own;
 
 use hkfr_events::{Dataset, History};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ use sources::Sources;
 pub use system::{Input, Llm, System};
 pub use table::{Column, LabelledList, Part, Visit, Window, each_list};
 use trees::{Trees, TreesConfig};
+pub(crate) use with_own::recipe as with_own_recipe;
+pub use with_own::{WITH_OWN, WithOwnConfig, rival as rival_with_own};
 
 use crate::baselines::{Entities, RepeatPolicy, Scorer};
 use crate::error::{Result, at_least, at_most};
@@ -44,6 +47,9 @@ use crate::systems::{self, Fitting, Recipe, Settings, Watch};
 pub struct HkfrConfig {
     /// What is left out: an ablation.
     pub without: Vec<Group>,
+    /// The features of one group, and those of all sources whatever their group: for `RIVAL+own`, no key of a config.
+    #[serde(skip)]
+    pub only: Option<Group>,
     /// Candidates of each source.
     pub candidates: usize,
     /// How many times the split is cut earlier to learn from. All are fitted once for each.
@@ -62,6 +68,7 @@ impl Default for HkfrConfig {
     fn default() -> Self {
         Self {
             without: Vec::new(),
+            only: None,
             candidates: 100,
             windows: 1,
             window_users: 50_000,
@@ -75,27 +82,17 @@ impl Default for HkfrConfig {
 
 /// Those that are fitted in seconds.
 fn default_sources() -> Vec<SourceConfig> {
-    let mut last = SourceConfig::new("last", "sequential-rules", Group::Order);
-    for (key, value) in [
-        ("window", 3.0),
-        ("distance_power", 1.0),
-        ("shrinkage", 5.0),
-        ("history_decay", 0.0),
-    ] {
-        let value = if key == "window" {
-            (value as u64).into()
-        } else {
-            value.into()
-        };
-        last.settings.insert(key.into(), value);
-    }
-    vec![
-        SourceConfig::new("rules", "sequential-rules", Group::Order),
-        last,
-        SourceConfig::new("stan", "stan", Group::Order),
-        SourceConfig::new("knn", "item-knn", Group::Neighbours),
-        SourceConfig::new("vsknn", "vsknn", Group::Neighbours),
+    [
+        "sequential-rules",
+        "last-rules",
+        "stan",
+        "vsknn",
+        "item-knn",
+        "text-knn",
+        "last-text",
     ]
+    .map(SourceConfig::named)
+    .to_vec()
 }
 
 impl HkfrConfig {
@@ -125,13 +122,27 @@ impl HkfrConfig {
         systems::as_settings(self)
     }
 
+    /// The groups whose features are left out.
+    fn without_features(&self) -> Vec<Group> {
+        match self.only {
+            Some(only) => Group::ALL.into_iter().filter(|g| *g != only).collect(),
+            None => self.without.clone(),
+        }
+    }
+
     fn sources(&self) -> Vec<SourceConfig> {
         let kept = |s: &&SourceConfig| !self.without.contains(&s.group);
-        self.sources.iter().filter(kept).cloned().collect()
+        let kept = self.sources.iter().filter(kept).cloned();
+        if self.without.contains(&Group::Text) {
+            kept.map(SourceConfig::without_text).collect()
+        } else {
+            kept.collect()
+        }
     }
 }
 
 /// What scores a candidate, fitted as-of one split.
+#[derive(Serialize, Deserialize)]
 struct Stage {
     sources: Sources,
     features: Features,
@@ -154,8 +165,9 @@ impl Stage {
         actions: &[String],
         watch: Watch,
     ) -> Result<Self> {
+        let without = config.without_features();
         let features = FeatureConfig {
-            without: &config.without,
+            without: &without,
             expectations,
             actions,
         };
@@ -221,7 +233,9 @@ impl Recipe for HkfrRecipe {
 }
 
 /// Fitted.
+#[derive(Serialize, Deserialize)]
 pub struct Hkfr {
+    #[serde(skip)]
     entities: Entities,
     stage: Stage,
     trees: Trees,
@@ -289,5 +303,11 @@ impl Scorer for Hkfr {
         for (&candidate, &score) in candidates.iter().zip(&scores) {
             out[candidate as usize] = score;
         }
+    }
+
+    fn bind(&mut self, ds: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
+        self.stage.sources.bind(ds, entities);
+        self.stage.features.bind(ds, entities);
     }
 }

@@ -9,40 +9,129 @@
 //! 1 / rank of e                among the candidates, equal scores sharing the best
 //! ```
 
+use hkfr_events::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::features::{Feature, Group, Rows};
 use super::{Fitting, Settings, Watch};
-use crate::baselines::Scorer;
+use crate::baselines::{Entities, Scorer};
 use crate::error::Result;
 use crate::systems;
 
-/// A ranker that is asked for candidates.
+/// A ranker that is asked for candidates. In a config a name is enough: of a system, `last-rules` or `last-text`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Form")]
 pub struct SourceConfig {
     /// How the features call it.
     pub name: String,
     pub system: String,
     pub group: Group,
-    #[serde(default)]
     pub settings: Settings,
 }
 
-impl SourceConfig {
-    pub fn new(name: &str, system: &str, group: Group) -> Self {
-        Self {
-            name: name.into(),
-            system: system.into(),
-            group,
-            settings: Settings::new(),
+/// As it is written in a config.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Form {
+    Name(String),
+    #[serde(rename_all = "kebab-case")]
+    Whole {
+        name: String,
+        system: String,
+        group: Group,
+        #[serde(default)]
+        settings: Settings,
+    },
+}
+
+impl From<Form> for SourceConfig {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Name(name) => Self::named(&name),
+            Form::Whole {
+                name,
+                system,
+                group,
+                settings,
+            } => Self {
+                name,
+                system,
+                group,
+                settings,
+            },
         }
     }
 }
 
+impl SourceConfig {
+    /// | name | system | settings |
+    /// |---|---|---|
+    /// | `last-rules` | `sequential-rules` | the last choice alone, three orders ahead at most |
+    /// | `last-text` | `text-knn` | the last choice alone |
+    /// | of a system | itself | its own |
+    pub fn named(name: &str) -> Self {
+        let (system, settings): (&str, &[(&str, f64)]) = match name {
+            "last-rules" => (
+                "sequential-rules",
+                &[
+                    ("distance_power", 1.0),
+                    ("shrinkage", 5.0),
+                    ("history_decay", 0.0),
+                ],
+            ),
+            "last-text" => ("text-knn", &[("history_decay", 0.0)]),
+            name => (name, &[]),
+        };
+        let mut settings: Settings = settings
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.into()))
+            .collect();
+        if name == "last-rules" {
+            settings.insert("window".into(), 3.into());
+        }
+        Self {
+            name: name.into(),
+            system: system.into(),
+            group: group(system),
+            settings,
+        }
+    }
+
+    /// Without what it reads of texts and attributes.
+    pub(super) fn without_text(mut self) -> Self {
+        if self.system == READS_TEXT {
+            self.system = "sasrec".into();
+        }
+        self.settings.remove("text_dim");
+        self.settings.remove("attributes");
+        self
+    }
+}
+
+/// SASRec whose item vectors read texts: it learns from order too.
+const READS_TEXT: &str = "sasrec-text";
+
+fn group(system: &str) -> Group {
+    match system {
+        "popularity" | "recent-popularity" => Group::Counts,
+        "own-frequency" => Group::Own,
+        "text-knn" => Group::Text,
+        "item-knn" | "ease" | "ials" | "bpr-mf" | "lightgcn" => Group::Neighbours,
+        _ => Group::Order,
+    }
+}
+
 /// Fitted, in the order of the config.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Sources {
-    all: Vec<(SourceConfig, Box<dyn Scorer>)>,
+    all: Vec<Source>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Source {
+    name: String,
+    group: Group,
+    scorer: Box<dyn Scorer>,
 }
 
 /// Columns of a source.
@@ -53,19 +142,30 @@ impl Sources {
         let mut all = Vec::with_capacity(configs.len());
         for config in configs {
             let recipe = systems::recipe(&config.system, &config.settings, seed)?;
-            all.push((config.clone(), recipe.fit(from, watch)?));
+            all.push(Source {
+                name: config.name.clone(),
+                group: config.group,
+                scorer: recipe.fit(from, watch)?,
+            });
         }
         Ok(Self { all })
     }
 
     pub fn table(&self) -> Vec<Feature> {
-        let of = |config: &SourceConfig| {
+        let of = |source: &Source| {
             ["score", "place", "ln p", "1 / rank"].map(|what| Feature {
-                name: format!("{}: {what}", config.name),
-                group: config.group,
+                name: format!("{}: {what}", source.name),
+                group: source.group,
             })
         };
-        self.all.iter().flat_map(|(config, _)| of(config)).collect()
+        self.all.iter().flat_map(of).collect()
+    }
+
+    /// [`Scorer::bind`] of each.
+    pub fn bind(&mut self, ds: &Dataset, entities: &Entities) {
+        for source in &mut self.all {
+            source.scorer.bind(ds, entities);
+        }
     }
 
     /// By column of [`table`](Self::table).
@@ -93,9 +193,9 @@ impl Sources {
     /// By source the scores of all entities.
     pub fn score(&self, user: &super::Context, n: usize, out: &mut Vec<Vec<f32>>) {
         out.resize_with(self.all.len(), Vec::new);
-        for ((_, scorer), out) in self.all.iter().zip(out) {
+        for (source, out) in self.all.iter().zip(out) {
             out.resize(n, 0.0);
-            scorer.score(user.ds, user.history, out);
+            source.scorer.score(user.ds, user.history, out);
         }
     }
 

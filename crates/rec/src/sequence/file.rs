@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use hkfr_lm::{Tensors, load_tensors, save_tensors};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bert4rec::{Bert4Rec, Bert4RecConfig};
 use super::block::{Block, TransformerConfig};
@@ -85,6 +85,50 @@ impl Saved for Caser {
 
     fn from_config(config: CaserConfig) -> Result<Self> {
         Self::new(config)
+    }
+}
+
+/// A model within another format: [`SequenceModel`] without what its configuration says.
+#[derive(Serialize, Deserialize)]
+struct Parts<C, P, U> {
+    config: C,
+    n_items: usize,
+    params: P,
+    items: P,
+    counts: U,
+}
+
+impl<N: Saved> Serialize for SequenceModel<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        Parts {
+            config: self.network.config(),
+            n_items: self.n_items,
+            params: &self.params,
+            items: &self.items,
+            counts: &self.counts,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de, N: Saved> Deserialize<'de> for SequenceModel<N> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let parts: Parts<N::Config, Vec<f32>, Vec<u32>> = Parts::deserialize(from)?;
+        let network = N::from_config(parts.config).map_err(D::Error::custom)?;
+        let layout = network.layout().parameters.iter();
+        let n_params = layout.map(|p| p.range.end).max().unwrap_or(0);
+        let n_values = (parts.n_items + network.n_special()) * network.dim();
+        let found = [parts.params.len(), parts.items.len(), parts.counts.len()];
+        if found != [n_params, n_values, parts.n_items] {
+            return Err(D::Error::custom("parameters that do not fit the network"));
+        }
+        Ok(Self {
+            network,
+            n_items: parts.n_items,
+            params: parts.params,
+            items: parts.items,
+            counts: parts.counts,
+        })
     }
 }
 

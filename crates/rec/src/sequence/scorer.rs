@@ -3,7 +3,9 @@
 use std::sync::Mutex;
 
 use hkfr_events::{Dataset, History, Split, UserIdx};
+use serde::{Deserialize, Serialize};
 
+use super::file::Saved;
 use super::model::{Scratch, SequenceModel};
 use super::network::Network;
 use super::orders::Orders;
@@ -43,10 +45,14 @@ pub fn training_orders(ds: &Dataset, split: &Split, entities: &Entities) -> Vec<
 }
 
 /// Scores by the model; who chose nothing yet is shown what is popular.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "N: Saved")]
 pub struct SequenceScorer<N: Network> {
+    #[serde(skip)]
     entities: Entities,
     model: SequenceModel<N>,
     /// One a thread that scores.
+    #[serde(skip)]
     scratch: Mutex<Vec<Scratch<N>>>,
 }
 
@@ -62,7 +68,7 @@ impl<N: Network> SequenceScorer<N> {
     }
 }
 
-impl<N: Network> Scorer for SequenceScorer<N> {
+impl<N: Saved> Scorer for SequenceScorer<N> {
     fn name(&self) -> &str {
         self.model.network.name()
     }
@@ -80,5 +86,9 @@ impl<N: Network> Scorer for SequenceScorer<N> {
         let mut scratch = pool().pop().unwrap_or_default();
         out.copy_from_slice(self.model.scores(&[chosen], &mut scratch));
         pool().push(scratch);
+    }
+
+    fn bind(&mut self, _: &Dataset, entities: &Entities) {
+        self.entities = entities.clone();
     }
 }

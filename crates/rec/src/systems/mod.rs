@@ -9,6 +9,7 @@
 //! | `sasrec` `esasrec` `bert4rec` `gru4rec` `caser` | the order of choices | [`crate::sequence`] |
 //! | `sasrec-text` | `sasrec` that reads texts and attributes of the items | [`crate::sequence::Described`] |
 //! | `hkfr` | all of these, and what is known of items and users | [`crate::method`] |
+//! | `RIVAL+own` | any of these but `hkfr`, and the user's own choices | [`crate::method::WithOwnConfig`] |
 //! | `sasrec-bce` `sasrec-softmax` | `sasrec` with one loss, which a search leaves as it is | [`crate::sequence`] |
 //!
 //! A system sees the training histories of one split and nothing else. What it needs to stop in time
@@ -33,22 +34,23 @@ use serde_json::Value;
 
 use crate::baselines::{
     BprConfig, BprTrainer, Ease, EaseConfig, Entities, Ials, IalsConfig, Interactions, ItemKnn,
-    ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnFrequency, OwnFrequencyConfig, Popularity,
-    RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer, SequentialRules,
-    SequentialRulesConfig, Stan, StanConfig, TextKnn, TextKnnConfig, Vsknn, VsknnConfig,
+    ItemKnnConfig, LightGcnConfig, LightGcnTrainer, OwnFrequency, OwnFrequencyConfig,
+    PairwiseScorer, Popularity, RecentPopularity, RecentPopularityConfig, RepeatPolicy, Scorer,
+    SequentialRules, SequentialRulesConfig, Stan, StanConfig, TextKnn, TextKnnConfig, Vsknn,
+    VsknnConfig,
 };
 use crate::error::{Error, Result};
-use crate::method::{HkfrConfig, HkfrRecipe};
+use crate::method::{Hkfr, HkfrConfig, HkfrRecipe, WITH_OWN, rival_with_own, with_own_recipe};
 use crate::sequence::{
-    Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, Orders, SasRec, TransformerConfig,
-    training_orders,
+    Bert4Rec, Bert4RecConfig, Caser, ESasRec, Gru4Rec, Orders, SasRec, SequenceScorer,
+    TransformerConfig, training_orders,
 };
 use crate::text::EntityTexts;
 
 pub use crate::sequence::Progress;
 pub use accuracy::{Accuracy, accuracy};
 
-/// The names of all systems.
+/// The names of all systems; `RIVAL+own` besides ([`rival_with_own`]).
 pub const SYSTEMS: [&str; 21] = [
     "popularity",
     "recent-popularity",
@@ -72,6 +74,9 @@ pub const SYSTEMS: [&str; 21] = [
     "caser",
     "hkfr",
 ];
+
+/// Those that rank by counts alone: with own choices added they are another count of them.
+pub const COUNTS: [&str; 3] = ["popularity", "recent-popularity", "own-frequency"];
 
 /// Keys of a system and their values; a key that is absent has its default.
 pub type Settings = serde_json::Map<String, Value>;
@@ -155,6 +160,11 @@ pub trait Recipe {
     /// All keys, the defaults too.
     fn settings(&self) -> Settings;
 
+    /// Whether another seed gives other scores.
+    fn is_random(&self) -> bool {
+        self.settings().contains_key("seed")
+    }
+
     /// Raised when a system of the same data and settings gives other lists than before: what is known by its
     /// settings, a trial or a list, is then made anew.
     fn version(&self) -> u32 {
@@ -162,12 +172,15 @@ pub trait Recipe {
     }
 }
 
-/// The system of this name (one of [`SYSTEMS`]). `seed` decides its random choices, unless the
+/// The system of this name (one of [`SYSTEMS`], or `RIVAL+own`). `seed` decides its random choices, unless the
 /// settings have a `seed` of their own.
 ///
 /// # Errors
 /// An unknown name or key; a value of the wrong type or out of its range.
 pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Recipe>> {
+    if let Some(rival) = rival_with_own(system) {
+        return with_own_recipe(rival, settings, seed);
+    }
     let s = settings;
     Ok(match system {
         "popularity" => plain::<NoSettings>(
@@ -222,11 +235,47 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
         }),
         _ => {
             return Err(Error::Config(format!(
-                "there is no system {system:?}; the systems are {}",
+                "there is no system {system:?}; the systems are {}, and each but hkfr with {WITH_OWN:?} at its end",
                 SYSTEMS.join(", ")
             )));
         }
     })
+}
+
+/// A fitted ranker of a [`Scorer::name`], not yet bound to a data set; `None`: there is none of this name.
+pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<postcard::Result<Box<dyn Scorer>>> {
+    fn of<S: Scorer + DeserializeOwned + 'static>(
+        bytes: &[u8],
+    ) -> postcard::Result<Box<dyn Scorer>> {
+        let (scorer, rest) = postcard::take_from_bytes::<S>(bytes)?;
+        if rest.is_empty() {
+            Ok(Box::new(scorer))
+        } else {
+            Err(postcard::Error::DeserializeBadEncoding)
+        }
+    }
+    let decode = match name {
+        "popularity" => of::<Popularity>,
+        "recent-popularity" => of::<RecentPopularity>,
+        "own-frequency" => of::<OwnFrequency>,
+        "item-knn" => of::<ItemKnn>,
+        "sequential-rules" => of::<SequentialRules>,
+        "vsknn" => of::<Vsknn>,
+        "stan" => of::<Stan>,
+        "text-knn" => of::<TextKnn>,
+        "ease" => of::<Ease>,
+        "ials" => of::<Ials>,
+        "bpr-mf" => of::<PairwiseScorer<BprTrainer>>,
+        "lightgcn" => of::<PairwiseScorer<LightGcnTrainer>>,
+        "sasrec" => of::<SequenceScorer<SasRec>>,
+        "esasrec" => of::<SequenceScorer<ESasRec>>,
+        "bert4rec" => of::<SequenceScorer<Bert4Rec>>,
+        "gru4rec" => of::<SequenceScorer<Gru4Rec>>,
+        "caser" => of::<SequenceScorer<Caser>>,
+        "hkfr" => of::<Hkfr>,
+        _ => return None,
+    };
+    Some(decode(bytes))
 }
 
 /// The settings of a system whose name says its loss.

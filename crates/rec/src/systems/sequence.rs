@@ -8,7 +8,7 @@ use super::hold_out::{Stopped, Training};
 use super::{Fitting, Recipe, Settings, Watch};
 use crate::baselines::{HeldOut, Scorer};
 use crate::error::Result;
-use crate::sequence::{Network, SequenceScorer, TrainConfig, Trainer, train};
+use crate::sequence::{Saved, SequenceScorer, TrainConfig, Trainer, train};
 
 struct SequenceRecipe<C, N> {
     settings: Stopped<Described<C>, TrainConfig>,
@@ -36,7 +36,7 @@ pub(super) fn read<C, N>(
 ) -> Result<Box<dyn Recipe>>
 where
     C: Clone + Default + Serialize + DeserializeOwned + 'static,
-    N: Network + 'static,
+    N: Saved + 'static,
 {
     let settings: Stopped<Described<C>, TrainConfig> = Stopped::read(settings, seed)?;
     // Refuses what no data could make right.
@@ -62,7 +62,7 @@ impl Training for TrainConfig {
 impl<C, N> Recipe for SequenceRecipe<C, N>
 where
     C: Clone + Default + Serialize + DeserializeOwned,
-    N: Network + 'static,
+    N: Saved + 'static,
 {
     fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>> {
         let Described { network, features } = &self.settings.model;

@@ -12,6 +12,7 @@ mod matrix;
 mod method;
 mod numbers;
 mod orders;
+mod ranker;
 mod ranking;
 mod sequence;
 mod sequence_file;

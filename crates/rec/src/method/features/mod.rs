@@ -173,6 +173,13 @@ impl Features {
         }
     }
 
+    /// [`crate::baselines::Scorer::bind`].
+    pub fn bind(&mut self, ds: &Dataset, entities: &Entities) {
+        if let Some(shown) = &mut self.shown {
+            shown.bind(ds, entities);
+        }
+    }
+
     /// The columns, in order.
     pub fn table(&self) -> Vec<Feature> {
         let mut table = Vec::new();

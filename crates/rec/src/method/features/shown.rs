@@ -2,6 +2,7 @@
 //!
 //! By action: the number, halved every [`HALF_LIFE`] days, and the days since the last.
 
+use hkfr_events::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Rows};
@@ -15,9 +16,11 @@ const MOST: usize = 6;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Shown {
-    /// Names of the actions, and by kind of behaviour which of them it is.
     actions: Vec<String>,
+    /// By kind of behaviour which of the actions it is.
+    #[serde(skip)]
     of_kind: Vec<Option<u8>>,
+    #[serde(skip)]
     entities: Entities,
 }
 
@@ -42,16 +45,23 @@ pub fn actions(from: &Fitting) -> Vec<String> {
 impl Shown {
     /// `actions`: those that have columns.
     pub fn fit(from: &Fitting, actions: &[String]) -> Self {
-        let actions = actions.to_vec();
-        let of_kind = from.ds.kinds.iter().map(|k| {
-            let at = actions.iter().position(|a| *a == k.action);
+        let mut shown = Self {
+            actions: actions.to_vec(),
+            of_kind: Vec::new(),
+            entities: Entities::default(),
+        };
+        shown.bind(from.ds, from.entities);
+        shown
+    }
+
+    /// Numbers kinds of behaviour and entities as `ds` does.
+    pub fn bind(&mut self, ds: &Dataset, entities: &Entities) {
+        let of_kind = ds.kinds.iter().map(|k| {
+            let at = self.actions.iter().position(|a| *a == k.action);
             at.map(|at| at as u8)
         });
-        Self {
-            of_kind: of_kind.collect(),
-            actions,
-            entities: from.entities.clone(),
-        }
+        self.of_kind = of_kind.collect();
+        self.entities = entities.clone();
     }
 
     pub fn names(&self) -> Vec<String> {

@@ -1,3 +1,4 @@
 mod planted;
 mod table;
 mod trees;
+mod with_own;
