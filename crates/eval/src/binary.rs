@@ -95,19 +95,23 @@ pub struct SegmentRows {
 
 /// Area under the ROC curve, ties counted half; `None` without both labels.
 pub fn auc(p: &[f64], labels: &[u8]) -> Option<f64> {
-    let ranking = Ranking::new(p, labels);
-    let auc = ranking.figures(&|_| 1.0)[0];
+    let auc = of_one(p, labels)[0];
     (!auc.is_nan()).then_some(auc)
 }
 
 /// Mean negative log-likelihood, natural logarithm; NaN without rows.
 pub fn log_loss(p: &[f64], labels: &[u8]) -> f64 {
-    Ranking::new(p, labels).figures(&|_| 1.0)[1]
+    of_one(p, labels)[1]
 }
 
 /// Expected calibration error over bins of equal size.
 pub fn calibration_error(p: &[f64], labels: &[u8]) -> f64 {
-    Ranking::new(p, labels).figures(&|_| 1.0)[2]
+    of_one(p, labels)[2]
+}
+
+/// As if all rows were of one user.
+fn of_one(p: &[f64], labels: &[u8]) -> [f64; 3] {
+    Ranking::new(p, labels, &vec![0; labels.len()]).figures(&[1.0])
 }
 
 /// All models on all rows and on each segment.
@@ -169,10 +173,11 @@ fn segment(
         .iter()
         .map(|m| {
             let p: Vec<f64> = kept.iter().map(|&i| m.p[i]).collect();
-            Ranking::new(&p, &labels)
+            Ranking::new(&p, &labels, &users)
         })
         .collect();
-    let values: Vec<[f64; 3]> = rankings.iter().map(|r| r.figures(&|_| 1.0)).collect();
+    let once = vec![1.0; ids.len()];
+    let values: Vec<[f64; 3]> = rankings.iter().map(|r| r.figures(&once)).collect();
     // [resample][model].
     let resampled: Vec<Vec<[f64; 3]>> = (0..config.resamples as u64)
         .into_par_iter()
@@ -183,8 +188,7 @@ fn segment(
             for _ in 0..ids.len() {
                 drawn[rng.random_range(0..ids.len() as u32) as usize] += 1.0;
             }
-            let weight = |row: usize| drawn[users[row] as usize];
-            rankings.iter().map(|r| r.figures(&weight)).collect()
+            rankings.iter().map(|r| r.figures(&drawn)).collect()
         })
         .collect();
     let figures = |of: &dyn Fn(&[[f64; 3]], usize) -> f64| {
@@ -219,68 +223,65 @@ fn segment(
     }
 }
 
-/// The rows of one model, sorted once for all resamples.
+/// The rows of one model by rising probability, sorted once for all resamples.
 struct Ranking {
-    /// Rows by rising probability.
-    order: Vec<u32>,
-    /// By place in `order`: probability and label.
-    sorted: Vec<(f64, bool)>,
-    /// By place: the log-loss of the row.
-    losses: Vec<f64>,
-    /// Ends of the bins, places in `order`.
+    rows: Vec<Ranked>,
+    /// Ends of the bins, places in `rows`.
     bins: Vec<usize>,
 }
 
+struct Ranked {
+    p: f64,
+    loss: f64,
+    user: u32,
+    is_positive: bool,
+}
+
 impl Ranking {
-    fn new(p: &[f64], labels: &[u8]) -> Self {
-        let mut order: Vec<u32> = (0..p.len() as u32).collect();
-        order.sort_unstable_by(|&a, &b| p[a as usize].total_cmp(&p[b as usize]).then(a.cmp(&b)));
-        let at = |&row: &u32| (p[row as usize], labels[row as usize] > 0);
-        let sorted: Vec<(f64, bool)> = order.iter().map(at).collect();
-        let losses = sorted.iter().map(|&(p, y)| {
-            let p = p.clamp(1e-15, 1.0 - 1e-15);
-            -(if y { p } else { 1.0 - p }).ln()
-        });
-        let n = sorted.len();
-        let mut bins: Vec<usize> = (1..=BINS)
-            .map(|b| {
-                let end = b * n / BINS;
-                // Equal probabilities stay together.
-                let same = |at: &usize| *at > 0 && sorted[*at].0 == sorted[*at - 1].0;
-                (end..n).find(|at| !same(at)).unwrap_or(n)
-            })
-            .collect();
+    fn new(p: &[f64], labels: &[u8], users: &[u32]) -> Self {
+        let ranked = |row: usize| {
+            let (p, is_positive) = (p[row], labels[row] > 0);
+            let kept = p.clamp(1e-15, 1.0 - 1e-15);
+            Ranked {
+                p,
+                loss: -(if is_positive { kept } else { 1.0 - kept }).ln(),
+                user: users[row],
+                is_positive,
+            }
+        };
+        let mut rows: Vec<Ranked> = (0..p.len()).map(ranked).collect();
+        rows.sort_by(|a, b| a.p.total_cmp(&b.p));
+        let n = rows.len();
+        // Equal probabilities stay together.
+        let is_tied = |at: usize| at > 0 && rows[at].p == rows[at - 1].p;
+        let end = |b: usize| (b * n / BINS..n).find(|&at| !is_tied(at)).unwrap_or(n);
+        let mut bins: Vec<usize> = (1..=BINS).map(end).collect();
         bins.dedup();
-        Self {
-            losses: losses.collect(),
-            order,
-            bins,
-            sorted,
-        }
+        Self { rows, bins }
     }
 
-    /// AUC, log-loss and calibration error of the rows with these weights; NaN: it cannot be computed.
-    fn figures(&self, weight: &dyn Fn(usize) -> f64) -> [f64; 3] {
+    /// AUC, log-loss and calibration error with these weights of the users; NaN: it cannot be computed.
+    fn figures(&self, weights: &[f64]) -> [f64; 3] {
         // Pairs (positive, negative) in order, and the weights so far.
         let (mut pairs, mut positive, mut negative, mut loss) = (0.0, 0.0, 0.0, 0.0);
         let (mut tied, mut last) = ([0.0; 2], f64::NAN);
         let (mut error, mut gap, mut bin) = (0.0, 0.0, 0);
-        for (place, &(p, y)) in self.sorted.iter().enumerate() {
-            if p != last {
+        for (place, row) in self.rows.iter().enumerate() {
+            if row.p != last {
                 // Of those tied, each positive beats what is below, and half of its like.
                 pairs += tied[1] * (negative + tied[0] / 2.0);
                 negative += tied[0];
                 positive += tied[1];
-                (tied, last) = ([0.0; 2], p);
+                (tied, last) = ([0.0; 2], row.p);
             }
             if self.bins[bin] == place {
                 error += f64::abs(gap);
                 (gap, bin) = (0.0, bin + 1);
             }
-            let w = weight(self.order[place] as usize);
-            tied[usize::from(y)] += w;
-            loss += w * self.losses[place];
-            gap += w * (p - f64::from(u8::from(y)));
+            let w = weights[row.user as usize];
+            tied[usize::from(row.is_positive)] += w;
+            loss += w * row.loss;
+            gap += w * (row.p - f64::from(u8::from(row.is_positive)));
         }
         pairs += tied[1] * (negative + tied[0] / 2.0);
         negative += tied[0];

@@ -2,8 +2,11 @@
 //!
 //! | part | lists | as-of | labels |
 //! |---|---|---|---|
-//! | train | those that the trees learn from: the split cut 1, 2, … periods earlier, lists without an answer left out | before the order asked about | that order |
+//! | train | those that the trees learn from: the split cut 1, 2, … periods earlier | before the order asked about | that order |
 //! | test | all cases of the split | the case's | the case's targets |
+//!
+//! Lists without an answer among their candidates teach a ranker nothing; a model of probabilities needs them, since test
+//! lists may lack one too.
 //!
 //! A feature sees what is strictly before its list's as-of, and what is fitted (rankers, statistics of the population)
 //! learns from the training histories of its window alone. Test labels are in test lists and nowhere else.
@@ -109,9 +112,6 @@ fn each_of<E: From<Error>>(
             labels,
             rows,
         } = &list;
-        if part == Part::Train && !labels.contains(&1) {
-            return Ok(());
-        }
         let question = &fitted.questions[number];
         let case = (part == Part::Test).then(|| &fitted.from.split.cases[number]);
         let id = match case {
