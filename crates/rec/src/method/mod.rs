@@ -223,7 +223,6 @@ impl Recipe for HkfrRecipe {
     fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>> {
         let expectations = self.expectations.as_deref();
         let hkfr = Hkfr::fit(from, &self.config, expectations, watch)?;
-        if std::env::var("WORTH").is_ok() { let mut w = hkfr.worth(); w.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs())); for (f, w, g) in w.iter().take(25) { eprintln!("{w:8.3} {g:10.1} {}", f.name); } }
         Ok(Box::new(hkfr))
     }
 
