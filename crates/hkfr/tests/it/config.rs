@@ -218,9 +218,9 @@ fn values_that_cannot_be_meant_are_refused() {
             "[tuning] targets: target module \"lm_head\" is not supported; q_proj, k_proj",
         ),
         (
-            "[recommend]\nown_weight = -1",
+            "[recommend]\nevidence_weight = -1",
             2,
-            "[recommend] own_weight: must be a finite number, at least 0",
+            "[recommend] evidence_weight: must be a finite number, at least 0",
         ),
         (
             "[models]\ndecoder_bits = 16",
