@@ -85,6 +85,9 @@ pub enum Command {
     CheckLeaks(StageArgs),
     /// Measure what knowledge is worth where it is old, or where little is known; no model is asked
     Measure(MeasureArgs),
+    /// Make the table that shows what HKFR owes to what: all rivals, with own choices added too, and HKFR with
+    /// and without each of its parts, over several seeds; resumes
+    Ablate(AblateArgs),
     /// Compare runs: one table, which differences are significant, and a report
     Compare(CompareArgs),
     /// Take a user out of a run, and keep the user out
@@ -327,6 +330,18 @@ pub struct MeasureOptions {
     /// Also write what was measured as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct AblateArgs {
+    /// The config of a run, a TOML file: its data, split, rivals and all settings
+    pub config: PathBuf,
+    /// Seeds of the systems that draw anything; the others have the first one [default: the config's, and the next two]
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub seeds: Vec<u64>,
+    /// Write results here instead of the config's `out`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
