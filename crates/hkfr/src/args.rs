@@ -90,6 +90,9 @@ pub enum Command {
     /// Fit logistic regression and DCN-v2 to what `hkfr features` wrote, with and without groups of features: AUC,
     /// log-loss and calibration by segment
     Ctr(CtrArgs),
+    /// Make the table that shows what HKFR owes to what: all rivals, with own choices added too, and HKFR with
+    /// and without each of its parts, over several seeds; resumes
+    Ablate(AblateArgs),
     /// Compare runs: one table, which differences are significant, and a report
     Compare(CompareArgs),
     /// Take a user out of a run, and keep the user out
@@ -363,6 +366,18 @@ pub struct MeasureOptions {
     /// Also write what was measured as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct AblateArgs {
+    /// The config of a run, a TOML file: its data, split, rivals and all settings
+    pub config: PathBuf,
+    /// Seeds of the systems that draw anything; the others have the first one [default: the config's, and the next two]
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub seeds: Vec<u64>,
+    /// Write results here instead of the config's `out`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

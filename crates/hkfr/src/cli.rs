@@ -18,7 +18,9 @@ use crate::search::{self, Search};
 use crate::stage::Outcome;
 use crate::stages::{self, Session};
 use crate::stop::{self, Stop, Stopped};
-use crate::{compare, doctor, forget, generate, lists, measure, show, template, terminal, verify};
+use crate::{
+    ablate, compare, doctor, forget, generate, lists, measure, show, template, terminal, verify,
+};
 
 /// Stages that a shard makes of the log alone.
 const OF_LOG: [&str; 2] = ["ingest", "prompts"];
@@ -224,6 +226,10 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
             let config = read(&args.config, &args.options)?;
             let mut session = session(global, config, stop, &args.options.force)?;
             print!("{}", stages::ctr(&mut session, args.negatives as usize)?);
+        Command::Ablate(args) => {
+            let config = resolve(&args.config, args.out)?;
+            let open = |config| session(global, config, stop, &[]);
+            print!("{}", ablate::run(&config, &args.seeds, stop, open)?);
             Ok(())
         }
         Command::Compare(args) => {

@@ -12,6 +12,7 @@ pub use hkfr_fuse as fuse;
 pub use hkfr_lm as lm;
 pub use hkfr_rec as rec;
 
+mod ablate;
 pub mod args;
 pub mod atomic;
 pub mod cli;

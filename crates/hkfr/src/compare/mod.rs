@@ -8,7 +8,7 @@ pub mod cost;
 mod source;
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use hkfr_eval::html::ReportPage;
@@ -26,45 +26,77 @@ pub fn run(args: &CompareArgs) -> Result<String> {
         Some(qrels) => source::files(&named, qrels, args)?,
         None => source::directories(&named, args.task.as_deref())?,
     };
-    let report = measure(args, found)?;
+    let report = of_args(args, found)?;
     let printed = match args.format {
-        CompareFormat::Text => table::text(&report) + "\n" + &sentences(&report, ""),
+        CompareFormat::Text => text(&report),
         CompareFormat::Markdown => markdown(&report),
         CompareFormat::Latex => table::latex(&report),
     };
     if let Some(dir) = &args.out {
-        write(dir, args, report)?;
+        ensure!(
+            !dir.join(crate::stage::MANIFEST).exists(),
+            "{} is a directory of `hkfr run`; give --out another one",
+            dir.display()
+        );
+        let page = ReportPage {
+            title: "hkfr: comparison".into(),
+            subtitle: args.runs.join(" · "),
+            notes: vec![SAME_QUESTIONS.into()],
+            report,
+            ..ReportPage::default()
+        };
+        write(dir, &page)?;
         eprintln!("report: {}", dir.join(crate::stages::REPORT).display());
     }
     Ok(printed)
 }
 
-fn measure(args: &CompareArgs, found: Vec<Found>) -> Result<Report> {
+/// What holds of every comparison.
+pub const SAME_QUESTIONS: &str = "All systems were asked the same cases, with the same targets, catalogue and policy on repeats.";
+
+/// The table to print, with what is significant.
+pub fn text(report: &Report) -> String {
+    table::text(report) + "\n" + &sentences(report, "")
+}
+
+/// Runs of `hkfr run`, by their directories; `cfg`'s policy on repeats is that of the runs.
+pub fn of_runs(dirs: &[PathBuf], cfg: EvalConfig) -> Result<Report> {
+    let named: Vec<Named> = dirs.iter().map(|d| Named::of_path(d)).collect();
+    measure(source::directories(&named, None)?, false, cfg)
+}
+
+fn of_args(args: &CompareArgs, found: Vec<Found>) -> Result<Report> {
     let reference = match &args.reference {
         Some(reference) => Some(reference.clone()),
         None => found.iter().find_map(|f| f.reference.clone()),
     };
-    let costs = cost::mean(found.iter().flat_map(|f| f.costs.iter().cloned()));
     let mut ks = args.k.clone();
     ks.extend(args.metric.map(|m| m.k));
     ks.sort_unstable();
     ks.dedup();
+    let cfg = EvalConfig {
+        ks,
+        reference,
+        main: args.metric,
+        segment_order: crate::stages::segment_order(),
+        ties: args.ties,
+        ..EvalConfig::default()
+    };
+    measure(found, args.common_cases, cfg)
+}
+
+/// Without a reference the first system is it.
+fn measure(found: Vec<Found>, common_cases: bool, mut cfg: EvalConfig) -> Result<Report> {
+    let costs = cost::mean(found.iter().flat_map(|f| f.costs.iter().cloned()));
     let mut sources: Vec<Source> = found.into_iter().map(|f| f.source).collect();
-    let told = match args.common_cases {
+    let told = match common_cases {
         true => keep_common(&mut sources)?,
         false => Vec::new(),
     };
     let pooled = pool(sources)?;
     let first = pooled.runs.first().context("the runs hold no lists")?;
-    let cfg = EvalConfig {
-        ks,
-        reference: reference.or_else(|| Some(first.system.clone())),
-        main: args.metric,
-        segment_order: crate::stages::segment_order(),
-        repeats: pooled.repeats,
-        ties: args.ties,
-        ..EvalConfig::default()
-    };
+    cfg.reference.get_or_insert_with(|| first.system.clone());
+    cfg.repeats = pooled.repeats;
     let mut report = evaluate(&pooled.truths, &pooled.runs, &cfg)?;
     report.costs = costs;
     report.warnings.splice(0..0, told);
@@ -105,26 +137,13 @@ fn markdown(report: &Report) -> String {
     out
 }
 
-fn write(dir: &Path, args: &CompareArgs, report: Report) -> Result<()> {
-    ensure!(
-        !dir.join(crate::stage::MANIFEST).exists(),
-        "{} is a directory of `hkfr run`; give --out another one",
-        dir.display()
-    );
+/// table.md, table.tex, report.json and report.html.
+pub fn write(dir: &Path, page: &ReportPage) -> Result<()> {
     fs_err::create_dir_all(dir)?;
-    crate::atomic::write(&dir.join("table.md"), markdown(&report).as_bytes())?;
-    crate::atomic::write(&dir.join("table.tex"), table::latex(&report).as_bytes())?;
+    let report = &page.report;
+    crate::atomic::write(&dir.join("table.md"), markdown(report).as_bytes())?;
+    crate::atomic::write(&dir.join("table.tex"), table::latex(report).as_bytes())?;
     report.write(&dir.join("report.json"))?;
-    let page = ReportPage {
-        title: "hkfr: comparison".into(),
-        subtitle: args.runs.join(" · "),
-        notes: vec![
-            "All systems were asked the same cases, with the same targets, catalogue and policy on repeats."
-                .into(),
-        ],
-        report,
-        ..ReportPage::default()
-    };
-    html::write(&page, &dir.join(crate::stages::REPORT))?;
+    html::write(page, &dir.join(crate::stages::REPORT))?;
     Ok(())
 }

@@ -18,6 +18,13 @@ pub struct Named {
 }
 
 impl Named {
+    pub fn of_path(path: &Path) -> Self {
+        Self {
+            name: None,
+            path: path.into(),
+        }
+    }
+
     /// A path that exists is a path, whatever is in its name.
     pub fn parse(text: &str) -> Self {
         match text.split_once('=') {

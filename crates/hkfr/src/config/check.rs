@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use hkfr_rec::method::System;
+use hkfr_rec::method::{System, WITH_OWN, rival_with_own};
 use hkfr_rec::systems::recipe;
 use hkfr_rec::tasks::TASKS as INSTRUCTION_TASKS;
 
@@ -27,21 +27,20 @@ fn bad(section: &str, key: &str, reason: &str) -> Result<(), Finding> {
     })
 }
 
-/// A list of `[recommend]`: not empty, known names, each once.
-fn among<I: Iterator<Item = &'static str>>(
+/// A list of `[recommend]`: not empty, each name once and without a fault.
+fn among(
     key: &str,
     noun: &str,
     names: &[String],
-    known: impl Fn() -> I,
+    fault: impl Fn(&str) -> Option<String>,
 ) -> Result<(), Finding> {
     let bad = |reason: String| bad("recommend", key, &reason);
     if names.is_empty() {
         return bad(format!("names no {noun}: nothing would be ranked"));
     }
     for (i, name) in names.iter().enumerate() {
-        if !known().any(|k| k == name) {
-            let hint = super::hint::nearest(name, known());
-            return bad(format!("unknown {noun} \"{name}\"{hint}"));
+        if let Some(fault) = fault(name) {
+            return bad(fault);
         }
         if names[..i].contains(name) {
             return bad(format!("names \"{name}\" twice"));
@@ -50,11 +49,40 @@ fn among<I: Iterator<Item = &'static str>>(
     Ok(())
 }
 
+/// Why a name is none of a system; `None`: it is one.
+fn fault_of_system(name: &str) -> Option<String> {
+    let known = || SYSTEMS.into_iter().chain(System::ALL.map(|s| s.0));
+    if known().any(|k| k == name) || rival_with_own(name).is_some() {
+        return None;
+    }
+    let unknown = format!("unknown system \"{name}\"");
+    let Some((rival, _)) = name.split_once('+') else {
+        return Some(unknown + &super::hint::nearest(name, known()));
+    };
+    let with_own = format!("{rival}{WITH_OWN}");
+    if rival_with_own(&with_own).is_some() {
+        return Some(format!("{unknown}; did you mean \"{with_own}\"?"));
+    }
+    Some(if known().any(|k| k == rival) {
+        format!(
+            "{unknown}: own choices are added to rankers that are neither HKFR nor a language model; write \"{rival}\""
+        )
+    } else {
+        unknown + &super::hint::nearest(rival, SYSTEMS.into_iter())
+    })
+}
+
 /// The settings of systems; `prefix` stands before the names of their sections.
 pub(super) fn systems(c: &SystemsConfig, prefix: &str) -> Result<(), Finding> {
     for (task, systems) in c.tasks() {
         for (system, settings) in systems {
             let section = format!("{prefix}{task}.{system}");
+            if let Some(rival) = rival_with_own(system) {
+                let reason = format!(
+                    "its settings are those of {rival} and of hkfr: set [{prefix}{task}.{rival}] and [{prefix}{task}.hkfr]"
+                );
+                return bad(&format!("{prefix}{task}.\"{system}\""), "", &reason);
+            }
             if !SYSTEMS.contains(&system.as_str()) {
                 let hint = super::hint::nearest(system, SYSTEMS.iter().copied());
                 return bad(
@@ -281,10 +309,10 @@ pub(super) fn check(c: &Config) -> Result<(), Finding> {
             "a simulated history has at least 1 target event",
         );
     }
-    let systems = || SYSTEMS.into_iter().chain(System::ALL.map(|s| s.0));
-    among("systems", "system", &c.recommend.systems, systems)?;
-    among("tasks", "task", &c.recommend.tasks, || {
-        TASKS.iter().copied()
+    among("systems", "system", &c.recommend.systems, fault_of_system)?;
+    among("tasks", "task", &c.recommend.tasks, |task| {
+        let hint = super::hint::nearest(task, TASKS.into_iter());
+        (!TASKS.contains(&task)).then(|| format!("unknown task \"{task}\"{hint}"))
     })?;
     self::systems(&c.systems, "systems.")?;
     let ks = &c.evaluate.ks;

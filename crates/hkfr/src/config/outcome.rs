@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use hkfr_rec::method::{WithOwnConfig, rival_with_own};
 use hkfr_rec::systems::Settings;
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +73,15 @@ impl SystemsConfig {
         [("category", &self.category), ("item", &self.item)]
     }
 
-    /// Empty where nothing is said.
+    /// Empty where nothing is said; of `RIVAL+own` those of the rival and of HKFR.
     pub fn of(&self, task: &str, system: &str) -> Settings {
+        match rival_with_own(system) {
+            Some(rival) => WithOwnConfig::settings(self.set(task, rival), self.set(task, "hkfr")),
+            None => self.set(task, system),
+        }
+    }
+
+    fn set(&self, task: &str, system: &str) -> Settings {
         let tasks = self.tasks();
         let systems = tasks.iter().find(|(name, _)| *name == task);
         let found = systems.and_then(|(_, systems)| systems.get(system));

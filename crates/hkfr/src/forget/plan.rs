@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::pending::PENDING;
 use super::rows::{Who, files};
 use super::tombstones::{Adapter, Tombstone};
+use crate::ablate;
 use crate::config::Config;
 use crate::stage::{MANIFEST, Manifest};
 use crate::stages::rankers::MODELS;
@@ -113,9 +114,9 @@ impl Plan {
         for stage in &ORDER[1..] {
             plan.stage(&run_dir, stage, &who)?;
         }
-        if run_dir.join("check-leaks").exists() {
-            plan.cleared.push("check-leaks".into());
-        }
+        let derived = ["check-leaks", ablate::TABLE, ablate::RUNS];
+        let there = derived.iter().filter(|name| run_dir.join(name).exists());
+        plan.cleared.extend(there.map(|name| (*name).to_owned()));
         plan.cleared.extend(beside_the_stages(&run_dir)?);
         plan.answers(&run_dir, id, key)?;
         plan.elsewhere(config, id)?;

@@ -16,9 +16,10 @@ mod trials;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hkfr_events::{Phase, SplitConfig, split};
 use hkfr_rec::baselines::{CHOICES_VERSION, Entities, RepeatPolicy};
+use hkfr_rec::method::rival_with_own;
 use hkfr_rec::systems::{self, Fitting, Recipe, Settings};
 use serde_json::json;
 
@@ -215,6 +216,9 @@ fn chosen_systems(session: &Session, search: &Search) -> Result<Vec<String>> {
         "[recommend] systems names none that has settings to search; give --systems"
     );
     for system in &systems {
+        if let Some(rival) = rival_with_own(system) {
+            bail!("\"{system}\" has no settings of its own: search those of {rival} and of hkfr");
+        }
         ensure!(
             SYSTEMS.contains(&system.as_str()),
             "there is no system \"{system}\" to search{}",

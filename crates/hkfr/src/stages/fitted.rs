@@ -13,16 +13,18 @@ pub(super) fn fitted(config: &Config) -> Result<BTreeMap<&str, BTreeMap<&str, sy
     let mut fitted = BTreeMap::new();
     for task in &config.recommend.tasks {
         let mut of_task = BTreeMap::new();
-        for system in config.systems().filter(|s| systems::SYSTEMS.contains(s)) {
-            let settings = config.systems.of(task, system);
-            let recipe = systems::recipe(system, &settings, config.seed)?;
-            of_task.insert(system, recipe.settings());
-        }
         for system in config.systems() {
-            if let Some(System::Hkfr { without, .. }) = System::named(system) {
-                let hkfr = super::hkfr::settings(config, task, without)?;
-                of_task.insert(system, hkfr.as_settings());
-            }
+            let settings = match System::named(system) {
+                Some(System::Llm(_)) => continue,
+                Some(System::Hkfr { without, .. }) => {
+                    super::hkfr::settings(config, task, without)?.as_settings()
+                }
+                None => {
+                    let settings = config.systems.of(task, system);
+                    systems::recipe(system, &settings, config.seed)?.settings()
+                }
+            };
+            of_task.insert(system, settings);
         }
         fitted.insert(task.as_str(), of_task);
     }

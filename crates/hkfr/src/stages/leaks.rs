@@ -34,7 +34,7 @@ pub fn check(config: Config, open: impl Fn(Config) -> Result<Session>) -> Result
         "no system without the language model is in [recommend] systems; add one, such as \"popularity\""
     );
     let mut logged = open(config)?;
-    logged.walk_quietly()?;
+    logged.walk_quietly("evaluate")?;
     let (dataset, split) = (logged.dataset()?, logged.split()?);
     let ingested = Manifest::read(&logged.dir("ingest"))?
         .context("ingest is not finished")?
@@ -123,13 +123,6 @@ fn order(logged: &Session, shuffled: &Session, task: &str) -> Result<String> {
 }
 
 impl Session {
-    /// All stages, without the table at the end.
-    fn walk_quietly(&mut self) -> Result<()> {
-        self.fetch("evaluate")?;
-        self.walk_stages(&STAGES)?;
-        Ok(())
-    }
-
     /// Puts altered events where `ingest` would have put those of the log with output hash `ingested`.
     fn adopt(&mut self, name: &str, dataset: Dataset, ingested: &str) -> Result<()> {
         let spec = Spec {

@@ -64,6 +64,7 @@ pub use instruct::recount_rows;
 pub use leaks::check as check_leaks;
 pub use merge::merge;
 pub use model::{Model, assets_of, check_asset_names, open_tokenizer};
+pub(crate) use page::who_asked;
 pub use prompts::prompts;
 pub use recommend::{rank_all, read_runs};
 pub use split::SPLIT_FILE;
@@ -151,13 +152,7 @@ impl Session {
 
     /// Runs the stages up to and including `until`, each only if it is not up to date.
     pub fn walk(&mut self, until: &str) -> Result<()> {
-        ensure!(
-            STAGES.iter().any(|(name, _)| *name == until),
-            "stage {until} is not part of this build"
-        );
-        self.fetch(until)?;
-        let n = STAGES.iter().take_while(|(name, _)| *name != until).count();
-        if self.walk_stages(&STAGES[..=n])? == 0 {
+        if self.walk_quietly(until)? == 0 {
             eprintln!("all up to date");
         }
         match until {
@@ -166,6 +161,17 @@ impl Session {
             _ => {}
         }
         Ok(())
+    }
+
+    /// [`walk`](Self::walk) without what it shows at the end; how many stages ran.
+    pub(crate) fn walk_quietly(&mut self, until: &str) -> Result<usize> {
+        ensure!(
+            STAGES.iter().any(|(name, _)| *name == until),
+            "stage {until} is not part of this build"
+        );
+        self.fetch(until)?;
+        let n = STAGES.iter().take_while(|(name, _)| *name != until).count();
+        self.walk_stages(&STAGES[..=n])
     }
 
     /// Runs these stages, each only if it is not up to date; how many ran.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::Session;
 use super::texts::KNOWLEDGE;
 use crate::config::Config;
-use hkfr_rec::method::Input;
+use hkfr_rec::method::{Input, System};
 
 /// People whose knowledge and recommendations are shown.
 const SAMPLES: usize = 4;
@@ -110,6 +110,7 @@ pub(super) fn notes(
             dataset.info.licence
         ),
     ];
+    notes.extend(who_asked(config));
     let fitted = super::fitted::fitted(config)?;
     for (refit, what) in [
         (
@@ -132,6 +133,32 @@ pub(super) fn notes(
         }
     }
     Ok(notes)
+}
+
+/// Which systems asked a language model, and which rank without the semantic features that they have otherwise.
+pub(crate) fn who_asked(config: &Config) -> Vec<String> {
+    let (mut asked, mut without) = (Vec::new(), Vec::new());
+    for system in config.systems() {
+        match config.llm(system) {
+            Some(llm) => asked.push(format!("{system} ({})", llm.name())),
+            None if System::named(system).is_some_and(|s| s.llm().is_some()) => {
+                without.push(system);
+            }
+            None => {}
+        }
+    }
+    let mut told = vec![if asked.is_empty() {
+        "No system asked a language model.".to_owned()
+    } else {
+        format!("These asked a language model: {}.", asked.join(", "))
+    }];
+    if !without.is_empty() {
+        told.push(format!(
+            "These have no semantic features, since no language model was tuned ([tuning] mode = \"none\"): {}.",
+            without.join(", ")
+        ));
+    }
+    told
 }
 
 /// Some cases with what was known, what was recommended and what came.

@@ -106,6 +106,45 @@ fn settings_of_systems_are_checked_where_they_stand() {
 }
 
 #[test]
+fn own_choices_are_added_to_rivals_and_to_nothing_else() {
+    let of = |system: &str| {
+        format!("[recommend]\nsystems = [\"{system}\"]\n[evaluate]\nreference = \"{system}\"")
+    };
+    for good in ["popularity+own", "sasrec+own", "text-knn+own"] {
+        parse(&of(good), Path::new("x.toml")).unwrap();
+    }
+    for (bad, reason) in [
+        ("popularity+nonsense", "; did you mean \"popularity+own\"?"),
+        ("sasrek+own", "; did you mean \"sasrec\"?"),
+        (
+            "hkfr+own",
+            ": own choices are added to rankers that are neither HKFR nor a language model; write \"hkfr\"",
+        ),
+        (
+            "p5+own",
+            ": own choices are added to rankers that are neither HKFR nor a language model; write \"p5\"",
+        ),
+    ] {
+        assert_eq!(
+            error(&of(bad)),
+            format!("configs/x.toml:2: [recommend] systems: unknown system \"{bad}\"{reason}")
+        );
+    }
+    assert_eq!(
+        error("\n[systems.item.\"ease+own\"]\nlambda = 100"),
+        "configs/x.toml:2: [systems.item.\"ease+own\"]: its settings are those of ease and of hkfr: set [systems.item.ease] and [systems.item.hkfr]"
+    );
+    let text =
+        "[systems.item.ease]\nlambda = 70.0\n[systems.item.hkfr]\nwindows = 2\nwithout = [\"own\"]";
+    let settings = parse(text, Path::new("x.toml"))
+        .unwrap()
+        .systems
+        .of("item", "ease+own");
+    let text = serde_json::to_string(&settings).unwrap();
+    assert_eq!(text, r#"{"rival":{"lambda":70.0},"windows":2}"#);
+}
+
+#[test]
 fn a_file_of_settings_fills_what_the_config_leaves_open() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("x.toml");
@@ -218,9 +257,9 @@ fn values_that_cannot_be_meant_are_refused() {
             "[tuning] targets: target module \"lm_head\" is not supported; q_proj, k_proj",
         ),
         (
-            "[recommend]\nown_weight = -1",
+            "[recommend]\nevidence_weight = -1",
             2,
-            "[recommend] own_weight: must be a finite number, at least 0",
+            "[recommend] evidence_weight: must be a finite number, at least 0",
         ),
         (
             "[models]\ndecoder_bits = 16",

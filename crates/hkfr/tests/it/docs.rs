@@ -188,6 +188,19 @@ fn every_committed_run_names_its_command() {
     );
 }
 
+/// docs/results.md and the README's table are what `benchmarks/results.py` makes of the committed runs.
+#[test]
+fn the_results_are_those_of_the_committed_runs() {
+    let script = root().join("benchmarks/results.py");
+    let output = std::process::Command::new("python3")
+        .arg(script)
+        .arg("--check")
+        .output()
+        .expect("python3 makes the tables of the results; install it");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+}
+
 /// Every system without a language model stands in the table of sources; SASRec with one loss in SASRec's row.
 #[test]
 fn the_source_of_every_system_is_told() {

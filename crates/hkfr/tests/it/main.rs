@@ -1,5 +1,6 @@
 //! The command line and its frame, without any network.
 
+mod ablate;
 mod cli;
 mod compare;
 mod config;

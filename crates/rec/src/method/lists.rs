@@ -1,11 +1,13 @@
-//! Lists whose answers are known, and the trees that learn from them.
+//! Lists whose answers are known, and what learns from them: a linear ranker, and trees on top of it.
 
 use super::labelled::{self, Fitted};
+use super::linear::Linear;
 use super::trees::{Lists, Trees, TreesConfig};
 use super::{Expectation, Fitting, HkfrConfig, Watch};
 use crate::error::{Error, Result};
 use crate::scores::{hash, mix};
 use crate::systems::Progress;
+use serde::{Deserialize, Serialize};
 
 /// Rounds between two looks at the lists that were held out.
 const STEP: usize = 10;
@@ -21,7 +23,39 @@ struct Known {
     held_out: Vec<bool>,
 }
 
-/// Trees that learnt from the windows before `from`'s split.
+/// Lists that are enough for a linear ranker.
+const LINEAR_LISTS: usize = 6000;
+
+/// The penalties of a linear ranker among which held-out lists choose.
+const PENALTIES: [f64; 3] = [1e-3, 1e-2, 1e-1];
+
+/// What scores a candidate by its features.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Blend {
+    linear: Linear,
+    /// `None`: they added nothing on lists that were held out.
+    pub trees: Option<Trees>,
+}
+
+impl Blend {
+    /// Writes the scores of `rows` (out.len(), features).
+    pub fn score(&self, rows: &[f32], out: &mut [f32]) {
+        self.linear.score(rows, out);
+        if let Some(trees) = &self.trees {
+            trees.add_rounds(0..trees.n_rounds(), rows, out);
+        }
+    }
+
+    /// By feature: the size of its weight, and what it gained the trees.
+    pub fn worth(&self) -> Vec<(f32, f64)> {
+        let weights = self.linear.weights().iter().copied();
+        let gains = self.trees.as_ref().map(Trees::gains);
+        let gains = gains.unwrap_or_else(|| vec![0.0; self.linear.weights().len()]);
+        weights.zip(gains).collect()
+    }
+}
+
+/// What learnt from the windows before `from`'s split.
 ///
 /// # Errors
 /// No list has an answer among its candidates; [`Error::Interrupted`].
@@ -30,7 +64,7 @@ pub(super) fn learn(
     config: &HkfrConfig,
     expectations: Option<&[Expectation]>,
     watch: Watch,
-) -> Result<Trees> {
+) -> Result<Blend> {
     let mut known = Known::default();
     labelled::windows(from, config, expectations, watch, |_, window, _| {
         known.n_features = window.stage.table().len();
@@ -45,44 +79,110 @@ pub(super) fn learn(
     trees.seed = mix(config.seed);
     // A log of a few users still has leaves.
     trees.min_rows = trees.min_rows.min(known.labels.len() / 50).max(1);
-    trees.rounds = known.best_rounds(&trees, from.n_threads, watch)?;
-    known.fit(&trees, from.n_threads, watch)
+    known.learn(&trees, from.n_threads, watch)
 }
 
 impl Known {
-    fn fit(&self, config: &TreesConfig, n_threads: usize, watch: Watch) -> Result<Trees> {
-        let lists = Lists {
+    fn lists(&self) -> Lists<'_> {
+        Lists {
             n_features: self.n_features,
             rows: &self.rows,
             labels: &self.labels,
             sizes: &self.sizes,
+        }
+    }
+
+    /// Chooses the penalty and the number of trees on lists that were held out, then learns from all.
+    fn learn(&self, config: &TreesConfig, n_threads: usize, watch: Watch) -> Result<Blend> {
+        let (learnt, held_out) = (self.part(false), self.part(true));
+        if learnt.sizes.is_empty() || held_out.sizes.is_empty() {
+            let linear = self.linear(PENALTIES[1], n_threads);
+            return Ok(Blend {
+                linear,
+                trees: None,
+            });
+        }
+        let mut scores = vec![0.0; held_out.labels.len()];
+        let mut best = (f64::NEG_INFINITY, 0.0);
+        let mut linear = None;
+        for penalty in PENALTIES {
+            let tried = learnt.linear(penalty, n_threads);
+            tried.score(&held_out.rows, &mut scores);
+            let ndcg = held_out.ndcg(&scores);
+            if ndcg > best.0 {
+                best = (ndcg, penalty);
+                linear = Some(tried);
+            }
+        }
+        let linear = linear.unwrap_or_else(|| learnt.linear(PENALTIES[1], n_threads));
+        let trees = learnt.trees(&linear, config, n_threads, watch)?;
+        let rounds = match &trees {
+            Some(trees) => held_out.best_rounds(&linear, trees),
+            None => 0,
         };
-        Trees::fit(&lists, config, n_threads, &mut |trees| {
+        let linear = self.linear(best.1, n_threads);
+        let config = TreesConfig {
+            rounds,
+            ..config.clone()
+        };
+        let trees = if rounds > 0 {
+            self.trees(&linear, &config, n_threads, watch)?
+        } else {
+            None
+        };
+        Ok(Blend { linear, trees })
+    }
+
+    /// From the first lists: they are in the order of users, who come in no order that matters.
+    fn linear(&self, penalty: f64, n_threads: usize) -> Linear {
+        let sizes = &self.sizes[..self.sizes.len().min(LINEAR_LISTS)];
+        let n_rows = sizes.iter().sum::<u32>() as usize;
+        let lists = Lists {
+            n_features: self.n_features,
+            rows: &self.rows[..n_rows * self.n_features],
+            labels: &self.labels[..n_rows],
+            sizes,
+        };
+        Linear::fit(&lists, penalty, n_threads)
+    }
+
+    /// `None`: no feature splits the lists.
+    fn trees(
+        &self,
+        linear: &Linear,
+        config: &TreesConfig,
+        n_threads: usize,
+        watch: Watch,
+    ) -> Result<Option<Trees>> {
+        let mut base = vec![0.0; self.labels.len()];
+        linear.score(&self.rows, &mut base);
+        let grown = |trees| {
             watch(Progress::Grown {
                 trees,
                 max_trees: config.rounds,
             })
-        })
+        };
+        match Trees::fit_from(&self.lists(), &base, config, n_threads, &mut { grown }) {
+            Ok(trees) => Ok(Some(trees)),
+            Err(Error::Config(_)) => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
-    /// How many rounds rank the held-out lists best, of trees that did not learn from them.
-    fn best_rounds(&self, config: &TreesConfig, n_threads: usize, watch: Watch) -> Result<usize> {
-        let (learnt, held_out) = (self.part(false), self.part(true));
-        if learnt.sizes.is_empty() || held_out.sizes.is_empty() {
-            return Ok(config.rounds);
-        }
-        let trees = learnt.fit(config, n_threads, watch)?;
-        let mut scores = vec![0.0; held_out.labels.len()];
-        let mut best = (f64::NEG_INFINITY, config.rounds);
+    /// How many of the trees rank these lists best, on top of the linear ranker; 0: none.
+    fn best_rounds(&self, linear: &Linear, trees: &Trees) -> usize {
+        let mut scores = vec![0.0; self.labels.len()];
+        linear.score(&self.rows, &mut scores);
+        let mut best = (self.ndcg(&scores), 0);
         for first in (0..trees.n_rounds()).step_by(STEP) {
             let end = (first + STEP).min(trees.n_rounds());
-            trees.add_rounds(first..end, &held_out.rows, &mut scores);
-            let ndcg = held_out.ndcg(&scores);
+            trees.add_rounds(first..end, &self.rows, &mut scores);
+            let ndcg = self.ndcg(&scores);
             if ndcg > best.0 {
                 best = (ndcg, end);
             }
         }
-        Ok(best.1)
+        best.1
     }
 
     /// The lists that are held out, or the others.

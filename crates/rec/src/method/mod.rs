@@ -3,12 +3,12 @@
 //! ```text
 //! candidates(u) = the best of each source, and what u chose before        sources: rankers that cost little
 //! x(u, e)       = features of (user, candidate, context) as-of now        among them what the language model says
-//! score(u, e)   = Σ_t tree_t(x(u, e))                                     trees: LambdaMART
+//! score(u, e)   = Σ_f w_f · x_f(u, e) + Σ_t tree_t(x(u, e))               linear ([`linear`]), and LambdaMART ([`trees`])
 //! ```
 //!
 //! The trees learn from lists whose answers are known: the split is cut earlier ([`hkfr_events::Split::earlier`]),
 //! sources and features are fitted on what lies before, and asked about the order that followed. Then all are
-//! fitted again, on everything, and the trees are kept. What is no candidate is ranked below all candidates, as the
+//! fitted again, on everything, and the ranker is kept. What is no candidate is ranked below all candidates, as the
 //! first source ranks it.
 //!
 //! Source: the paper's last step (arXiv 2308.03333, 3.3), semantic features concatenated with those of a ranker.
@@ -17,6 +17,7 @@ mod asked;
 mod candidates;
 pub mod features;
 mod labelled;
+mod linear;
 mod lists;
 mod sources;
 mod system;
@@ -30,11 +31,12 @@ use serde::{Deserialize, Serialize};
 pub use asked::asked;
 use features::{Context, FeatureConfig, Features, Rows};
 pub use features::{Expectation, Feature, Group, Scope};
+use lists::Blend;
 pub use sources::SourceConfig;
 use sources::Sources;
 pub use system::{Input, Llm, System};
 pub use table::{Column, LabelledList, Part, Visit, Window, each_list};
-use trees::{Trees, TreesConfig};
+use trees::TreesConfig;
 pub(crate) use with_own::recipe as with_own_recipe;
 pub use with_own::{WITH_OWN, WithOwnConfig, rival as rival_with_own};
 
@@ -221,9 +223,6 @@ impl Recipe for HkfrRecipe {
     fn fit(&self, from: &Fitting, watch: Watch) -> Result<Box<dyn Scorer>> {
         let expectations = self.expectations.as_deref();
         let hkfr = Hkfr::fit(from, &self.config, expectations, watch)?;
-        for (feature, gain) in hkfr.gains().iter().take(30) {
-            eprintln!("{gain:10.1} {} ({:?})", feature.name, feature.group);
-        }
         Ok(Box::new(hkfr))
     }
 
@@ -238,7 +237,7 @@ pub struct Hkfr {
     #[serde(skip)]
     entities: Entities,
     stage: Stage,
-    trees: Trees,
+    blend: Blend,
     n_candidates: usize,
     repeats: RepeatPolicy,
 }
@@ -252,28 +251,23 @@ impl Hkfr {
         expectations: Option<&[Expectation]>,
         watch: Watch,
     ) -> Result<Self> {
-        let trees = lists::learn(from, config, expectations, watch)?;
+        let blend = lists::learn(from, config, expectations, watch)?;
         let actions = features::actions(from);
         let stage = Stage::fit(from, config, expectations, &actions, watch)?;
         Ok(Self {
             entities: from.entities.clone(),
             stage,
-            trees,
+            blend,
             n_candidates: config.candidates,
             repeats: from.repeats,
         })
     }
 
-    /// By feature what it gained the trees, most first.
-    pub fn gains(&self) -> Vec<(Feature, f64)> {
-        let mut gains: Vec<_> = self
-            .stage
-            .table()
-            .into_iter()
-            .zip(self.trees.gains())
-            .collect();
-        gains.sort_by(|a, b| b.1.total_cmp(&a.1));
-        gains
+    /// By feature its weight in the linear part, and what it gained the trees.
+    pub fn worth(&self) -> Vec<(Feature, f32, f64)> {
+        let worth = self.blend.worth().into_iter();
+        let table = self.stage.table().into_iter();
+        table.zip(worth).map(|(f, (w, g))| (f, w, g)).collect()
     }
 }
 
@@ -292,7 +286,7 @@ impl Scorer for Hkfr {
             .stage
             .rows(&user, &self.entities, n, &excluded, &mut scratch);
         let mut scores = vec![0.0; candidates.len()];
-        self.trees.score(&scratch.rows, &mut scores);
+        self.blend.score(&scratch.rows, &mut scores);
         let below = scores.iter().copied().fold(0.0, f32::min) - 1.0;
         // Between 0 and 1, in the order of the first source.
         let rest = scratch.scores.first();

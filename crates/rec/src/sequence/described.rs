@@ -1,8 +1,11 @@
 //! Item vectors that say what an item is: `E_i = ID_i + W t_i + Σ_a A_a / √n_i` over the n_i attributes of item i.
 //!
 //! ID_i is learnt of the item, W (d, text_dim) and A (attributes, d) of all items together: what was seldom chosen, or
-//! never, is near what is described alike. ID_i is 0, and stays it, where nothing is learnt of an item. The sum is the
-//! item's vector wherever it stands, read or foretold, and what a model keeps: whoever scores knows no features.
+//! never, is near what is described alike. ID_i is 0, and stays it, where nobody chose the item. Such items are
+//! negatives like all others, since W and A must hear of them: were they never drawn, nothing would push them down, and
+//! on Amazon Beauty 24 of 12,092 items took the first places of everybody's list (NDCG@10 on validation .0665, with
+//! them drawn .0728). The sum is the item's vector wherever it stands, read or foretold, and what a model keeps:
+//! whoever scores knows no features.
 //!
 //! Sources: linear projection of texts into the space of ids, DenseRec (arXiv 2508.18442); attributes as DIF-SR
 //! (arXiv 2204.11046), added to the item.

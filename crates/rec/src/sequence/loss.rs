@@ -3,7 +3,7 @@
 //! | loss | of a target t |
 //! |---|---|
 //! | [`Loss::Bce`] | `−ln σ(s_t) − ln(1 − σ(s_n))`, n one item that the sequence does not hold |
-//! | [`Loss::Softmax`] | `−ln softmax_t` over the whole catalogue (over what may be drawn, if items have features) |
+//! | [`Loss::Softmax`] | `−ln softmax_t` over the whole catalogue |
 //! | [`Loss::SampledSoftmax`] | `−ln softmax_t` over t and the negatives of its micro-batch |
 //!
 //! A negative that is the target itself is left out. With `log_q`, `ln q_j` is taken from every
@@ -93,12 +93,13 @@ impl Head {
                 self.bce(d, weight)
             }
             Loss::Softmax => {
-                let as_they_lie = negatives.all(&mut self.candidates) && !items.is_masked();
-                if !as_they_lie {
+                self.candidates.clear();
+                self.candidates.extend(0..negatives.log_q.len() as u32);
+                let table = &items.rows[..self.candidates.len() * d];
+                if items.is_masked() {
                     items.gather(&mut self.vectors, self.candidates.iter().copied());
                 }
-                let table = &items.rows[..self.candidates.len() * d];
-                self.softmax(d, weight, as_they_lie.then_some(table), None)
+                self.softmax(d, weight, (!items.is_masked()).then_some(table), None)
             }
             Loss::SampledSoftmax {
                 n_negatives, log_q, ..

@@ -18,10 +18,8 @@ pub enum Sampling {
 
 /// Draws item positions with replacement.
 pub(super) struct Negatives {
-    pub sampling: Sampling,
+    sampling: Sampling,
     n_items: usize,
-    /// The items that may be drawn, if not all: ascending.
-    drawable: Option<Vec<u32>>,
     /// Running sums of the weights of the items, if they differ.
     cumulative: Vec<f64>,
     /// ln of the probability of each item.
@@ -29,10 +27,9 @@ pub(super) struct Negatives {
 }
 
 impl Negatives {
-    /// `counts` by item, of the training sequences. With `only_chosen` an item that is in none of them is never drawn.
-    pub fn new(sampling: Sampling, counts: &[u32], only_chosen: bool) -> Self {
+    /// `counts` by item, of the training sequences.
+    pub fn new(sampling: Sampling, counts: &[u32]) -> Self {
         let weight = |count: u32| match sampling {
-            _ if only_chosen && count == 0 => 0.0,
             Sampling::Uniform => 1.0,
             Sampling::Popularity { power } => f64::from(count).powf(f64::from(power)),
             Sampling::InBatch => f64::from(count),
@@ -50,30 +47,8 @@ impl Negatives {
         Self {
             sampling,
             n_items: counts.len(),
-            drawable: only_chosen.then(|| {
-                let items = (0u32..).zip(counts).filter(|x| *x.1 > 0);
-                items.map(|x| x.0).collect()
-            }),
             log_q: counts.iter().map(|&c| q(c).ln() as f32).collect(),
             cumulative,
-        }
-    }
-
-    /// Fills `out` with every item that may be drawn, ascending; whether those are all items.
-    pub fn all(&self, out: &mut Vec<u32>) -> bool {
-        out.clear();
-        match &self.drawable {
-            Some(items) => out.extend_from_slice(items),
-            None => out.extend(0..self.n_items as u32),
-        }
-        out.len() == self.n_items
-    }
-
-    /// One item, all that may be drawn alike.
-    fn any(&self, rng: &mut impl Rng) -> u32 {
-        match &self.drawable {
-            Some(items) => items[rng.random_range(0..items.len() as u32) as usize],
-            None => rng.random_range(0..self.n_items as u32),
         }
     }
 
@@ -82,7 +57,7 @@ impl Negatives {
         out.clear();
         match self.sampling {
             Sampling::Uniform => {
-                out.extend((0..n).map(|_| self.any(rng)));
+                out.extend((0..n).map(|_| rng.random_range(0..self.n_items as u32)));
             }
             Sampling::Popularity { .. } => {
                 let total = self.cumulative.last().copied().unwrap_or_default();
@@ -106,7 +81,7 @@ impl Negatives {
     ) {
         out.clear();
         out.extend(sequences.map(|(tokens, targets)| {
-            let mut draw = || self.any(rng);
+            let mut draw = || rng.random_range(0..self.n_items as u32);
             let mut item = draw();
             for _ in 0..100 {
                 if !tokens.contains(&item) && targets.iter().all(|t| t.item != item) {

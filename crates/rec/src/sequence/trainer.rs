@@ -203,7 +203,7 @@ impl<N: Network> Trainer<N> {
             items: Moments::new(items.len()),
             item_grads: vec![0.0; items.len()],
             stamps: vec![0; rows],
-            negatives: Negatives::new(sampling, &counts, false),
+            negatives: Negatives::new(sampling, &counts),
             described: None,
             model: SequenceModel {
                 network,
@@ -220,7 +220,7 @@ impl<N: Network> Trainer<N> {
     }
 
     /// Item vectors that are summed of the items' features and of a vector of their own. An item that is in no
-    /// training sequence has none of its own, and is no negative: what it says of itself counts.
+    /// training sequence has none of its own: what it says of itself counts.
     ///
     /// # Errors
     /// Features of another number of items.
@@ -233,7 +233,6 @@ impl<N: Network> Trainer<N> {
                 counts.len()
             )));
         }
-        self.negatives = Negatives::new(self.negatives.sampling, counts, true);
         let d = self.model.network.dim();
         let mut own = self.model.items.clone();
         for (row, _) in own.chunks_exact_mut(d).zip(counts).filter(|x| *x.1 == 0) {
@@ -355,6 +354,8 @@ impl<N: Network> Trainer<N> {
         let rows = self.stamps.len().div_ceil(self.pool.size()).max(1);
         let grads = self.item_grads.chunks_mut(rows * d);
         let grads = grads.zip(self.stamps.chunks_mut(rows));
+        let (is_described, counts) = (self.described.is_some(), &self.model.counts);
+        let has_own = |row| !is_described || counts.get(row) != Some(&0);
         let table = match &mut self.described {
             Some(described) => &mut described.own,
             None => &mut self.model.items,
@@ -384,8 +385,10 @@ impl<N: Network> Trainer<N> {
                 let moments = m.chunks_exact_mut(d).zip(v.chunks_exact_mut(d));
                 let rows = p.chunks_exact_mut(d).zip(moments);
                 let grads = grads.chunks_exact(d).zip(stamps);
-                for ((p, (m, v)), (grad, stamp)) in rows.zip(grads) {
-                    adam(p, m, v, if *stamp == step { grad } else { &zeros }, rate);
+                for ((row, (p, (m, v))), (grad, stamp)) in (first..).zip(rows).zip(grads) {
+                    if has_own(row) {
+                        adam(p, m, v, if *stamp == step { grad } else { &zeros }, rate);
+                    }
                 }
             });
         if let Some(described) = &mut self.described {

@@ -24,6 +24,7 @@ const LISTS: usize = 64;
 /// Lists that no tree can be fitted to; [`Error::Interrupted`] if `watch` says so.
 pub(super) fn fit(
     lists: &Lists,
+    base: &[f32],
     config: &TreesConfig,
     n_threads: usize,
     watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
@@ -51,7 +52,11 @@ pub(super) fn fit(
         },
         varying,
         columns,
-        scores: vec![0.0; training.labels.len()],
+        scores: training
+            .source
+            .iter()
+            .map(|&row| base[row as usize])
+            .collect(),
         gradients: vec![[0.0; 4]; training.labels.len()],
         training,
         rng,

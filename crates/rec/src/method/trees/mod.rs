@@ -89,9 +89,33 @@ impl Trees {
         n_threads: usize,
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Self> {
+        Self::fit_from(
+            lists,
+            &vec![0.0; lists.labels.len()],
+            config,
+            n_threads,
+            watch,
+        )
+    }
+
+    /// Trees that improve on scores that the rows have already (`base`, a score a row): they are added to those.
+    ///
+    /// # Errors
+    /// As [`Self::fit`].
+    ///
+    /// # Panics
+    /// If `base` has another length than the labels.
+    pub fn fit_from(
+        lists: &Lists,
+        base: &[f32],
+        config: &TreesConfig,
+        n_threads: usize,
+        watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Self> {
+        assert_eq!(base.len(), lists.labels.len(), "a score a row");
         config.check()?;
         lists.check()?;
-        let trees = boost::fit(lists, config, n_threads, watch)?;
+        let trees = boost::fit(lists, base, config, n_threads, watch)?;
         let n_features = lists.n_features;
         Ok(Self { n_features, trees })
     }
