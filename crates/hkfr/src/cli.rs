@@ -226,6 +226,8 @@ fn dispatch(cli: Cli, stop: &Stop) -> Result<()> {
             let config = read(&args.config, &args.options)?;
             let mut session = session(global, config, stop, &args.options.force)?;
             print!("{}", stages::ctr(&mut session, args.negatives as usize)?);
+            Ok(())
+        }
         Command::Ablate(args) => {
             let config = resolve(&args.config, args.out)?;
             let open = |config| session(global, config, stop, &[]);
