@@ -86,6 +86,46 @@ fn leave_one_out_asks_for_the_last_order() {
 }
 
 #[test]
+fn an_earlier_split_asks_about_the_period_before() {
+    let d = log();
+    let s = build(&d, &config(SplitKind::GlobalTemporal)).unwrap();
+    let earlier = s.earlier(&d, 1);
+    let cut = |s: &Split| s.fit_before.iter().flatten().map(|t| t.seconds() / DAY).max();
+    assert_eq!((cut(&s), cut(&earlier)), (Some(30), Some(20)));
+    // The last order of `a` before the test cut-off is on day 19: before this cut, so that nobody is asked.
+    assert!(earlier.cases.is_empty());
+    let before = s.earlier(&d, 2);
+    let a = case(&before, "a").unwrap();
+    assert_eq!(a.instance.as_of.seconds(), 10 * DAY);
+    assert_eq!(a.instance.target_ts, 10 * DAY);
+    assert_eq!(ids(&d, &a.instance.targets), ["x"]);
+    assert_eq!(before.catalogue, s.catalogue);
+    // What tunes a model is from before the window that a ranker learns from.
+    assert!(!s.train.is_empty());
+    assert!(s.train.iter().all(|i| i.target_ts < 20 * DAY));
+}
+
+#[test]
+fn an_earlier_leave_one_out_split_asks_for_the_order_before() {
+    let d = log();
+    let s = build(&d, &config(SplitKind::LeaveOneOut)).unwrap();
+    for (back, day, targets) in [(1, 32, vec!["new", "x"]), (2, 19, vec!["y"])] {
+        let earlier = s.earlier(&d, back);
+        let a = case(&earlier, "a").unwrap();
+        assert_eq!(a.instance.as_of.seconds(), day * DAY);
+        assert_eq!(ids(&d, &a.instance.targets), targets);
+        let user = a.instance.user as usize;
+        assert_eq!(earlier.fit_before[user], Some(a.instance.as_of));
+        // `b` has one order before its case: there is nothing to predict it from, and it stays unseen.
+        assert!(case(&earlier, "b").is_none());
+        let b = d.user_by_id("b").unwrap();
+        let history = earlier.training_history(&d, b).unwrap();
+        assert!(history.events().iter().all(|e| !d.is_target(e)));
+    }
+    assert!(s.train.iter().all(|i| i.target_ts < 32 * DAY));
+}
+
+#[test]
 fn simulated_cold_starts_are_cut_and_held_out() {
     let mut b = builder();
     for user in 0..20 {

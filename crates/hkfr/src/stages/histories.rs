@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use hkfr_events::{Dataset, Instance, Split};
 use hkfr_fuse::{CountTokens, FactsConfig, Fusion, Wording};
 use hkfr_rec::method::asked;
+use serde::Serialize;
 
 use super::Session;
 use crate::config::Config;
@@ -18,19 +19,36 @@ pub(super) fn instances_of(session: &Session, dataset: &Dataset, split: &Split) 
     instances
 }
 
-/// All whose history is written out, without doubles (a case may coincide with a training instance).
-/// Cases whose list the model makes alone are all among them; for the ranker those that [`asked`] names.
-pub(super) fn instances(config: &Config, dataset: &Dataset, split: &Split) -> Vec<Instance> {
+/// Beside the training instances.
+#[derive(Serialize)]
+pub(super) struct WhoIsAsked {
+    /// All cases: a model ranks alone.
+    pub cases: bool,
+    /// The ranker asks, about at most so many users if there is a number.
+    pub ranker: Option<Option<usize>>,
+}
+
+pub(super) fn who_is_asked(config: &Config) -> WhoIsAsked {
     let asks = |ranker: bool| {
         let mut systems = config.systems();
         systems.any(|s| config.llm(s).is_some() && super::hkfr::is_ranker(s) == ranker)
     };
+    WhoIsAsked {
+        cases: asks(false),
+        ranker: asks(true).then_some(config.recommend.llm_users),
+    }
+}
+
+/// All whose history is written out, without doubles (a case may coincide with a training instance).
+/// Cases whose list the model makes alone are all among them; for the ranker those that [`asked`] names.
+pub(super) fn instances(config: &Config, dataset: &Dataset, split: &Split) -> Vec<Instance> {
+    let who = who_is_asked(config);
     let mut all = split.train.clone();
-    if asks(false) {
+    if who.cases {
         all.extend(split.cases.iter().map(|c| c.instance.clone()));
     }
-    if asks(true) {
-        all.extend(asked(dataset, split, config.recommend.llm_users));
+    if let Some(users) = who.ranker {
+        all.extend(asked(dataset, split, users));
     }
     let mut seen = HashSet::new();
     all.retain(|i| seen.insert((i.user, i.as_of, i.keep_last)));

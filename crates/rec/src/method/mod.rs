@@ -17,7 +17,7 @@ mod asked;
 mod candidates;
 pub mod features;
 mod labelled;
-mod linear;
+pub mod linear;
 mod lists;
 mod sources;
 mod system;

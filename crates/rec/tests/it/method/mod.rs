@@ -1,3 +1,5 @@
+mod features;
+mod linear;
 mod planted;
 mod table;
 mod trees;
