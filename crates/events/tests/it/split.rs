@@ -90,7 +90,13 @@ fn an_earlier_split_asks_about_the_period_before() {
     let d = log();
     let s = build(&d, &config(SplitKind::GlobalTemporal)).unwrap();
     let earlier = s.earlier(&d, 1);
-    let cut = |s: &Split| s.fit_before.iter().flatten().map(|t| t.seconds() / DAY).max();
+    let cut = |s: &Split| {
+        s.fit_before
+            .iter()
+            .flatten()
+            .map(|t| t.seconds() / DAY)
+            .max()
+    };
     assert_eq!((cut(&s), cut(&earlier)), (Some(30), Some(20)));
     // The last order of `a` before the test cut-off is on day 19: before this cut, so that nobody is asked.
     assert!(earlier.cases.is_empty());
@@ -204,7 +210,7 @@ fn a_split_survives_its_file_and_refuses_a_newer_one() {
         Split::load(&path),
         Err(Error::Version {
             found: 99,
-            known: 1,
+            known: 2,
             ..
         })
     ));

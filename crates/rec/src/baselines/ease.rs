@@ -94,6 +94,11 @@ impl Ease {
             counts,
         }
     }
+
+    /// False if the inverse could not be computed: λ was too small beside the choices.
+    pub fn is_finite(&self) -> bool {
+        self.b.iter().all(|b| b.is_finite())
+    }
 }
 
 impl Scorer for Ease {

@@ -181,8 +181,11 @@ fn product(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// A function and its gradient at a point.
+type Objective<'a> = dyn FnMut(&[f64]) -> (f64, Vec<f64>) + 'a;
+
 /// L-BFGS with backtracking (Nocedal and Wright, algorithms 7.4 and 3.1).
-fn minimise(n: usize, objective: &mut dyn FnMut(&[f64]) -> (f64, Vec<f64>)) -> Vec<f64> {
+fn minimise(n: usize, objective: &mut Objective) -> Vec<f64> {
     let mut x = vec![0.0; n];
     let (mut loss, mut gradient) = objective(&x);
     let mut memory: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();

@@ -213,7 +213,16 @@ pub fn recipe(system: &str, settings: &Settings, seed: u64) -> Result<Box<dyn Re
             Ok(Box::new(TextKnn::fit(f.entities, f.texts(), f.orders(), c)))
         })?,
         "ease" => plain(s, seed, EaseConfig::check, |c, f| {
-            Ok(Box::new(Ease::fit(f.entities, f.interactions(), c)))
+            let ease = Ease::fit(f.entities, f.interactions(), c);
+            if ease.is_finite() {
+                Ok(Box::new(ease))
+            } else {
+                Err(Error::Config(format!(
+                    "ease: lambda = {}: too small for these choices in single precision; raise it, to {} say",
+                    c.lambda,
+                    10.0 * c.lambda
+                )))
+            }
         })?,
         "ials" => watched(s, seed, IalsConfig::check, |c, f, watch| {
             let ials = Ials::fit(f.entities, f.interactions(), c, f.n_threads, watch)?;

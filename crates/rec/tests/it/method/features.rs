@@ -10,7 +10,13 @@ use crate::fixtures::{DAY, dataset, go_on, split};
 
 /// `u0` buys i0 on days 40, 43 and 46 and i1 on day 46, and looks at i2; others make the log long enough.
 fn log() -> Dataset {
-    let mut log = vec![(0, 0, 40, 0), (0, 0, 43, 0), (0, 0, 46, 0), (0, 1, 46, 0), (0, 2, 47, 2)];
+    let mut log = vec![
+        (0, 0, 40, 0),
+        (0, 0, 43, 0),
+        (0, 0, 46, 0),
+        (0, 1, 46, 0),
+        (0, 2, 47, 2),
+    ];
     for user in 1..9 {
         for n in 0..20i64 {
             log.push((user, (user + n as u32) % 9, 3 * n, 0));
@@ -37,7 +43,10 @@ fn features(expectations: Option<&[Expectation]>, candidate: &str) -> Vec<(Strin
             }
             Visit::List(_, list) if list.id == "u0" => {
                 let n = columns.len();
-                let at = list.candidates.iter().position(|&e| entities.id(e) == candidate);
+                let at = list
+                    .candidates
+                    .iter()
+                    .position(|&e| entities.id(e) == candidate);
                 let row = &list.rows[at.unwrap() * n..][..n];
                 found = columns.iter().cloned().zip(row.iter().copied()).collect();
             }
@@ -51,7 +60,9 @@ fn features(expectations: Option<&[Expectation]>, candidate: &str) -> Vec<(Strin
 
 fn value(features: &[(String, f32)], name: &str) -> f32 {
     let found = features.iter().find(|f| f.0 == name);
-    found.unwrap_or_else(|| panic!("no {name} in {features:?}")).1
+    found
+        .unwrap_or_else(|| panic!("no {name} in {features:?}"))
+        .1
 }
 
 fn near(a: f32, b: f32) {
@@ -71,9 +82,18 @@ fn own_choices_are_counted_with_their_ages() {
     near(value(&of, "own item visits since"), 0.0);
     near(value(&of, "own item days since"), CUT - 46.0);
     near(value(&of, "own item interval, days"), 3.0);
-    near(value(&of, "own item days since / interval"), (CUT - 46.0) / 3.0);
-    near(value(&of, "own item half-life 2 visits"), 1.0 + 0.5f32.powf(0.5) + 0.5);
-    let decayed: f32 = [4.0, 7.0, 10.0].map(|d: f32| 0.5f32.powf(d / 7.0)).iter().sum();
+    near(
+        value(&of, "own item days since / interval"),
+        (CUT - 46.0) / 3.0,
+    );
+    near(
+        value(&of, "own item half-life 2 visits"),
+        1.0 + 0.5f32.powf(0.5) + 0.5,
+    );
+    let decayed: f32 = [4.0, 7.0, 10.0]
+        .map(|d: f32| 0.5f32.powf(d / 7.0))
+        .iter()
+        .sum();
     near(value(&of, "own item half-life 7 days"), decayed);
     // i1 is alone in its category but for i4 and i7, which u0 never chose.
     let other = features(None, "i1");
@@ -91,7 +111,10 @@ fn what_was_looked_at_is_told_apart_from_what_was_chosen() {
     let of = features(None, "i2");
     near(value(&of, "own item choices"), 0.0);
     near(value(&of, "days since view"), CUT - 47.0);
-    near(value(&of, "view, half-life 14 days"), 0.5f32.powf(3.0 / 14.0));
+    near(
+        value(&of, "view, half-life 14 days"),
+        0.5f32.powf(3.0 / 14.0),
+    );
     assert!(value(&features(None, "i0"), "days since view").is_nan());
 }
 
@@ -104,7 +127,11 @@ fn the_latest_answer_of_the_model_before_the_list_is_a_feature() {
         categories: vec![said; 3],
         items: vec![said; 9],
         knowledge: Vec::new(),
-        claims: vec!["c1".into(), "thing 1".into(), "nothing of the catalogue".into()],
+        claims: vec![
+            "c1".into(),
+            "thing 1".into(),
+            "nothing of the catalogue".into(),
+        ],
     };
     let said = [at(20, -1.0), at(45, -2.0), at(90, -3.0)];
     let of = features(Some(&said), "i1");

@@ -9,7 +9,9 @@ fn lists(n: usize, score: impl Fn(&[f32]) -> f32) -> Data {
     let (mut rows, mut labels) = (Vec::new(), Vec::new());
     let mut state = 1u64;
     let mut draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1u64 << 24) as f32
     };
     for _ in 0..n {
