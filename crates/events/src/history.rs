@@ -77,6 +77,11 @@ impl<'a> History<'a> {
         self.events
     }
 
+    /// Events of a target action: how much is known of what the user chooses.
+    pub fn n_targets(&self, dataset: &Dataset) -> usize {
+        self.events.iter().filter(|e| dataset.is_target(e)).count()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }

@@ -300,7 +300,7 @@ pub struct FeaturesOptions {
     /// What is ranked [default: each task of the config]
     #[arg(long, value_name = "TASK", value_parser = PossibleValuesParser::new(crate::config::TASKS))]
     pub task: Option<String>,
-    /// Keep so many candidates of a list that were not chosen, picked by a hash, in both parts [default: all]
+    /// Number of candidates to keep that were not chosen, in each list of both parts, picked by a hash [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub negatives: Option<u32>,
 }
@@ -311,7 +311,7 @@ pub struct CtrArgs {
     pub config: PathBuf,
     #[command(flatten)]
     pub options: StageOptions,
-    /// Read so many candidates of a list that were not chosen, at most, picked by a hash
+    /// Largest number of candidates to read that were not chosen, in each list, picked by a hash
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub negatives: u32,
 }

@@ -39,9 +39,7 @@ pub fn build(dataset: &Dataset, config: &SplitConfig) -> Result<Split> {
         SplitKind::GlobalTemporal => global_temporal(dataset, config)?,
         SplitKind::LeaveOneOut => leave_one_out(dataset, config.phase),
     };
-    questions.retain(|q| {
-        n_target(dataset, dataset.history(q.user, q.as_of).events()) >= config.min_history
-    });
+    questions.retain(|q| dataset.history(q.user, q.as_of).n_targets(dataset) >= config.min_history);
     if questions.is_empty() {
         return Err(Error::Config(format!(
             "no user has an order to ask for with {} target events before it: lower \
@@ -202,17 +200,13 @@ impl<'a> Iterator for Orders<'a> {
     }
 }
 
-fn n_target(dataset: &Dataset, events: &[Event]) -> usize {
-    events.iter().filter(|e| dataset.is_target(e)).count()
-}
-
 fn segment(
     dataset: &Dataset,
     user: UserIdx,
     fit_before: Option<AsOf>,
     config: &SplitConfig,
 ) -> Segment {
-    let known = fit_before.map_or(0, |t| n_target(dataset, dataset.history(user, t).events()));
+    let known = fit_before.map_or(0, |t| dataset.history(user, t).n_targets(dataset));
     if known <= config.cold_start_max {
         Segment::ColdStart
     } else {
@@ -257,7 +251,7 @@ fn simulated_cases(dataset: &Dataset, held_out: &[Instance], config: &SplitConfi
     sizes.dedup();
     let mut cases = Vec::new();
     for q in held_out {
-        let known = n_target(dataset, dataset.history(q.user, q.as_of).events());
+        let known = dataset.history(q.user, q.as_of).n_targets(dataset);
         // A history that is no longer than n would not be cut: no cold start to simulate.
         for &n in sizes.iter().filter(|&&n| (n as usize) < known) {
             cases.push(Case {

@@ -1,4 +1,4 @@
-//! `ablate.json`: what stands beside the numbers, for whoever reads them elsewhere.
+//! `ablate.json`: what each system is, which model it asked, which seeds it had, and on what processor it ran.
 
 use std::path::Path;
 

@@ -91,7 +91,7 @@ impl Config {
         llms
     }
 
-    /// What they are told; `tuned`: what the tuned ones are told.
+    /// The inputs of the language models that the systems ask; `tuned`: of the tuned models alone.
     pub fn inputs(&self, tuned: bool) -> Vec<Input> {
         let llms = self.llms();
         let asked = |input: &Input| {

@@ -36,8 +36,8 @@ pub struct RecommendConfig {
     /// config is loaded.
     #[serde(skip_serializing)]
     pub settings: Option<PathBuf>,
-    /// Users whom the language model is asked about for the features of HKFR, those of whom least is known first: so
-    /// many cases, and as many users to learn from. Absent: all.
+    /// Number of cases, and of users to learn from, for which the language model makes features of HKFR. Users with the
+    /// shortest histories come first. Absent: all.
     pub llm_users: Option<usize>,
     pub evidence_weight: f32,
     /// MB (10⁶ bytes) of a fitted ranker that is kept in `recommend/models/`, at most; 0: none is.

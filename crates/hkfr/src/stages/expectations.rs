@@ -18,10 +18,11 @@ use hkfr_rec::llm::{
     Asker, Calibration, CaseScores, ItemHead, ItemScores, ItemVectors, NUMBER_TASKS, Numbers,
     Ranker, recommend,
 };
-use hkfr_rec::method::{Expectation, Llm, asked};
+use hkfr_rec::method::{Expectation, Llm};
 use hkfr_rec::rank;
 use serde::{Deserialize, Serialize};
 
+use super::histories::WhoIsAsked;
 use super::items::{MAX_NAME, item_vectors, popularity, sentence_vectors};
 use super::ranked::Lists;
 use super::texts::Texts;
@@ -151,25 +152,9 @@ impl Expectations {
     }
 
     fn to_ask(&self, session: &Session, lists: &Lists) -> Vec<Instance> {
-        let config = &session.config;
-        let of = |alone: bool| {
-            config
-                .systems()
-                .any(|s| config.llm(s) == Some(self.llm) && super::hkfr::is_ranker(s) != alone)
-        };
         let mut all = Vec::new();
-        if of(true) {
-            all.extend(lists.split.cases.iter().map(|c| c.instance.clone()));
-        }
-        if of(false) {
-            all.extend(asked(
-                lists.dataset,
-                lists.split,
-                config.recommend.llm_users,
-            ));
-        }
-        let mut seen = std::collections::HashSet::new();
-        all.retain(|q| seen.insert((q.user, q.as_of, q.keep_last)));
+        let asks = WhoIsAsked::of(&session.config, |llm| llm == self.llm);
+        asks.append(lists.dataset, lists.split, &mut all);
         all
     }
 
@@ -270,11 +255,7 @@ impl Expectations {
     pub fn features(&self, session: &mut Session, lists: &Lists) -> Result<Vec<Expectation>> {
         let lines = self.read_lines()?;
         let asked = self.to_ask(session, lists);
-        let head = if self.llm.input.has_item_head() {
-            Some(self.head(session, lists)?)
-        } else {
-            None
-        };
+        let (vectors, head) = self.head(session, lists)?;
         let texts = Texts::open(session, self.llm.input, lists.dataset, lists.split)?;
         let encoder =
             Encoder::open_with(&session.encoder_path()?, session.config.models.precision)?;
@@ -286,21 +267,19 @@ impl Expectations {
             let known: Vec<(String, Vec<String>)> =
                 asked.iter().map(|q| texts.told(q)).collect::<Result<_>>()?;
             let refs: Vec<&str> = known.iter().map(|k| k.0.as_str()).collect();
-            let vectors = encoder.embed(&refs, n_threads())?;
-            let vectors = vectors.chunks_exact(encoder.width());
-            for ((question, vector), (_, claims)) in asked.iter().zip(vectors).zip(known) {
+            let knowledge = encoder.embed(&refs, n_threads())?;
+            let knowledge = knowledge.chunks_exact(encoder.width());
+            for ((question, knowledge), (_, claims)) in asked.iter().zip(knowledge).zip(known) {
                 let line = lines
                     .get(&key(lists, question))
                     .context("a user is missing")?;
-                let items_scores = head.as_ref();
-                let item = items_scores.map(|(vectors, head)| head.scores(vectors, &line.vector));
                 all.push(Expectation {
                     user_id: line.user.clone(),
                     as_of: line.as_of,
                     n_events: question.history(lists.dataset).events().len(),
                     categories: line.category.clone(),
-                    items: item.unwrap_or_default(),
-                    knowledge: items.cosines(vector),
+                    items: head.scores(&vectors, &line.vector),
+                    knowledge: items.cosines(knowledge),
                     claims,
                 });
             }

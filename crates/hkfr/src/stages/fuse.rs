@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::asking::{Asking, has_answered};
 use super::fuse_worker::Worker;
-use super::histories::{self, instances_of};
+use super::histories::{WhoIsAsked, instances_of};
 use super::refresh::{self, Earlier, Planner};
 use super::service::{self, Service};
 use super::texts::{KNOWLEDGE, Source};
@@ -44,7 +44,7 @@ pub(super) fn spec(session: &Session) -> Result<Spec> {
         "fusion": config.fusion.decisive(),
         "refresh_threshold": config.fusion.refresh_threshold,
         "variants": names,
-        "asked": histories::who_is_asked(config),
+        "asked": WhoIsAsked::of(config, |_| true),
         "arithmetic": asked.then(|| config.models.arithmetic()),
         "model": session.llm_dir_name().filter(|_| asked),
     });

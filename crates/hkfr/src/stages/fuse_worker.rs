@@ -11,7 +11,6 @@ use hkfr_rec::llm::EmbeddedScorer;
 
 use super::Model;
 use super::histories::{facts_config, fusion};
-use super::refresh::n_choices;
 use super::service::Service;
 use crate::config::Config;
 
@@ -39,7 +38,7 @@ pub(super) struct Worker<'a> {
     pub service: Option<&'a Service>,
     /// How it is asked.
     pub claims: ClaimsConfig,
-    /// There if users of whom little is known are told of others.
+    /// The cohorts of users with little history; `None`: knowledge tells of no cohort.
     pub cohorts: Option<&'a Cohorts<'a>>,
 }
 
@@ -70,7 +69,7 @@ impl Worker<'_> {
                 _ => fusion.none(&history, keep_last),
             };
             let little = *mode != FusionMode::None
-                && n_choices(self.dataset, &history) < self.config.fusion.cohort_below;
+                && history.n_targets(self.dataset) < self.config.fusion.cohort_below as usize;
             let record = record.and_then(|mut record| {
                 if let Some(cohorts) = self.cohorts.filter(|_| little) {
                     let as_of = day(instance.as_of);

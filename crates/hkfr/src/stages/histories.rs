@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use hkfr_events::{Dataset, Instance, Split};
 use hkfr_fuse::{CountTokens, FactsConfig, Fusion, Wording};
-use hkfr_rec::method::asked;
+use hkfr_rec::method::{Llm, asked};
 use serde::Serialize;
 
 use super::Session;
@@ -19,39 +19,45 @@ pub(super) fn instances_of(session: &Session, dataset: &Dataset, split: &Split) 
     instances
 }
 
-/// Beside the training instances.
+/// Of whom language models are asked, beside the training instances.
 #[derive(Serialize)]
 pub(super) struct WhoIsAsked {
     /// All cases: a model ranks alone.
-    pub cases: bool,
+    cases: bool,
     /// The ranker asks, about at most so many users if there is a number.
-    pub ranker: Option<Option<usize>>,
+    ranker: Option<Option<usize>>,
 }
 
-pub(super) fn who_is_asked(config: &Config) -> WhoIsAsked {
-    let asks = |ranker: bool| {
-        let mut systems = config.systems();
-        systems.any(|s| config.llm(s).is_some() && super::hkfr::is_ranker(s) == ranker)
-    };
-    WhoIsAsked {
-        cases: asks(false),
-        ranker: asks(true).then_some(config.recommend.llm_users),
+impl WhoIsAsked {
+    /// By the systems whose model `asks`.
+    pub fn of(config: &Config, asks: impl Fn(Llm) -> bool) -> Self {
+        let any = |ranker: bool| {
+            let mut systems = config.systems();
+            systems.any(|s| config.llm(s).is_some_and(&asks) && super::hkfr::is_ranker(s) == ranker)
+        };
+        Self {
+            cases: any(false),
+            ranker: any(true).then_some(config.recommend.llm_users),
+        }
+    }
+
+    /// Appends to `all` those who are not there yet (a case may coincide with a training instance).
+    pub fn append(&self, dataset: &Dataset, split: &Split, all: &mut Vec<Instance>) {
+        if self.cases {
+            all.extend(split.cases.iter().map(|c| c.instance.clone()));
+        }
+        if let Some(users) = self.ranker {
+            all.extend(asked(dataset, split, users));
+        }
+        let mut seen = HashSet::new();
+        all.retain(|i| seen.insert((i.user, i.as_of, i.keep_last)));
     }
 }
 
-/// All whose history is written out, without doubles (a case may coincide with a training instance).
-/// Cases whose list the model makes alone are all among them; for the ranker those that [`asked`] names.
+/// All whose history is written out, each once.
 pub(super) fn instances(config: &Config, dataset: &Dataset, split: &Split) -> Vec<Instance> {
-    let who = who_is_asked(config);
     let mut all = split.train.clone();
-    if who.cases {
-        all.extend(split.cases.iter().map(|c| c.instance.clone()));
-    }
-    if let Some(users) = who.ranker {
-        all.extend(asked(dataset, split, users));
-    }
-    let mut seen = HashSet::new();
-    all.retain(|i| seen.insert((i.user, i.as_of, i.keep_last)));
+    WhoIsAsked::of(config, |_| true).append(dataset, split, &mut all);
     all
 }
 

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use hkfr_eval::Run;
 use hkfr_rec::baselines::CHOICES_VERSION;
-use hkfr_rec::method::{HkfrRecipe, System};
+use hkfr_rec::method::{Expectation, HkfrRecipe, Llm, System};
 use hkfr_rec::systems::{self, Recipe};
 use hkfr_rec::{About, Ranker, training_hash};
 use serde::Serialize;
@@ -62,8 +63,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let fitted_on = training_hash(&dataset, &split);
         let (dir, stop, seed) = (ctx.dir.clone(), ctx.stop.clone(), ctx.seed);
         let tasks = &config.recommend.tasks;
+        let mut said = Said::default();
         rank_all(ctx, &systems, tasks, |system, task, progress| {
-            let method = System::named(system);
             let expectations = config.llm(system).map(|llm| Expectations::open(llm, &dir));
             if let Some(expectations) = &expectations {
                 expectations.finish(session, &lists)?;
@@ -74,11 +75,11 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                     return expectations.run(system, task, &lists);
                 }
             }
-            let recipe: Box<dyn Recipe> = match method {
+            let recipe: Box<dyn Recipe> = match System::named(system) {
                 Some(System::Hkfr { without, .. }) => Box::new(HkfrRecipe {
                     config: super::hkfr::settings(&config, task, without)?,
                     expectations: match &expectations {
-                        Some(expectations) => Some(expectations.features(session, &lists)?),
+                        Some(asked) => Some(said.of(asked, session, &lists)?),
                         None => None,
                     },
                 }),
@@ -121,6 +122,28 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         })?;
         Expectations::clean(&dir)
     })
+}
+
+/// What the language model said last: its answers are features of both tasks, and of the next system that asks it.
+#[derive(Default)]
+struct Said(Option<(Llm, Rc<[Expectation]>)>);
+
+impl Said {
+    fn of(
+        &mut self,
+        asked: &Expectations,
+        session: &mut Session,
+        lists: &Lists,
+    ) -> Result<Rc<[Expectation]>> {
+        if let Some((llm, said)) = &self.0
+            && *llm == asked.llm
+        {
+            return Ok(Rc::clone(said));
+        }
+        let said: Rc<[Expectation]> = asked.features(session, lists)?.into();
+        self.0 = Some((asked.llm, Rc::clone(&said)));
+        Ok(said)
+    }
 }
 
 /// What a system took, with all its settings.

@@ -120,12 +120,6 @@ pub(super) fn settings(session: &Session) -> Result<String> {
     Ok(digest::of_text(&all.to_string()))
 }
 
-/// Choices in a history: what tells how much is known of someone.
-pub(super) fn n_choices(dataset: &Dataset, history: &History) -> u32 {
-    let events = history.events().iter();
-    events.filter(|e| dataset.is_target(e)).count() as u32
-}
-
 /// What all of it is decided by.
 pub(super) struct Planner<'a> {
     pub config: &'a Config,
@@ -184,7 +178,7 @@ impl Planner<'_> {
     }
 
     fn is_well_known(&self, history: &History) -> bool {
-        n_choices(self.dataset, history) >= self.config.fusion.cohort_below
+        history.n_targets(self.dataset) >= self.config.fusion.cohort_below as usize
     }
 
     fn share(&self, users: &[(UserIdx, Vec<AsOf>)], earlier: &Earlier) -> Result<Share> {

@@ -67,9 +67,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         let config = tune_config(&session.config.tuning, ctx.seed);
         for input in &inputs {
             let dir = ctx.dir.join(input.name());
-            let done = match input.has_item_head() {
-                true => HEAD,
-                false => ADAPTER_CONFIG,
+            let done = if input.has_item_head() {
+                HEAD
+            } else {
+                ADAPTER_CONFIG
             };
             if dir.join(done).exists() {
                 continue;
@@ -103,9 +104,10 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
                     bar
                 });
                 bar.inc(1);
-                bar.note(match input.has_item_head() {
-                    true => format!("loss {:.3}, items {:.3}", e.token_loss, e.item_loss),
-                    false => format!("loss {:.3}", e.token_loss),
+                bar.note(if input.has_item_head() {
+                    format!("loss {:.3}, items {:.3}", e.token_loss, e.item_loss)
+                } else {
+                    format!("loss {:.3}", e.token_loss)
                 });
                 logged = write_step(&mut log, &dir, e);
                 logged.is_ok() && !ctx.stop.requested()

@@ -2,8 +2,8 @@
 
 use hkfr_events::{Case, Dataset, Instance, Segment, Split};
 
-/// At most `n` cases of the split, and `n` questions of the window before it (`None`: all). Those of whom least is
-/// known come first: what a log does not say is where a model can help, and what is asked costs the same for everyone.
+/// At most `n` cases of the split, and `n` questions of the window before it (`None`: all). Users with the
+/// shortest histories come first: what a log does not say is where a model can help, and what is asked costs the same for everyone.
 /// Histories that were cut to simulate a cold start are asked about only if all are.
 pub fn asked(ds: &Dataset, split: &Split, n: Option<usize>) -> Vec<Instance> {
     let earlier = split.earlier(ds, 1);
@@ -13,10 +13,7 @@ pub fn asked(ds: &Dataset, split: &Split, n: Option<usize>) -> Vec<Instance> {
 }
 
 fn least_known<'c>(ds: &Dataset, cases: &'c [Case], n: Option<usize>) -> Vec<&'c Instance> {
-    let known = |case: &&Case| {
-        let history = case.instance.history(ds);
-        history.events().iter().filter(|e| ds.is_target(e)).count()
-    };
+    let known = |case: &Case| case.instance.history(ds).n_targets(ds);
     let mut cases: Vec<&Case> = cases.iter().collect();
     if let Some(n) = n {
         cases.retain(|c| !matches!(c.segment, Segment::SimulatedColdStart(_)));

@@ -48,7 +48,7 @@ pub(super) fn windows<E: From<crate::Error>>(
     config: &HkfrConfig,
     expectations: Option<&[Expectation]>,
     watch: Watch,
-    mut visit: impl FnMut(u32, &Fitted, Watch) -> std::result::Result<(), E>,
+    mut visit: impl FnMut(u32, &Fitted) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let least = least_users(from);
     let actions = super::features::actions(from);
@@ -57,7 +57,7 @@ pub(super) fn windows<E: From<crate::Error>>(
         .split
         .cases
         .iter()
-        .map(|c| n_choices(from, &c.instance));
+        .map(|c| c.instance.history(from.ds).n_targets(from.ds));
     let least_choices = cases.min().unwrap_or(0).min(1);
     for back in 1..=config.windows {
         let split = from.split.earlier(from.ds, back);
@@ -76,7 +76,7 @@ pub(super) fn windows<E: From<crate::Error>>(
             candidates: config.candidates,
             from: &window,
         };
-        visit(back, &fitted, watch)?;
+        visit(back, &fitted)?;
     }
     Ok(())
 }
@@ -87,17 +87,11 @@ fn least_users(from: &Fitting) -> u32 {
     counts.into_iter().min().unwrap_or(0)
 }
 
-fn n_choices(from: &Fitting, asked: &Instance) -> usize {
-    let history = asked.history(from.ds);
-    let chosen = history.events().iter();
-    chosen.filter(|e| from.ds.is_target(e)).count()
-}
-
 /// A sample of the window's questions about users with `least` choices, and some of them again with cut histories.
 fn questions(from: &Fitting, split: &Split, config: &HkfrConfig, least: usize) -> Vec<Instance> {
     let key = |q: &Instance| mix(hash(config.seed, &from.ds.users[q.user as usize].id));
     let mut all: Vec<Instance> = split.cases.iter().map(|c| c.instance.clone()).collect();
-    all.retain(|q| n_choices(from, q) >= least);
+    all.retain(|q| q.history(from.ds).n_targets(from.ds) >= least);
     if config.window_users < all.len() {
         all.sort_by_key(key);
         all.truncate(config.window_users);

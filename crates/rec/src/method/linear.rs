@@ -30,20 +30,28 @@ pub struct Linear {
 impl Linear {
     /// `l2`: λ.
     pub fn fit(lists: &Lists, l2: f64, n_threads: usize) -> Self {
-        let mut linear = Self::scaled(lists);
+        let mut one = Self::fit_each(lists, &[l2], n_threads);
+        one.pop().expect("one λ")
+    }
+
+    /// One for each λ; the lists are scaled once.
+    pub fn fit_each(lists: &Lists, l2: &[f64], n_threads: usize) -> Vec<Self> {
+        let scaled = Self::scaled(lists);
         let n = lists.n_features;
         let mut z = Vec::with_capacity(lists.rows.len());
         for row in lists.rows.chunks_exact(n) {
-            z.extend((0..n).map(|f| linear.z(f, row[f])));
+            z.extend((0..n).map(|f| scaled.z(f, row[f])));
         }
         let mut pool = Pool::new(n_threads);
         let share = lists.sizes.len().div_ceil(4 * n_threads.max(1)).max(1);
-        let mut objective = |w: &[f64]| objective(lists, &z, share, l2, w, &mut pool);
-        linear.weights = minimise(n, &mut objective)
-            .iter()
-            .map(|&w| w as f32)
-            .collect();
-        linear
+        let mut fit = |l2| {
+            let weights = minimise(n, &mut |w| objective(lists, &z, share, l2, w, &mut pool));
+            Self {
+                weights: weights.iter().map(|&w| w as f32).collect(),
+                ..scaled.clone()
+            }
+        };
+        l2.iter().map(|&l2| fit(l2)).collect()
     }
 
     fn scaled(lists: &Lists) -> Self {

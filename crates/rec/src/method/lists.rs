@@ -2,12 +2,15 @@
 
 use super::labelled::{self, Fitted};
 use super::linear::Linear;
-use super::trees::{Lists, Trees, TreesConfig};
+use super::trees::{Lists, Trees, TreesConfig, lambda};
 use super::{Expectation, Fitting, HkfrConfig, Watch};
 use crate::error::{Error, Result};
 use crate::scores::{hash, mix};
 use crate::systems::Progress;
 use serde::{Deserialize, Serialize};
+
+/// What held-out lists are judged by: NDCG@K.
+const K: usize = 10;
 
 /// Rounds between two looks at the lists that were held out.
 const STEP: usize = 10;
@@ -34,7 +37,7 @@ const PENALTIES: [f64; 3] = [1e-3, 1e-2, 1e-1];
 pub(super) struct Blend {
     linear: Linear,
     /// `None`: they added nothing on lists that were held out.
-    pub trees: Option<Trees>,
+    trees: Option<Trees>,
 }
 
 impl Blend {
@@ -44,14 +47,6 @@ impl Blend {
         if let Some(trees) = &self.trees {
             trees.add_rounds(0..trees.n_rounds(), rows, out);
         }
-    }
-
-    /// By feature: the size of its weight, and what it gained the trees.
-    pub fn worth(&self) -> Vec<(f32, f64)> {
-        let weights = self.linear.weights().iter().copied();
-        let gains = self.trees.as_ref().map(Trees::gains);
-        let gains = gains.unwrap_or_else(|| vec![0.0; self.linear.weights().len()]);
-        weights.zip(gains).collect()
     }
 }
 
@@ -66,8 +61,8 @@ pub(super) fn learn(
     watch: Watch,
 ) -> Result<Blend> {
     let mut known = Known::default();
-    labelled::windows(from, config, expectations, watch, |_, window, _| {
-        known.n_features = window.stage.table().len();
+    labelled::windows(from, config, expectations, watch, |_, window| {
+        known.n_features = window.stage.n_features();
         known.add(window)
     })?;
     if known.sizes.is_empty() {
@@ -96,31 +91,25 @@ impl Known {
     fn learn(&self, config: &TreesConfig, n_threads: usize, watch: Watch) -> Result<Blend> {
         let (learnt, held_out) = (self.part(false), self.part(true));
         if learnt.sizes.is_empty() || held_out.sizes.is_empty() {
-            let linear = self.linear(PENALTIES[1], n_threads);
             return Ok(Blend {
-                linear,
+                linear: self.linear(PENALTIES[1], n_threads),
                 trees: None,
             });
         }
         let mut scores = vec![0.0; held_out.labels.len()];
-        let mut best = (f64::NEG_INFINITY, 0.0);
-        let mut linear = None;
-        for penalty in PENALTIES {
-            let tried = learnt.linear(penalty, n_threads);
-            tried.score(&held_out.rows, &mut scores);
-            let ndcg = held_out.ndcg(&scores);
-            if ndcg > best.0 {
-                best = (ndcg, penalty);
-                linear = Some(tried);
-            }
-        }
-        let linear = linear.unwrap_or_else(|| learnt.linear(PENALTIES[1], n_threads));
+        let tried = learnt.linears(&PENALTIES, n_threads).into_iter();
+        let tried = tried.zip(PENALTIES).map(|(linear, penalty)| {
+            linear.score(&held_out.rows, &mut scores);
+            (held_out.ndcg(&scores), penalty, linear)
+        });
+        let best = tried.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        let (_, penalty, linear) = best.expect("there are penalties");
         let trees = learnt.trees(&linear, config, n_threads, watch)?;
         let rounds = match &trees {
             Some(trees) => held_out.best_rounds(&linear, trees),
             None => 0,
         };
-        let linear = self.linear(best.1, n_threads);
+        let linear = self.linear(penalty, n_threads);
         let config = TreesConfig {
             rounds,
             ..config.clone()
@@ -133,8 +122,13 @@ impl Known {
         Ok(Blend { linear, trees })
     }
 
-    /// From the first lists: they are in the order of users, who come in no order that matters.
     fn linear(&self, penalty: f64, n_threads: usize) -> Linear {
+        let mut one = self.linears(&[penalty], n_threads);
+        one.pop().expect("one penalty")
+    }
+
+    /// One a penalty, from the first lists: they are in the order of users, who come in no order that matters.
+    fn linears(&self, penalties: &[f64], n_threads: usize) -> Vec<Linear> {
         let sizes = &self.sizes[..self.sizes.len().min(LINEAR_LISTS)];
         let n_rows = sizes.iter().sum::<u32>() as usize;
         let lists = Lists {
@@ -143,7 +137,7 @@ impl Known {
             labels: &self.labels[..n_rows],
             sizes,
         };
-        Linear::fit(&lists, penalty, n_threads)
+        Linear::fit_each(&lists, penalties, n_threads)
     }
 
     /// `None`: no feature splits the lists.
@@ -205,9 +199,9 @@ impl Known {
         part
     }
 
-    /// Mean NDCG@10, equal scores against the answers.
+    /// Mean NDCG@[`K`], equal scores against the answers.
     fn ndcg(&self, scores: &[f32]) -> f64 {
-        let gain = |rank: usize| 1.0 / f64::from(rank as u32 + 1).log2();
+        let discounts = lambda::discounts(K);
         let (mut sum, mut at) = (0.0, 0);
         for &size in &self.sizes {
             let rows = at..at + size as usize;
@@ -219,11 +213,8 @@ impl Known {
                 .zip(labels.iter().copied())
                 .collect();
             list.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            let hits = (1..=10).zip(&list).filter(|(_, l)| l.1 > 0);
-            let best: f64 = (1..=10.min(labels.iter().filter(|&&l| l > 0).count()))
-                .map(gain)
-                .sum();
-            sum += hits.map(|(rank, _)| gain(rank)).sum::<f64>() / best;
+            let dcg = lambda::dcg(list.iter().map(|l| l.1), &discounts);
+            sum += dcg / lambda::max_dcg(labels, K, &discounts);
         }
         sum / self.sizes.len().max(1) as f64
     }

@@ -25,6 +25,8 @@ mod table;
 pub mod trees;
 mod with_own;
 
+use std::rc::Rc;
+
 use hkfr_events::{Dataset, History};
 use serde::{Deserialize, Serialize};
 
@@ -179,6 +181,11 @@ impl Stage {
         })
     }
 
+    /// Length of [`table`](Self::table).
+    fn n_features(&self) -> usize {
+        self.sources.width() + self.features.width()
+    }
+
     fn table(&self) -> Vec<Feature> {
         let mut table = self.sources.table();
         table.extend(self.features.table());
@@ -198,7 +205,7 @@ impl Stage {
         self.sources.score(user, n_entities, &mut scratch.scores);
         let candidates =
             candidates::candidates(&scratch.scores, n_entities, n, &user.choices, excluded);
-        let n_features = self.table().len();
+        let n_features = self.n_features();
         scratch.rows.clear();
         scratch.rows.resize(candidates.len() * n_features, 0.0);
         let mut rows = Rows {
@@ -216,7 +223,7 @@ impl Stage {
 pub struct HkfrRecipe {
     pub config: HkfrConfig,
     /// What the language model says; `None`: it was not asked.
-    pub expectations: Option<Vec<Expectation>>,
+    pub expectations: Option<Rc<[Expectation]>>,
 }
 
 impl Recipe for HkfrRecipe {
@@ -261,13 +268,6 @@ impl Hkfr {
             n_candidates: config.candidates,
             repeats: from.repeats,
         })
-    }
-
-    /// By feature its weight in the linear part, and what it gained the trees.
-    pub fn worth(&self) -> Vec<(Feature, f32, f64)> {
-        let worth = self.blend.worth().into_iter();
-        let table = self.stage.table().into_iter();
-        table.zip(worth).map(|(f, (w, g))| (f, w, g)).collect()
     }
 }
 

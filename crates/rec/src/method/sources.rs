@@ -151,6 +151,11 @@ impl Sources {
         Ok(Self { all })
     }
 
+    /// Length of [`table`](Self::table).
+    pub fn width(&self) -> usize {
+        WIDTH * self.all.len()
+    }
+
     pub fn table(&self) -> Vec<Feature> {
         let of = |source: &Source| {
             ["score", "place", "ln p", "1 / rank"].map(|what| Feature {

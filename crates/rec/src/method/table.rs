@@ -83,7 +83,7 @@ pub fn each_list<E: From<Error>>(
     watch: Watch,
     visit: &mut dyn FnMut(Visit) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    labelled::windows(from, config, expectations, watch, |back, window, _| {
+    labelled::windows(from, config, expectations, watch, |back, window| {
         each_of(window, Part::Train, back, visit)
     })?;
     let cases = labelled::cases(from, config, expectations, watch)?;

@@ -168,7 +168,7 @@ fn what_is_loaded_scores_as_what_was_fitted() {
         }
         let asked = HkfrRecipe {
             config: HkfrConfig::read(&small("hkfr"), 1).unwrap(),
-            expectations: Some(expectations(&entities)),
+            expectations: Some(expectations(&entities).into()),
         };
         survives_its_file(&asked, "hkfr", &from, &others);
     }

@@ -245,7 +245,7 @@ fn encodings_are_named_or_seen() {
     ] {
         assert_eq!(read(bytes, "log.csv", "").0.unwrap().users[0].id, "Zoë");
     }
-    // What is not said is told, row by row, with the encoding that may fit.
+    // Without an encoding in the config, each bad row names one that may fit.
     let (loaded, report) = read(row(b"Caf\xe9"), "log.csv", "");
     assert_eq!(
         (loaded.unwrap().n_events(), report.bad["not UTF-8"]),

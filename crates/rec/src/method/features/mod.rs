@@ -180,6 +180,15 @@ impl Features {
         }
     }
 
+    /// Length of [`table`](Self::table).
+    pub fn width(&self) -> usize {
+        self.own.as_ref().map_or(0, Own::width)
+            + self.people.as_ref().map_or(0, |_| People::WIDTH)
+            + self.traits.as_ref().map_or(0, Traits::width)
+            + self.shown.as_ref().map_or(0, Shown::width)
+            + self.semantic.as_ref().map_or(0, |_| Semantic::WIDTH)
+    }
+
     /// The columns, in order.
     pub fn table(&self) -> Vec<Feature> {
         let mut table = Vec::new();
@@ -236,23 +245,23 @@ impl Features {
     pub fn fill(&self, user: &Context, candidates: &[u32], rows: &mut Rows) {
         if let Some(own) = &self.own {
             own.fill(user, candidates, rows);
-            rows.column += own.names().len();
+            rows.column += own.width();
         }
         if let Some(people) = &self.people {
             people.fill(candidates, rows);
-            rows.column += People::names().len();
+            rows.column += People::WIDTH;
         }
         if let Some(traits) = &self.traits {
             traits.fill(user, candidates, rows);
-            rows.column += traits.names().len();
+            rows.column += traits.width();
         }
         if let Some(shown) = &self.shown {
             shown.fill(user, candidates, rows);
-            rows.column += shown.names().len();
+            rows.column += shown.width();
         }
         if let Some(semantic) = &self.semantic {
             semantic.fill(user, candidates, rows);
-            rows.column += Semantic::names().len();
+            rows.column += Semantic::WIDTH;
         }
     }
 }

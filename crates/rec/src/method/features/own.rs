@@ -41,6 +41,11 @@ impl Own {
         }
     }
 
+    /// Columns.
+    pub fn width(&self) -> usize {
+        N_STATISTICS * (1 + usize::from(!self.category_of.is_empty())) + N_USER
+    }
+
     pub fn names(&self) -> Vec<String> {
         let of = |what: &str| {
             let visits = VISITS.map(|h| format!("own {what} half-life {h} visits"));
@@ -142,7 +147,7 @@ impl Own {
             between,
             user.choices.len() as f32 / n_visits,
         ];
-        let width = N_STATISTICS * (1 + usize::from(!self.category_of.is_empty())) + N_USER;
+        let width = self.width();
         let mut values = vec![0.0; width];
         for (i, &candidate) in candidates.iter().enumerate() {
             let (item, rest) = values.split_at_mut(N_STATISTICS);

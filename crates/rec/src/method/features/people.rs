@@ -29,6 +29,9 @@ struct Sums {
 }
 
 impl People {
+    /// Columns.
+    pub const WIDTH: usize = 6;
+
     pub fn names() -> Vec<String> {
         let names = [
             "choices, ln",
@@ -102,7 +105,7 @@ impl People {
     }
 
     pub fn fill(&self, candidates: &[u32], rows: &mut Rows) {
-        let width = Self::names().len();
+        let width = Self::WIDTH;
         for (i, &candidate) in candidates.iter().enumerate() {
             rows.set(i, &self.values[candidate as usize * width..][..width]);
         }

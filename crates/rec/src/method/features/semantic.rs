@@ -90,6 +90,9 @@ fn agreement(claims: &[String], names: &BTreeMap<&str, Vec<u32>>) -> Vec<(u32, f
 }
 
 impl Semantic {
+    /// Columns.
+    pub const WIDTH: usize = 5;
+
     pub fn names() -> Vec<String> {
         let names = [
             "expected item",
@@ -159,7 +162,7 @@ impl Semantic {
         let known = self.known(id, history.as_of(), history.events().len());
         let at = |values: &[f32], e: u32| values.get(e as usize).copied().unwrap_or(f32::NAN);
         for (i, &candidate) in candidates.iter().enumerate() {
-            let mut values = [f32::NAN; 5];
+            let mut values = [f32::NAN; Self::WIDTH];
             if let Some((asked, row)) = known {
                 let category = self.category_of.get(candidate as usize);
                 values = [

@@ -64,6 +64,11 @@ impl Shown {
         self.entities = entities.clone();
     }
 
+    /// Columns.
+    pub fn width(&self) -> usize {
+        2 * self.actions.len()
+    }
+
     pub fn names(&self) -> Vec<String> {
         let of = |a: &String| [format!("{a}, half-life 14 days"), format!("days since {a}")];
         self.actions.iter().flat_map(of).collect()
@@ -83,7 +88,7 @@ impl Shown {
     }
 
     pub fn fill(&self, user: &Context, candidates: &[u32], rows: &mut Rows) {
-        let width = 2 * self.actions.len();
+        let width = self.width();
         if width == 0 {
             return;
         }

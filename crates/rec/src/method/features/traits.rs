@@ -69,6 +69,11 @@ impl Traits {
         }
     }
 
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.values.len() + if self.prices.is_empty() { 0 } else { 2 }
+    }
+
     pub fn names(&self) -> Vec<String> {
         let same = self.values.iter().map(|(name, _)| format!("same {name}"));
         let price = ["price", "price in category"].map(String::from);

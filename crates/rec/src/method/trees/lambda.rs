@@ -36,7 +36,7 @@ pub fn lambdas(scores: &[f32], labels: &[u8], truncation: usize) -> (Vec<f32>, V
 }
 
 /// D(r) of ranks below `n`.
-pub(super) fn discounts(n: usize) -> Vec<f64> {
+pub(in crate::method) fn discounts(n: usize) -> Vec<f64> {
     (0..n).map(|r| 1.0 / (2.0 + r as f64).log2()).collect()
 }
 
@@ -45,11 +45,15 @@ fn gain(label: u8) -> f64 {
 }
 
 /// DCG@truncation of the rows in the order of their labels.
-pub(super) fn max_dcg(labels: &[u8], truncation: usize, discounts: &[f64]) -> f64 {
+pub(in crate::method) fn max_dcg(labels: &[u8], truncation: usize, discounts: &[f64]) -> f64 {
     let mut best = labels.to_vec();
     best.sort_unstable_by(|a, b| b.cmp(a));
-    let terms = best.iter().zip(discounts).take(truncation);
-    terms.map(|(&l, d)| gain(l) * d).sum()
+    dcg(best.into_iter().take(truncation), discounts)
+}
+
+/// DCG of labels by rank, as far as there are discounts.
+pub(in crate::method) fn dcg(labels: impl Iterator<Item = u8>, discounts: &[f64]) -> f64 {
+    labels.zip(discounts).map(|(l, d)| gain(l) * d).sum()
 }
 
 /// Buffers of one thread.

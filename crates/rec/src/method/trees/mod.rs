@@ -30,7 +30,7 @@ mod boost;
 mod config;
 mod grow;
 mod histogram;
-mod lambda;
+pub(super) mod lambda;
 mod lists;
 mod split;
 mod tree;
